@@ -1,0 +1,38 @@
+# Everything a newcomer needs: only Python 3.11+ and make are assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup run test check format bench proto clean
+
+setup: $(STAMP) ## create .venv with Forebay and everything its tests need
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: setup ## the demo: a server, three live recordings, a table of what comes in
+	$(BIN)/forebay demo
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## the workloads, short
+	$(BIN)/forebay bench
+
+proto: setup ## regenerate the protobuf code
+	$(BIN)/python tools/generate_proto.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Forebay: a Python-native, Rerun-compatible live store."""

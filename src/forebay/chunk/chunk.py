@@ -1,0 +1,141 @@
+"""`Chunk`: immutable rows of one entity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from forebay.chunk.layout import ChunkLayout
+from forebay.chunk.row_ids import RowIdArray, are_sorted, row_id_array, sorting
+from forebay.errors import InvalidChunkError
+from forebay.model import ChunkId, EntityPath, RowId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Chunk:
+    """Rows of one entity, sorted by row id, as one Arrow record batch and the layout to read it by.
+
+    Columns are opened when they are first asked for and kept; opening twice from two threads
+    gives the same value twice, so no lock is needed.
+
+    Attributes:
+        id: Unique for ever: two chunks of one id hold the same rows.
+        layout: What each column is.
+        batch: The columns; `batch.num_rows` rows.
+    """
+
+    __slots__ = ("_row_ids", "_times", "batch", "id", "layout")
+
+    id: ChunkId
+    layout: ChunkLayout
+    batch: pa.RecordBatch
+
+    def __init__(self, id: ChunkId, layout: ChunkLayout, batch: pa.RecordBatch) -> None:  # noqa: A002
+        self.id = id
+        self.layout = layout
+        self.batch = batch
+        self._row_ids: RowIdArray | None = None
+        self._times: dict[str, npt.NDArray[np.int64]] = {}
+
+    @classmethod
+    def validated(cls, id: ChunkId, layout: ChunkLayout, batch: pa.RecordBatch) -> Chunk:  # noqa: A002
+        """A chunk from a batch that nobody has looked at yet, sorted by row id.
+
+        Raises:
+            InvalidChunkError: Null row ids or times, or a batch that contradicts itself.
+        """
+        try:
+            batch.validate()
+        except pa.ArrowInvalid as error:
+            msg = f"the record batch of chunk {id} contradicts itself: {error}"
+            raise InvalidChunkError(msg, chunk_id=id) from error
+        for position, name in [
+            (layout.row_ids, "row ids"),
+            *((index.position, f"timeline {name!r}") for name, index in layout.indexes.items()),
+        ]:
+            if batch.column(position).null_count:
+                msg = f"{name} of chunk {id} has nulls"
+                raise InvalidChunkError(msg, chunk_id=id)
+        chunk = cls(id, layout, batch)
+        return chunk if are_sorted(chunk.row_ids) else chunk.taken(sorting(chunk.row_ids))
+
+    @property
+    def entity_path(self) -> EntityPath:
+        """The entity that the rows belong to."""
+        return self.layout.entity_path
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the rows are timeless."""
+        return self.layout.is_static
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, also those whose cells are all null."""
+        return int(self.batch.num_rows)
+
+    @property
+    def byte_size(self) -> int:
+        """Bytes that the columns refer to (a slice counts only its part)."""
+        return int(self.batch.nbytes)
+
+    @property
+    def timelines(self) -> Iterable[str]:
+        """Names of the timelines that the rows have times on."""
+        return self.layout.indexes.keys()
+
+    @property
+    def components(self) -> Iterable[str]:
+        """Identifiers of the components that there are columns for."""
+        return self.layout.components.keys()
+
+    @property
+    def row_ids(self) -> RowIdArray:
+        """Row ids, shape `(rows,)`, never decreasing."""
+        row_ids = self._row_ids
+        if row_ids is None:
+            row_ids = self._row_ids = row_id_array(self.batch.column(self.layout.row_ids))
+        return row_ids
+
+    def row_id_at(self, row: int) -> RowId:
+        """The row id of one row."""
+        return RowId(self.batch.column(self.layout.row_ids)[row].as_py())
+
+    def times(self, timeline: str) -> npt.NDArray[np.int64]:
+        """Times on one timeline, shape `(rows,)`: sequence numbers, or nanoseconds.
+
+        Raises:
+            KeyError: The chunk has no such timeline.
+        """
+        times = self._times.get(timeline)
+        if times is None:
+            column = self.batch.column(self.layout.indexes[timeline].position)
+            times = (
+                np.frombuffer(
+                    column.buffers()[1], dtype=np.int64, count=len(column), offset=8 * column.offset
+                )
+                if len(column)
+                else np.empty(0, np.int64)
+            )
+            self._times[timeline] = times
+        return times
+
+    def component(self, component: str) -> pa.ListArray:
+        """The cells of one component, one list (or null) a row.
+
+        Raises:
+            KeyError: The chunk has no such component.
+        """
+        return self.batch.column(self.layout.components[component].position)
+
+    def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
+        """The chunk of the same id with `rows` in that order."""
+        return Chunk(self.id, self.layout, self.batch.take(pa.array(rows)))
+
+    def __repr__(self) -> str:
+        return f"Chunk({self.id}, {self.entity_path}, {self.num_rows} rows)"

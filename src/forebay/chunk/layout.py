@@ -1,0 +1,177 @@
+"""What the columns of a chunk are: the Arrow schema of a chunk, read once and shared by its kin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import pyarrow as pa
+
+from forebay.errors import InvalidChunkError
+from forebay.model import EntityPath, Timeline, TimeType
+
+KIND: Final = b"rerun:kind"
+ENTITY_PATH: Final = b"rerun:entity_path"
+CHUNK_ID: Final = b"rerun:id"
+INDEX_NAME: Final = b"rerun:index_name"
+IS_SORTED: Final = b"rerun:is_sorted"
+COMPONENT: Final = b"rerun:component"
+ARCHETYPE: Final = b"rerun:archetype"
+COMPONENT_TYPE: Final = b"rerun:component_type"
+SORBET_VERSION: Final = b"sorbet:version"
+
+ROW_ID_TYPE: Final = pa.binary(16)
+TIME_TYPES: Final[Mapping[pa.DataType, TimeType]] = MappingProxyType(
+    {
+        pa.int64(): TimeType.SEQUENCE,
+        pa.duration("ns"): TimeType.DURATION,
+        pa.timestamp("ns"): TimeType.TIMESTAMP,
+    }
+)
+ARROW_TIME_TYPES: Final[Mapping[TimeType, pa.DataType]] = MappingProxyType(
+    {time_type: arrow for arrow, time_type in TIME_TYPES.items()}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentDescriptor:
+    """Names a component column as Rerun does.
+
+    Attributes:
+        component: The identifier, unique on its entity (`Points3D:positions`).
+        archetype: The archetype's full name (`rerun.archetypes.Points3D`), if any.
+        component_type: The component type's full name (`rerun.components.Position3D`), if any.
+    """
+
+    component: str
+    archetype: str | None = None
+    component_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """Where a timeline's times stand in the record batch."""
+
+    timeline: Timeline
+    position: int
+    claims_sorted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataColumn:
+    """Where a component's cells stand in the record batch."""
+
+    descriptor: ComponentDescriptor
+    position: int
+    type: pa.DataType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkLayout:
+    """The schema of a chunk, understood. Chunks that share a schema share one layout.
+
+    Attributes:
+        entity_path: The entity that the rows belong to.
+        row_ids: Position of the row-id column.
+        row_ids_claim_sorted: What the sender says of the order of row ids.
+        indexes: By timeline name.
+        components: By component identifier.
+    """
+
+    entity_path: EntityPath
+    row_ids: int
+    row_ids_claim_sorted: bool
+    indexes: Mapping[str, IndexColumn]
+    components: Mapping[str, DataColumn]
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the rows are timeless."""
+        return not self.indexes
+
+    @classmethod
+    def from_schema(cls, schema: pa.Schema) -> ChunkLayout:
+        """Read the metadata that Rerun's SDKs put on a chunk (`re_sorbet`).
+
+        Raises:
+            InvalidChunkError: The schema is not that of a chunk; the message says what is missing.
+        """
+        metadata = schema.metadata or {}
+        if ENTITY_PATH not in metadata:
+            msg = "the schema has no `rerun:entity_path`: this record batch is not a Rerun chunk"
+            raise InvalidChunkError(msg)
+        row_ids: tuple[int, bool] | None = None
+        indexes: dict[str, IndexColumn] = {}
+        components: dict[str, DataColumn] = {}
+        for position, field in enumerate(schema):
+            described = field.metadata or {}
+            kind = described.get(KIND, b"data")
+            claims_sorted = described.get(IS_SORTED) == b"true"
+            if kind == b"control":
+                if field.type != ROW_ID_TYPE or row_ids is not None:
+                    msg = f"control column {field.name!r} of type {field.type} is no row-id column"
+                    raise InvalidChunkError(msg)
+                row_ids = position, claims_sorted
+            elif kind == b"index":
+                timeline = _timeline(field, described)
+                _claim(indexes, timeline.name, IndexColumn(timeline, position, claims_sorted))
+            elif kind == b"data":
+                data = DataColumn(_descriptor(field, described), position, field.type)
+                if not pa.types.is_list(field.type):
+                    msg = f"component column {field.name!r} is {field.type}, not a list"
+                    raise InvalidChunkError(msg)
+                _claim(components, data.descriptor.component, data)
+            else:
+                msg = f"column {field.name!r} is of unknown kind {_text(kind)!r}"
+                raise InvalidChunkError(msg)
+        if row_ids is None:
+            msg = "the record batch has no row-id column"
+            raise InvalidChunkError(msg)
+        return cls(
+            EntityPath(_text(metadata[ENTITY_PATH])),
+            *row_ids,
+            MappingProxyType(indexes),
+            MappingProxyType(components),
+        )
+
+
+def _timeline(field: pa.Field, described: Mapping[bytes, bytes]) -> Timeline:
+    time_type = TIME_TYPES.get(field.type)
+    if time_type is None:
+        msg = (
+            f"index column {field.name!r} is {field.type}; "
+            "a timeline is int64, duration[ns] or timestamp[ns]"
+        )
+        raise InvalidChunkError(msg)
+    return Timeline(_text(described.get(INDEX_NAME, field.name.encode())), time_type)
+
+
+def _descriptor(field: pa.Field, described: Mapping[bytes, bytes]) -> ComponentDescriptor:
+    archetype = described.get(ARCHETYPE)
+    component_type = described.get(COMPONENT_TYPE)
+    return ComponentDescriptor(
+        _text(described.get(COMPONENT, field.name.encode())),
+        None if archetype is None else _text(archetype),
+        None if component_type is None else _text(component_type),
+    )
+
+
+def _claim(
+    columns: dict[str, object] | dict[str, IndexColumn] | dict[str, DataColumn],
+    name: str,
+    column: IndexColumn | DataColumn,
+) -> None:
+    if name in columns:
+        msg = f"two columns of the record batch are named {name!r}"
+        raise InvalidChunkError(msg)
+    columns[name] = column  # type: ignore[assignment]
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        msg = f"metadata {value!r} is not UTF-8"
+        raise InvalidChunkError(msg) from error

@@ -1,0 +1,160 @@
+"""Every error that Forebay raises: one tree, with fields to act on, and messages that help.
+
+```
+ForebayError
+├── CodecError                 bytes that are not what they should be
+│   ├── NotAnRrdError          no Rerun stream begins here
+│   ├── UnsupportedRrdError    a Rerun stream, of a version or encoding we do not read
+│   ├── TruncatedError         the stream ends inside a message
+│   └── CorruptError           a header, length or message that contradicts itself
+├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
+├── StoreError                 a store that refuses a change
+├── QueryError                 a question that the store cannot answer
+│   ├── UnknownTimelineError   (KeyError)
+│   ├── UnknownEntityError     (KeyError)
+│   ├── UnknownComponentError  (KeyError)
+│   ├── TimeTypeError          (TypeError)
+│   └── ExpressionError        (ValueError)
+├── UnknownStoreError          (KeyError) no such recording or blueprint
+├── IngestError
+│   ├── WorkerClosedError      submitted after `close()`
+│   └── FlushTimeoutError      (TimeoutError) not all was committed in time
+├── LoadError                  a file that could not be loaded, or only in part
+├── ServerError                the server cannot start or go on
+└── MissingExtraError          (ImportError) an optional dependency is not installed
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forebay.model import ChunkId, StoreId
+
+
+class ForebayError(Exception):
+    """Root of all errors raised by Forebay.
+
+    Attributes:
+        store_id: The store concerned, if known.
+        chunk_id: The chunk concerned, if known.
+        byte_offset: Where in the stream or file, counted from its first byte, if known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.store_id = store_id
+        self.chunk_id = chunk_id
+        self.byte_offset = byte_offset
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of the message; every error of ours prints the message.
+        return self.message
+
+
+class CodecError(ForebayError):
+    """Bytes that are not what they should be."""
+
+
+class NotAnRrdError(CodecError):
+    """No Rerun stream begins here."""
+
+
+class UnsupportedRrdError(CodecError):
+    """A Rerun stream of a version, compression or serializer that Forebay does not read."""
+
+
+class TruncatedError(CodecError):
+    """The stream ends inside a header or a message."""
+
+
+class CorruptError(CodecError):
+    """A header, a length or a message that contradicts itself."""
+
+
+class InvalidChunkError(ForebayError):
+    """One message that cannot become a chunk; as an outcome it is the cause of a rejection."""
+
+
+class StoreError(ForebayError):
+    """A store refuses a change."""
+
+
+class QueryError(ForebayError):
+    """A question that the store cannot answer; the message names what there is."""
+
+
+class UnknownTimelineError(QueryError, KeyError):
+    """No such timeline in this store."""
+
+
+class UnknownEntityError(QueryError, KeyError):
+    """No such entity in this store."""
+
+
+class UnknownComponentError(QueryError, KeyError):
+    """No such component on this entity."""
+
+
+class TimeTypeError(QueryError, TypeError):
+    """A time of a kind that does not fit the timeline."""
+
+
+class ExpressionError(QueryError, ValueError):
+    """An entity path, content expression or list of index values that is not valid."""
+
+
+class UnknownStoreError(ForebayError, KeyError):
+    """No such recording or blueprint in this hub."""
+
+
+class IngestError(ForebayError):
+    """A worker cannot take or finish work."""
+
+
+class WorkerClosedError(IngestError):
+    """The worker was closed; it finishes what it accepted and takes nothing new."""
+
+
+class FlushTimeoutError(IngestError, TimeoutError):
+    """Not everything submitted was committed within the timeout."""
+
+
+class LoadError(ForebayError):
+    """A file that could not be loaded, or only in part.
+
+    Attributes:
+        path: The file.
+        hub: What was readable before (and beside) the damage.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        hub: object | None = None,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
+        self.path = path
+        self.hub = hub
+
+
+class ServerError(ForebayError):
+    """The server cannot start or go on."""
+
+
+class MissingExtraError(ForebayError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""

@@ -1,0 +1,49 @@
+"""Every bound of the system, named in one place. Units come last in each name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIB: Final = 1 << 20
+
+QUEUE_CAPACITY_MSGS: Final = 2000
+"""Messages accepted but not yet processed, per worker (the described Rerun worker's figure)."""
+
+STORE_BUDGET_BYTES: Final = 512 * MIB
+"""Bytes in flight per store: queued input and processed-but-unpolled output together."""
+
+HUB_BUDGET_BYTES: Final = 2048 * MIB
+"""Bytes in flight over all stores of a hub."""
+
+MESSAGE_SIZE_BYTES_MAX: Final = 2 * 1024 * MIB - 1
+"""Largest single message: Arrow IPC and protobuf both end at 2 GiB."""
+
+LZ4_RATIO_MAX: Final = 255
+"""An LZ4 block cannot expand further than this, so a larger claimed size is a lie."""
+
+REJECTIONS_KEPT_MAX: Final = 1000
+"""Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
+
+TURN_MSGS_MAX: Final = 64
+"""Messages a worker processes before it hands over its output and lets another store run."""
+
+TURN_BYTES_MAX: Final = 16 * MIB
+"""Payload bytes after which a worker ends its turn early."""
+
+THREADS_MAX: Final = 256
+"""Worker threads alive at once in one runtime; further busy stores take turns."""
+
+THREAD_LINGER_S: Final = 0.05
+"""How long an idle worker thread waits for work before it ends."""
+
+CHUNK_SPLIT_BYTES_MAX: Final = 393_216
+"""Rerun's chunk limits (re_chunk_store): larger temporal chunks are split on insert."""
+
+CHUNK_SPLIT_ROWS_MAX: Final = 4096
+CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
+
+PROTECT_LATEST: Final = 1
+"""Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
+
+GRPC_PORT: Final = 9876
+"""Rerun's default gRPC port."""

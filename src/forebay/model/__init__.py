@@ -1,0 +1,54 @@
+"""Ids, paths, timelines, messages and events: plain values, no behaviour beyond their own rules."""
+
+from forebay.model.events import (
+    ChunkAddition,
+    ChunkCompaction,
+    ChunkDeletion,
+    ChunkStoreDiff,
+    ChunkStoreEvent,
+    DeletionReason,
+)
+from forebay.model.ids import ChunkId, RowId, StoreId, StoreKind, Tuid
+from forebay.model.messages import (
+    ArrowMsg,
+    BlueprintActivationCommand,
+    Compression,
+    Encoding,
+    LogMsg,
+    Payload,
+    SetStoreInfo,
+    StoreInfo,
+    StoreSource,
+    StoreSourceKind,
+)
+from forebay.model.paths import EntityPath
+from forebay.model.timelines import TimeLike, Timeline, TimeType, to_index_value
+
+__all__ = [
+    "ArrowMsg",
+    "BlueprintActivationCommand",
+    "ChunkAddition",
+    "ChunkCompaction",
+    "ChunkDeletion",
+    "ChunkId",
+    "ChunkStoreDiff",
+    "ChunkStoreEvent",
+    "Compression",
+    "DeletionReason",
+    "Encoding",
+    "EntityPath",
+    "LogMsg",
+    "Payload",
+    "RowId",
+    "SetStoreInfo",
+    "StoreId",
+    "StoreInfo",
+    "StoreKind",
+    "StoreSource",
+    "StoreSourceKind",
+    "TimeLike",
+    "TimeType",
+    "Timeline",
+    "Tuid",
+    "to_index_value",
+]

@@ -1,0 +1,160 @@
+r"""Entity paths in Rerun's syntax: `/world/points`, escaped as in `/we\ ird/ä\:b/x.y`.
+
+The rules are those of `re_log_types::path` (forgiving parse, canonical escaping, natural order).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+from typing import Final, Self
+
+RESERVED_PREFIX: Final = "__"
+PROPERTIES: Final = "__properties"
+
+_ESCAPED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_PLAIN: Final = frozenset("_-.")
+_PUNCTUATION: Final = frozenset(string.punctuation + " ")
+_DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
+
+
+class EntityPath(str):
+    r"""An entity path in canonical form: a leading slash, and every part escaped.
+
+    It is a `str`, so it can be used wherever the contract takes or gives a string; the
+    constructor normalises, forgiving as Rerun's SDK is (`we ird//x/` becomes `/we\ ird/x`).
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, path: str = "/") -> Self:
+        """Parse and normalise `path`; anything is accepted."""
+        if isinstance(path, cls):
+            return path
+        return cls._from_parts(_parse(path))
+
+    @classmethod
+    def _from_parts(cls, parts: tuple[str, ...]) -> Self:
+        return super().__new__(cls, "/" + "/".join(map(_escape, parts)))
+
+    @classmethod
+    def from_parts(cls, *parts: str) -> Self:
+        """From unescaped parts; the root has none."""
+        return cls._from_parts(parts)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The unescaped parts."""
+        return _parse(str(self))
+
+    @property
+    def parent(self) -> EntityPath | None:
+        """The path above; `None` for the root."""
+        parts = self.parts
+        return EntityPath._from_parts(parts[:-1]) if parts else None
+
+    def ancestors(self) -> tuple[EntityPath, ...]:
+        """Every path above this one, nearest first, the root last."""
+        parts = self.parts
+        return tuple(EntityPath._from_parts(parts[:n]) for n in range(len(parts) - 1, -1, -1))
+
+    def is_descendant_of(self, other: EntityPath) -> bool:
+        """Whether `other` is a proper ancestor of this path."""
+        mine, theirs = self.parts, other.parts
+        return len(mine) > len(theirs) and mine[: len(theirs)] == theirs
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the path lies in Rerun's own namespace (`/__properties`, …)."""
+        parts = self.parts
+        return bool(parts) and parts[0].startswith(RESERVED_PREFIX)
+
+    @property
+    def sort_key(self) -> tuple[object, ...]:
+        """Rerun's order: by part, numbers by value, reserved names last."""
+        return tuple(map(_part_key, self.parts))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _parse(path: str) -> tuple[str, ...]:
+    return tuple(_unescape(token) for token in _tokens(path))
+
+
+def _tokens(path: str) -> list[str]:
+    """Split at unescaped slashes; empty parts vanish.
+
+    A character after a backslash is never a separator, not even when that backslash is itself
+    escaped: Rerun reads paths so, and a path must mean the same to both.
+    """
+    tokens: list[str] = []
+    start = 0
+    for index, char in enumerate(path):
+        if char == "/" and not (index > start and path[index - 1] == "\\"):
+            tokens.append(path[start:index])
+            start = index + 1
+    tokens.append(path[start:])
+    return [token for token in tokens if token]
+
+
+def _unescape(token: str) -> str:
+    if "\\" not in token:
+        return token
+    out: list[str] = []
+    index = 0
+    while index < len(token):
+        char = token[index]
+        index += 1
+        if char != "\\" or index == len(token):
+            out.append(char)
+            continue
+        char = token[index]
+        index += 1
+        if char == "u":
+            taken, text = _unicode_escape(token[index : index + 6])
+            index += taken
+            out.append(text)
+        else:
+            out.append(_UNESCAPED.get(char, char))
+    return "".join(out)
+
+
+def _unicode_escape(rest: str) -> tuple[int, str]:
+    """Read `{262E}`; an invalid escape stands for itself."""
+    match = re.match(r"\{([0-9A-Fa-f]{4})\}", rest)
+    if match:
+        code = int(match[1], 16)
+        if not 0xD800 <= code <= 0xDFFF:
+            return 6, chr(code)
+    end = rest.find("}") + 1 or len(rest)
+    return end, "\\u" + rest[:end]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _escape(part: str) -> str:
+    return "".join(map(_escape_char, part))
+
+
+def _escape_char(char: str) -> str:
+    if char.isalnum() or char in _PLAIN:
+        return char
+    if char in _ESCAPED:
+        return _ESCAPED[char]
+    if char in _PUNCTUATION:
+        return "\\" + char
+    return f"\\u{{{ord(char):04X}}}"
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _part_key(part: str) -> tuple[object, ...]:
+    """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`."""
+    natural: list[tuple[object, ...]] = []
+    for piece in filter(None, _DIGITS.split(part)):
+        if piece[0] in string.digits:
+            # Digits after a leading zero compare as a fraction does: 1.02 after 1.010.
+            fraction = piece[0] == "0"
+            natural.append((0, piece) if fraction else (1, len(piece), piece))
+        else:
+            natural.extend((2, char.lower() if char.isascii() else char, char) for char in piece)
+    return (part.startswith(RESERVED_PREFIX), tuple(natural))
