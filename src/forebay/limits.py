@@ -47,3 +47,21 @@ PROTECT_LATEST: Final = 1
 
 GRPC_PORT: Final = 9876
 """Rerun's default gRPC port."""
+
+SERVER_STREAMS_MAX: Final = 1024
+"""gRPC streams open at once, writers and readers; each holds a thread while it is open."""
+
+RELAY_BUDGET_BYTES: Final = 256 * MIB
+"""Received messages kept for readers of `ReadMessages`, over all stores."""
+
+RELAY_BATCH_MSGS: Final = 64
+"""Messages a reader takes from the relay at once; with the bytes, all that is held per reader."""
+
+RELAY_BATCH_BYTES: Final = MIB
+"""Bytes after which such a batch ends; a larger message is a batch of its own."""
+
+SERVER_STOP_GRACE_S: Final = 2.0
+"""How long a stopping server lets open streams finish."""
+
+RECORD_FILES_OPEN_MAX: Final = 128
+"""Files of a server's data directory held open at once; others are opened for each message."""
