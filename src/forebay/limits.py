@@ -65,3 +65,7 @@ SERVER_STOP_GRACE_S: Final = 2.0
 
 RECORD_FILES_OPEN_MAX: Final = 128
 """Files of a server's data directory held open at once; others are opened for each message."""
+
+PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
+"""Chunks up to this size (decompressed) are decompressed whole to read their head: natively, that
+is faster than decompressing a few kilobytes step by step."""
