@@ -36,6 +36,18 @@ THREADS_MAX: Final = 256
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""
 
+EXIT_DRAIN_S: Final = 2.0
+"""How long a process that ends waits for messages that are still being decoded."""
+
+MESSAGE_COST_BYTES_MIN: Final = 512
+"""What the smallest message counts for: its Python objects are there even if its payload is not."""
+
+LATENCY_WINDOW_S: Final = 1.0
+"""Statistics of latency look back this far."""
+
+LATENCY_SAMPLES_MAX: Final = 512
+"""Samples kept per stage within that window, newest first."""
+
 CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 """Rerun's chunk limits (re_chunk_store): larger temporal chunks are split on insert."""
 
@@ -69,3 +81,6 @@ RECORD_FILES_OPEN_MAX: Final = 128
 PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 """Chunks up to this size (decompressed) are decompressed whole to read their head: natively, that
 is faster than decompressing a few kilobytes step by step."""
+
+PEEK_LAYOUTS_MAX: Final = 1024
+"""Chunk schemas remembered while heads are read; timestamps in live ones make each differ."""
