@@ -1,4 +1,4 @@
-"""Chunks for tests, built by hand: `make_chunk("/a", {"frame": [1, 2]}, {"S:x": [[1.0], None]})`."""
+"""Chunks built by hand, as `make_chunk("/a", {"frame": [1, 2]}, {"S:x": [[1.0], None]})`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,141 @@
+"""Range queries: one row per logged row, in time order, without a loop over rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from forebay.chunk.row_ids import row_id_halves
+from forebay.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from forebay.chunk import Chunk, RowIdArray
+
+Rows: TypeAlias = "slice | npt.NDArray[np.intp]"
+"""Rows of one chunk: a slice if they are neighbours, which then costs no copy."""
+
+ROW_ID: str = "row_id"
+
+
+def rows_in_range(
+    chunk: Chunk, timeline: str, start: int, end: int, components: Iterable[str]
+) -> Rows | None:
+    """Rows with a time in `[start, end]` and at least one of `components`; `None` if there is none.
+
+    The chunk must have the timeline.
+    """
+    times = chunk.times(timeline)
+    wanted = (times >= start) & (times <= end)
+    present = _present(chunk, components)
+    if present is not None:
+        wanted &= present
+    return _compact(np.flatnonzero(wanted))
+
+
+def _present(chunk: Chunk, components: Iterable[str]) -> npt.NDArray[np.bool_] | None:
+    """Which rows have at least one of the components; `None` stands for all."""
+    present = np.zeros(chunk.num_rows, dtype=np.bool_)
+    for name in components:
+        if name in chunk.layout.components:
+            column = chunk.component(name)
+            if not column.null_count:
+                return None
+            present |= column.is_valid().to_numpy(zero_copy_only=False)
+    return present
+
+
+def _compact(rows: npt.NDArray[np.intp]) -> Rows | None:
+    if not len(rows):
+        return None
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
+def range_table(
+    parts: Sequence[tuple[Chunk, Rows]],
+    timeline: tuple[str, pa.DataType] | None,
+    components: Mapping[str, pa.DataType],
+) -> pa.Table:
+    """The rows of all parts as one table, ordered by (time, row id).
+
+    Args:
+        parts: Chunks of one entity, with the rows to take.
+        timeline: The name and Arrow type of the leading column; `None` leaves it out.
+        components: The component columns wanted, with the type that each gets.
+    """
+    row_ids = _joined([chunk.row_ids[rows] for chunk, rows in parts], "S16")
+    names, columns = [], []
+    times: npt.NDArray[np.int64] | None = None
+    if timeline is not None:
+        times = _joined([chunk.times(timeline[0])[rows] for chunk, rows in parts], np.int64)
+    order = _ordering(times, row_ids)
+    if timeline is not None and times is not None:
+        names.append(timeline[0])
+        ordered = times if order is None else times[order]
+        columns.append(pa.array(ordered, pa.int64()).cast(timeline[1]))
+    names.append(ROW_ID)
+    columns.append(row_id_column(row_ids if order is None else row_ids[order]))
+    indices = None if order is None else pa.array(order)
+    for name, wanted in components.items():
+        cells = [_cells(chunk, rows, name, wanted) for chunk, rows in parts]
+        column = pa.chunked_array(cells, wanted)
+        if indices is not None:
+            column = column.combine_chunks().take(indices)
+        names.append(name)
+        columns.append(column)
+    return pa.table(columns, names=names)
+
+
+def row_id_column(row_ids: RowIdArray) -> pa.Array:
+    """Row ids as the Arrow column they came from: FixedSizeBinary(16)."""
+    data = pa.py_buffer(np.ascontiguousarray(row_ids))
+    return pa.Array.from_buffers(pa.binary(16), len(row_ids), [None, data])
+
+
+def _joined(arrays: list[npt.NDArray[np.generic]], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:  # type: ignore[type-arg]
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype)
+
+
+def _ordering(
+    times: npt.NDArray[np.int64] | None, row_ids: RowIdArray
+) -> npt.NDArray[np.intp] | None:
+    """The permutation into (time, row id) order; `None` if the rows stand in it already."""
+    if times is None:
+        if bool(np.all(row_ids[:-1] <= row_ids[1:])):
+            return None
+        nanos, counters = row_id_halves(row_ids)
+        return np.lexsort((counters, nanos))
+    if bool(np.all(times[:-1] < times[1:])):
+        return None
+    nanos, counters = row_id_halves(row_ids)
+    order = np.lexsort((counters, nanos, times))
+    return None if bool(np.all(order[:-1] < order[1:])) else order
+
+
+def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.Array:
+    if component not in chunk.layout.components:
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        return pa.nulls(count, wanted)
+    column = chunk.component(component)
+    if isinstance(rows, slice):
+        column = column.slice(rows.start, rows.stop - rows.start)
+    else:
+        column = column.take(pa.array(rows))
+    if column.type == wanted:
+        return column
+    try:
+        return column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        msg = (
+            f"component {component!r} of {chunk.entity_path} was logged as {column.type} and as "
+            f"{wanted}, and the one does not convert to the other; select other components or a "
+            "range with only one of the types"
+        )
+        raise QueryError(msg, chunk_id=chunk.id) from error
