@@ -1,0 +1,274 @@
+"""RRF2 streams: bytes in, messages out, whatever way the bytes are cut.
+
+```
+stream  = header message* [END [payload]] [stream footer]        streams may follow one another
+header  = "RRF2" version[4] compression serializer 0 0
+message = kind:u64 length:u64 payload                            little-endian
+stream footer = (start:u64 length:u64 crc:u32)* "RRF2" "FOOT" count:u32
+```
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from forebay import limits
+from forebay.codec.wire import decode_activation, decode_arrow_msg, decode_set_store_info
+from forebay.errors import (
+    CodecError,
+    CorruptError,
+    NotAnRrdError,
+    TruncatedError,
+    UnsupportedRrdError,
+)
+from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.model import Payload
+
+MAGIC: Final = b"RRF2"
+FOOT: Final = b"FOOT"
+OLD_MAGICS: Final = (b"RRF0", b"RRF1", b"RRIO")
+STREAM_HEADER: Final = struct.Struct("<4s4sBBH")
+MESSAGE_HEADER: Final = struct.Struct("<QQ")
+FOOTER_ENTRY_SIZE: Final = 20
+SERIALIZER_MSGPACK: Final = 1
+SERIALIZER_PROTOBUF: Final = 2
+COMPRESSIONS: Final = (0, 1)
+
+END: Final = 0
+SET_STORE_INFO: Final = 1
+ARROW_MSG: Final = 2
+BLUEPRINT_ACTIVATION_COMMAND: Final = 3
+
+_MIGRATE: Final = "convert it with `rerun rrd migrate FILE`"
+
+
+class StreamDecoder:
+    """Reads RRF2 streams, one or several on end, fed in pieces of any size.
+
+    Feeding never raises: what was whole before damage is returned, the damage is kept in `error`
+    and raised by `finish`. Fed buffers must not change afterwards: payloads are views into them.
+
+    Attributes:
+        error: What ended decoding before the end of the stream, if anything did.
+        num_messages: Messages returned so far.
+        crate_version: The four version bytes of the last stream header, if one was read.
+    """
+
+    def __init__(self) -> None:
+        self.error: CodecError | None = None
+        self.num_messages = 0
+        self.crate_version: bytes | None = None
+        self._offset = 0
+        self._item_offset = 0
+        self._held: list[memoryview] = []
+        self._num_held = 0
+        self._skip = 0
+        self._want = STREAM_HEADER.size
+        self._step: Callable[[memoryview], LogMsg | None] = self._stream_header
+        self._kind = END
+        self._message_offset = 0
+        self._footer_entries = 0
+        self._application_ids: dict[tuple[StoreKind, str], str] = {}
+
+    @property
+    def byte_offset(self) -> int:
+        """Where the item that is being read begins; all before it is understood."""
+        return self._item_offset
+
+    def feed(self, data: Payload) -> list[LogMsg]:
+        """The messages that `data` completes; nothing once the stream is damaged."""
+        messages: list[LogMsg] = []
+        if self.error is None:
+            try:
+                self._read(memoryview(data).cast("B"), messages)
+            except CodecError as error:
+                self.error = error
+                self._held.clear()
+        self.num_messages += len(messages)
+        return messages
+
+    def finish(self) -> None:
+        """Say that there is no more.
+
+        Raises:
+            CodecError: The damage that ended decoding; in particular `TruncatedError` if the
+                stream ends inside a header or a message, and `NotAnRrdError` if there is none.
+        """
+        if self.error is None:
+            self.error = self._incomplete()
+        if self.error is not None:
+            raise self.error
+
+    def _incomplete(self) -> CodecError | None:
+        if self._step == self._stream_header and self._item_offset == 0:
+            begun = b"".join(self._held)
+            if not begun or not MAGIC.startswith(begun[:4]):
+                what = "it is empty" if not begun else f"it begins with {begun!r}"
+                msg = f"this is not a Rerun recording: {what}"
+                return NotAnRrdError(msg, byte_offset=0)
+        at_rest = self._step == self._message_header or (
+            self._step == self._after_end and not self._footer_entries
+        )
+        if at_rest and not self._held and not self._skip:
+            return None
+        msg = (
+            f"the stream ends at byte {self._offset}, inside what begins at byte "
+            f"{self._message_begin}; everything before that is readable"
+        )
+        return TruncatedError(msg, byte_offset=self._message_begin)
+
+    @property
+    def _message_begin(self) -> int:
+        in_message = self._step == self._payload or self._skip
+        return self._message_offset if in_message else self._item_offset
+
+    # --- cutting the bytes into items ---
+
+    def _read(self, view: memoryview, messages: list[LogMsg]) -> None:
+        begin = self._offset
+        self._offset += len(view)
+        at, end = 0, len(view)
+        while True:
+            if self._skip:
+                skipped = min(self._skip, end - at)
+                self._skip -= skipped
+                at += skipped
+                self._item_offset = begin + at
+                if self._skip:
+                    return
+            if self._num_held:
+                missing = self._want - self._num_held
+                self._hold(view[at : at + missing])
+                at += missing
+                if at > end:
+                    return
+                item = memoryview(b"".join(self._held))
+                self._held.clear()
+                self._num_held = 0
+            elif at + self._want <= end:
+                item = view[at : at + self._want]
+                at += self._want
+            else:
+                self._hold(view[at:])
+                return
+            message = self._step(item)
+            self._item_offset = begin + at - self._num_held
+            if message is not None:
+                messages.append(message)
+
+    def _hold(self, piece: memoryview) -> None:
+        if len(piece):
+            self._held.append(piece)
+            self._num_held += len(piece)
+
+    def _expect(self, step: Callable[[memoryview], LogMsg | None], want: int) -> None:
+        self._step = step
+        self._want = want
+
+    # --- what an item may be ---
+
+    def _stream_header(self, item: memoryview) -> None:
+        magic, version, compression, serializer, reserved = STREAM_HEADER.unpack(item)
+        if magic in OLD_MAGICS:
+            msg = f"a recording of an old format ({magic.decode()}); {_MIGRATE}"
+            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
+        if magic != MAGIC:
+            if self._item_offset == 0:
+                msg = f"this is not a Rerun recording: it begins with {bytes(item)!r}"
+                raise NotAnRrdError(msg, byte_offset=0)
+            msg = f"neither a message nor a stream begins at byte {self._item_offset}"
+            raise CorruptError(msg, byte_offset=self._item_offset)
+        if serializer == SERIALIZER_MSGPACK:
+            msg = f"a recording serialized with MessagePack, as old versions did; {_MIGRATE}"
+            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
+        if serializer != SERIALIZER_PROTOBUF or compression not in COMPRESSIONS or reserved:
+            msg = (
+                f"the stream at byte {self._item_offset} asks for compression {compression}, "
+                f"serializer {serializer} and options {reserved}, which Forebay does not know; "
+                "its writer may be newer, or the header is damaged"
+            )
+            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
+        self.crate_version = version
+        self._expect(self._message_header, MESSAGE_HEADER.size)
+
+    def _message_header(self, item: memoryview) -> LogMsg | None:
+        kind, length = MESSAGE_HEADER.unpack(item)
+        self._message_offset = self._item_offset
+        if kind > BLUEPRINT_ACTIVATION_COMMAND:
+            # A stream that was cut off before its end, and another one behind it?
+            if item[:3] != MAGIC[:3]:
+                msg = f"unknown kind of message ({kind:#x}) at byte {self._item_offset}"
+                raise CorruptError(msg, byte_offset=self._item_offset)
+            self._stream_header(item[: STREAM_HEADER.size])
+            self._hold(item[STREAM_HEADER.size :])
+            return None
+        if length > limits.MESSAGE_SIZE_BYTES_MAX:
+            msg = (
+                f"the message at byte {self._item_offset} claims {length} bytes; "
+                f"no message has more than {limits.MESSAGE_SIZE_BYTES_MAX}"
+            )
+            raise CorruptError(msg, byte_offset=self._item_offset)
+        self._kind = kind
+        if kind == END:
+            # The manifests in it say nothing that the messages do not say.
+            self._skip = length
+            self._footer_entries = 0
+            self._expect(self._after_end, STREAM_HEADER.size)
+        elif length == 0:
+            return self._payload(item[:0])
+        else:
+            self._expect(self._payload, length)
+        return None
+
+    def _payload(self, item: memoryview) -> LogMsg:
+        self._expect(self._message_header, MESSAGE_HEADER.size)
+        offset = self._message_offset
+        if self._kind == ARROW_MSG:
+            return self._named(decode_arrow_msg(item, offset))
+        if self._kind == SET_STORE_INFO:
+            message = decode_set_store_info(item, offset)
+            store_id = message.store_id
+            self._application_ids[store_id.kind, store_id.recording_id] = store_id.application_id
+            return message
+        return self._named(decode_activation(item, offset))
+
+    def _named(self, message: LogMsg) -> LogMsg:
+        """Before Rerun 0.25 only `SetStoreInfo` named the application."""
+        store_id = message.store_id
+        if store_id.application_id:
+            return message
+        known = self._application_ids.get((store_id.kind, store_id.recording_id), "")
+        return message.with_store_id(StoreId(store_id.kind, known, store_id.recording_id))
+
+    def _after_end(self, item: memoryview) -> None:
+        """A stream footer, another stream, or nothing."""
+        if item[:4] != MAGIC:
+            start, low = struct.unpack("<QI", item)
+            # A footer entry points back at the payload of an END message.
+            if start + low > self._item_offset:
+                self._stream_header(item)
+            self._footer_entries += 1
+            self._expect(self._footer_entry, FOOTER_ENTRY_SIZE - len(item))
+        elif item[4:8] != FOOT and not self._footer_entries:
+            self._stream_header(item)
+        else:
+            (count,) = struct.unpack("<I", item[8:])
+            if item[4:8] != FOOT or count != self._footer_entries:
+                msg = f"the stream footer that ends at byte {self._item_offset + 12} is damaged"
+                raise CorruptError(msg, byte_offset=self._item_offset)
+            self._footer_entries = 0
+
+    def _footer_entry(self, item: memoryview) -> None:
+        (high, _crc) = struct.unpack("<II", item)
+        if high:
+            msg = f"the stream footer at byte {self._item_offset} is damaged"
+            raise CorruptError(msg, byte_offset=self._item_offset)
+        self._expect(self._after_end, STREAM_HEADER.size)
+
+
+__all__ = ["ArrowMsg", "SetStoreInfo", "StreamDecoder"]

@@ -1,0 +1,239 @@
+"""What a chunk says of itself in its first bytes, without decompressing its data.
+
+An `ArrowMsg` holds an Arrow IPC stream: the schema message, then one record batch whose header
+gives the number of rows. Both stand in front, so of a bulky chunk only the front is decompressed.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from forebay.chunk.layout import ChunkLayout
+from forebay.errors import InvalidChunkError
+from forebay.limits import (
+    LZ4_RATIO_MAX,
+    MESSAGE_SIZE_BYTES_MAX,
+    PEEK_LAYOUTS_MAX,
+    PEEK_WHOLE_BYTES_MAX,
+)
+from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
+
+_CODEC: Final = pa.Codec("lz4_raw")
+_U16: Final = struct.Struct("<H")
+_I32: Final = struct.Struct("<i")
+_I64: Final = struct.Struct("<q")
+_CONTINUATION: Final = b"\xff\xff\xff\xff"
+_FRONT_BYTES: Final = 4096
+_RECORD_BATCH: Final = 3
+
+
+class ChunkHead(NamedTuple):
+    """What stands in front of a chunk's data: its columns, and how many rows they have."""
+
+    layout: ChunkLayout
+    num_rows: int
+
+
+class ChunkPeeker:
+    """Reads chunk heads; chunks whose schemas differ in nothing but the chunk's id share one.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._layouts: dict[bytes, ChunkLayout] = {}
+
+    def peek(self, msg: ArrowMsg) -> ChunkHead:
+        """Read the head of one chunk.
+
+        Its data is not looked at: a chunk whose head is sound may still be rejected by a worker.
+
+        Raises:
+            InvalidChunkError: The head is not that of a chunk, with the store and the byte offset.
+        """
+        try:
+            return self._peek(msg)
+        except InvalidChunkError as error:
+            error.store_id = msg.store_id
+            error.chunk_id = msg.chunk_id
+            error.byte_offset = msg.byte_offset
+            raise
+
+    def _peek(self, msg: ArrowMsg) -> ChunkHead:
+        if msg.encoding != Encoding.ARROW_IPC:
+            text = f"the payload's encoding {msg.encoding} is not Arrow IPC (1)"
+            raise InvalidChunkError(text)
+        wanted = _FRONT_BYTES
+        while True:
+            front, is_whole = _front(msg, wanted)
+            head = self._parse(front, msg.chunk_id)
+            if head is not None:
+                return head
+            if is_whole:
+                text = "the payload ends inside its own Arrow header"
+                raise InvalidChunkError(text)
+            wanted *= 4
+
+    def _parse(self, front: bytes | memoryview, chunk_id: ChunkId | None) -> ChunkHead | None:
+        """The head, or `None` if the front is too short for it."""
+        view = memoryview(front)
+        schema_end = _message_end(view, 0)
+        if schema_end is None:
+            return None
+        batch_end = _message_end(view, schema_end)
+        if batch_end is None:
+            return None
+        num_rows = _num_rows(view[schema_end:batch_end])
+        return ChunkHead(self._layout(view[:schema_end], chunk_id), num_rows)
+
+    def _layout(self, message: memoryview, chunk_id: ChunkId | None) -> ChunkLayout:
+        key = _without_chunk_id(bytes(message), chunk_id)
+        layout = self._layouts.get(key)
+        if layout is None:
+            try:
+                schema = pa.ipc.read_schema(pa.py_buffer(message))
+            except (pa.ArrowException, OSError) as error:
+                text = f"the payload's Arrow schema cannot be read: {error}"
+                raise InvalidChunkError(text) from error
+            if len(self._layouts) >= PEEK_LAYOUTS_MAX:
+                self._layouts.clear()
+            layout = self._layouts[key] = ChunkLayout.from_schema(schema)
+        return layout
+
+
+def _front(msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
+    """At least `wanted` bytes of the decompressed payload, if it has as many; and if it is all."""
+    if msg.compression == Compression.NONE:
+        return msg.payload, True
+    if msg.compression != Compression.LZ4:
+        text = f"the payload's compression {msg.compression} is neither none (1) nor LZ4 (2)"
+        raise InvalidChunkError(text)
+    size = msg.uncompressed_size
+    if size > min(MESSAGE_SIZE_BYTES_MAX, (len(msg.payload) + 1) * LZ4_RATIO_MAX):
+        text = f"{len(msg.payload)} bytes of LZ4 cannot hold the {size} bytes they claim to"
+        raise InvalidChunkError(text)
+    if size > max(PEEK_WHOLE_BYTES_MAX, wanted):
+        return lz4_block_front(msg.payload, wanted), False
+    try:
+        return memoryview(_CODEC.decompress(msg.payload, size)), True
+    except (pa.ArrowException, OSError) as error:
+        text = f"the payload cannot be decompressed: {error}"
+        raise InvalidChunkError(text) from error
+
+
+def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
+    """Decompress the front of an LZ4 block: `wanted` bytes or a little more, or all there is.
+
+    Raises:
+        InvalidChunkError: The block contradicts itself before that.
+    """
+    source = memoryview(block)
+    out = bytearray()
+    position = 0
+    try:
+        while len(out) < wanted and position < len(source):
+            token = source[position]
+            position += 1
+            length = token >> 4
+            if length == 15:
+                length, position = _long_length(source, position, length)
+            if length:
+                # A literal can be as long as the chunk: only as much of it as was asked for.
+                out += source[position : position + min(length, wanted)]
+                position += length
+            if len(out) >= wanted or position >= len(source):
+                break  # enough, or the last sequence, which has no match
+            offset = source[position] | source[position + 1] << 8
+            position += 2
+            length = token & 15
+            if length == 15:
+                length, position = _long_length(source, position, length)
+            length = min(length + 4, wanted)
+            if not 0 < offset <= len(out):
+                text = "the LZ4 payload refers to bytes before its beginning"
+                raise InvalidChunkError(text)
+            if offset >= length:
+                begin = len(out) - offset
+                out += out[begin : begin + length]
+            else:
+                out += (out[-offset:] * (length // offset + 1))[:length]
+    except IndexError as error:
+        text = "the LZ4 payload ends inside a sequence"
+        raise InvalidChunkError(text) from error
+    return bytes(out)
+
+
+def _long_length(source: memoryview, position: int, length: int) -> tuple[int, int]:
+    while True:
+        more = source[position]
+        position += 1
+        length += more
+        if more != 255:
+            return length, position
+
+
+def _message_end(front: memoryview, position: int) -> int | None:
+    """Where the encapsulated Arrow message at `position` ends, its body not counted."""
+    if len(front) < position + 8:
+        return None
+    if front[position : position + 4] == _CONTINUATION:
+        position += 4
+    (length,) = _I32.unpack_from(front, position)
+    if length <= 0:
+        text = "the payload is no Arrow IPC stream of a schema and a record batch"
+        raise InvalidChunkError(text)
+    end = position + 4 + length
+    return end if end <= len(front) else None
+
+
+def _num_rows(message: memoryview) -> int:
+    """`Message.header.length` of a record batch: Arrow's flatbuffers, read where they stand."""
+    start = 8 if message[:4] == _CONTINUATION else 4
+    buffer = message[start:]
+    try:
+        (root,) = _I32.unpack_from(buffer, 0)
+        kind = _field(buffer, root, 1)
+        header = _field(buffer, root, 2)
+        if kind is None or header is None or buffer[kind] != _RECORD_BATCH:
+            text = "the payload's second Arrow message is not a record batch"
+            raise InvalidChunkError(text)
+        table = header + _I32.unpack_from(buffer, header)[0]
+        length = _field(buffer, table, 0)
+        num_rows: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
+    except (struct.error, IndexError) as error:
+        text = "the payload's record batch header is damaged"
+        raise InvalidChunkError(text) from error
+    if num_rows < 0:
+        text = f"the payload's record batch claims {num_rows} rows"
+        raise InvalidChunkError(text)
+    return num_rows
+
+
+def _field(buffer: memoryview, table: int, index: int) -> int | None:
+    """Where field `index` of a flatbuffers table stands; `None` if it has its default."""
+    if table < 0:
+        raise IndexError
+    vtable = table - _I32.unpack_from(buffer, table)[0]
+    if vtable < 0:
+        raise IndexError
+    (size,) = _U16.unpack_from(buffer, vtable)
+    slot = 4 + 2 * index
+    if slot >= size:
+        return None
+    (offset,) = _U16.unpack_from(buffer, vtable + slot)
+    return table + offset if offset else None
+
+
+def _without_chunk_id(message: bytes, chunk_id: ChunkId | None) -> bytes:
+    """The schema message without the chunk's id, so that an entity's chunks are alike."""
+    if chunk_id is None:
+        return message
+    # As flatbuffers write a string: its length, then its bytes. A message that has it twice
+    # (an entity named after a chunk) is left as it is.
+    parts = message.split(b"\x26\0\0\0chunk_" + chunk_id.hex().upper().encode())
+    if len(parts) != 2:
+        parts = message.split(b"\x26\0\0\0chunk_" + chunk_id.hex().encode())
+    return b"".join(parts) if len(parts) == 2 else message

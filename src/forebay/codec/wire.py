@@ -1,0 +1,367 @@
+"""Protobuf on one side, our messages on the other.
+
+Nearly all traffic is `ArrowMsg`, nearly all of it in the one form that Rerun's SDKs write. That
+form is read here field by field, so that a payload is cut out of its buffer instead of copied;
+whatever departs from it (unknown or repeated fields, long varints, groups) goes to protobuf. The
+scan therefore never has to decide a hard case, and cannot disagree with protobuf about one.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from forebay.codec.proto import common_pb2, log_msg_pb2, sdk_comms_pb2
+from forebay.errors import CorruptError
+from forebay.model import (
+    ArrowMsg,
+    BlueprintActivationCommand,
+    ChunkId,
+    LogMsg,
+    Payload,
+    RowId,
+    SetStoreInfo,
+    StoreId,
+    StoreInfo,
+    StoreKind,
+    StoreSource,
+    StoreSourceKind,
+)
+from forebay.model.ids import Tuid
+
+MessageT = TypeVar("MessageT", bound=Message)
+TuidT = TypeVar("TuidT", bound=Tuid)
+
+CACHEABLE_STORE_ID_BYTES: Final = 1024
+"""Longer store ids are nobody's; keeping them would let a sender fill the cache with bulk."""
+
+_UNUSUAL: Final = -1
+_VARINT_FIELDS: Final = (0x10, 0x18, 0x20, 0x38)
+_DELIMITED_FIELDS: Final = (0x0A, 0x2A, 0x32)
+_ENUM_LIMIT: Final = 1 << 31
+_TUID_BYTES: Final = 18
+_UINT64_MASK: Final = (1 << 64) - 1
+
+
+def decode_log_msg(data: Payload, byte_offset: int | None = None) -> LogMsg:
+    """Read one `rerun.log_msg.v1alpha1.LogMsg`.
+
+    The payload of an `ArrowMsg` may be a view into `data`, which must then not change.
+
+    Raises:
+        CorruptError: It is not one, or it names no store.
+    """
+    content = _only_field(data, 0x12)
+    if content is not None:
+        return decode_arrow_msg(content, byte_offset)
+    message = _parse(log_msg_pb2.LogMsg, data, byte_offset)
+    match message.WhichOneof("msg"):
+        case "set_store_info":
+            return _set_store_info(message.set_store_info, byte_offset)
+        case "arrow_msg":
+            return _arrow_msg(message.arrow_msg, byte_offset)
+        case "blueprint_activation_command":
+            return _activation(message.blueprint_activation_command, byte_offset)
+        case _:
+            msg = "a message of no kind that Forebay knows; its sender may be newer"
+            raise CorruptError(msg, byte_offset=byte_offset)
+
+
+def decode_write_request(data: Payload) -> LogMsg:
+    """Read one `WriteMessagesRequest` (or `ReadMessagesResponse`: the same on the wire).
+
+    Raises:
+        CorruptError: It is not one, or it names no store.
+    """
+    content = _only_field(data, 0x0A)
+    if content is None:
+        request = _parse(sdk_comms_pb2.WriteMessagesRequest, data, None)
+        content = request.log_msg.SerializeToString()
+    return decode_log_msg(content)
+
+
+def decode_set_store_info(data: Payload, byte_offset: int | None = None) -> SetStoreInfo:
+    """Read one `SetStoreInfo`; raises as `decode_log_msg`."""
+    return _set_store_info(_parse(log_msg_pb2.SetStoreInfo, data, byte_offset), byte_offset)
+
+
+def decode_activation(data: Payload, byte_offset: int | None = None) -> BlueprintActivationCommand:
+    """Read one `BlueprintActivationCommand`; raises as `decode_log_msg`."""
+    parsed = _parse(log_msg_pb2.BlueprintActivationCommand, data, byte_offset)
+    return _activation(parsed, byte_offset)
+
+
+def decode_arrow_msg(data: Payload, byte_offset: int | None = None) -> ArrowMsg:
+    """Read one `ArrowMsg`; raises as `decode_log_msg`."""
+    scanned = _scan_arrow_msg(data, byte_offset)
+    if scanned is not None:
+        return scanned
+    return _arrow_msg(_parse(log_msg_pb2.ArrowMsg, data, byte_offset), byte_offset)
+
+
+def encode_log_msg(msg: LogMsg) -> bytes:
+    """Write one `rerun.log_msg.v1alpha1.LogMsg`.
+
+    Raises:
+        CorruptError: A field does not fit its protobuf type.
+    """
+    tag = 0x0A if isinstance(msg, SetStoreInfo) else 0x12 if isinstance(msg, ArrowMsg) else 0x1A
+    return _enclosed(tag, encode_content(msg))
+
+
+def encode_read_response(msg: LogMsg) -> bytes:
+    """Write one `ReadMessagesResponse` (or `WriteMessagesRequest`); raises as `encode_log_msg`."""
+    return _enclosed(0x0A, encode_log_msg(msg))
+
+
+encode_write_request = encode_read_response
+"""The same on the wire."""
+
+
+def encode_content(msg: LogMsg) -> bytes:
+    """Write what stands inside a `LogMsg`, and behind a message header in a file."""
+    try:
+        return _to_proto(msg).SerializeToString()
+    except (ValueError, TypeError, EncodeError) as error:
+        msg_ = f"a message of {msg.store_id} cannot be written: {error}"
+        raise CorruptError(msg_, store_id=msg.store_id) from error
+
+
+# --- the usual form, scanned ---
+
+
+def _only_field(data: Payload, tag: int) -> Payload | None:
+    """The content of `data` if it is one length-delimited field with `tag` and nothing else."""
+    size = len(data)
+    if size < 2 or data[0] != tag:
+        return None
+    value, at = _varint(data, 1, size)
+    return memoryview(data)[at:] if at > 0 and value == size - at else None
+
+
+def _varint(data: Payload, at: int, end: int) -> tuple[int, int]:
+    """Value and next position; the position is `_UNUSUAL` if it is long or cut off."""
+    value = shift = 0
+    while at < end and shift < 63:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    return 0, _UNUSUAL
+
+
+def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
+    """Read the form that SDKs write; `None` says nothing of `data` but that protobuf must look."""
+    view = memoryview(data)
+    end = len(view)
+    at = 0
+    found: dict[int, Payload | int] = {}
+    while at < end:
+        tag = view[at]
+        at += 1
+        if tag in found or at == end:
+            return None
+        # Inlined for values below 128, which most of them are.
+        value = view[at]
+        if value < 0x80:
+            at += 1
+        else:
+            value, at = _varint(view, at, end)
+            if at < 0:
+                return None
+        if tag in _VARINT_FIELDS:
+            found[tag] = value
+        elif tag in _DELIMITED_FIELDS and value <= end - at:
+            found[tag] = view[at : at + value]
+            at += value
+        else:
+            return None
+    return _scanned_arrow_msg(found, byte_offset)
+
+
+def _scanned_arrow_msg(
+    found: dict[int, Payload | int], byte_offset: int | None
+) -> ArrowMsg | None:
+    encoded_store_id = found.get(0x0A)
+    compression = found.get(0x10, 0)
+    encoding = found.get(0x20, 0)
+    chunk_id = found.get(0x32)
+    is_static = found.get(0x38)
+    if (
+        encoded_store_id is None
+        or len(encoded_store_id) > CACHEABLE_STORE_ID_BYTES  # type: ignore[arg-type]
+        or compression >= _ENUM_LIMIT  # type: ignore[operator]
+        or encoding >= _ENUM_LIMIT  # type: ignore[operator]
+    ):
+        return None
+    parsed_chunk_id = None
+    if chunk_id is not None:
+        tuid = bytes(chunk_id)
+        if len(tuid) != _TUID_BYTES or tuid[0] != 0x09 or tuid[9] != 0x11:
+            return None
+        parsed_chunk_id = ChunkId(tuid[8:0:-1] + tuid[17:9:-1])
+    try:
+        store_id = _cached_store_id(bytes(encoded_store_id))  # type: ignore[arg-type]
+    except DecodeError:
+        return None
+    return ArrowMsg(
+        store_id,
+        found.get(0x2A, b""),  # type: ignore[arg-type]
+        compression,  # type: ignore[arg-type]
+        found.get(0x18, 0),  # type: ignore[arg-type]
+        parsed_chunk_id,
+        None if is_static is None else bool(is_static),
+        encoding,  # type: ignore[arg-type]
+        byte_offset,
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _cached_store_id(encoded: bytes) -> StoreId:
+    return _store_id(common_pb2.StoreId.FromString(encoded))
+
+
+# --- through protobuf ---
+
+
+def _parse(message_class: type[MessageT], data: Payload, byte_offset: int | None) -> MessageT:
+    try:
+        message = message_class()
+        message.MergeFromString(bytes(data))
+    except (DecodeError, ValueError) as error:
+        name = message_class.DESCRIPTOR.name
+        at = "" if byte_offset is None else f" at byte {byte_offset}"
+        msg = f"the {name}{at} is damaged: {error}"
+        raise CorruptError(msg, byte_offset=byte_offset) from error
+    return message
+
+
+def _store_id(proto: common_pb2.StoreId) -> StoreId:
+    # Rerun takes every kind but "blueprint" for a recording, the unspecified one included.
+    blueprint = proto.kind == common_pb2.STORE_KIND_BLUEPRINT
+    kind = StoreKind.BLUEPRINT if blueprint else StoreKind.RECORDING
+    return StoreId(kind, proto.application_id.id, proto.recording_id)
+
+
+def _tuid(tuid_class: type[TuidT], proto: common_pb2.Tuid) -> TuidT:
+    return tuid_class.from_parts(proto.time_ns, proto.inc)
+
+
+def _arrow_msg(proto: log_msg_pb2.ArrowMsg, byte_offset: int | None) -> ArrowMsg:
+    _require_store(proto, "store_id", byte_offset)
+    return ArrowMsg(
+        _store_id(proto.store_id),
+        proto.payload,
+        proto.compression,
+        proto.uncompressed_size,
+        _tuid(ChunkId, proto.chunk_id) if proto.HasField("chunk_id") else None,
+        proto.is_static if proto.HasField("is_static") else None,
+        proto.encoding,
+        byte_offset,
+    )
+
+
+def _set_store_info(proto: log_msg_pb2.SetStoreInfo, byte_offset: int | None) -> SetStoreInfo:
+    info = proto.info
+    _require_store(info, "store_id", byte_offset)
+    store_id = _store_id(info.store_id)
+    if not info.store_id.HasField("application_id"):
+        store_id = StoreId(store_id.kind, info.application_id.id, store_id.recording_id)
+    return SetStoreInfo(
+        StoreInfo(
+            store_id,
+            _source(info.store_source) if info.HasField("store_source") else None,
+            info.store_version.crate_version_bits if info.HasField("store_version") else None,
+        ),
+        _tuid(RowId, proto.row_id) if proto.HasField("row_id") else None,
+    )
+
+
+def _source(proto: log_msg_pb2.StoreSource) -> StoreSource:
+    try:
+        return StoreSource(StoreSourceKind(proto.kind), proto.extra.payload)
+    except ValueError:
+        return StoreSource(proto.kind, proto.extra.payload)
+
+
+def _activation(
+    proto: log_msg_pb2.BlueprintActivationCommand, byte_offset: int | None
+) -> BlueprintActivationCommand:
+    _require_store(proto, "blueprint_id", byte_offset)
+    return BlueprintActivationCommand(
+        _store_id(proto.blueprint_id), proto.make_active, proto.make_default
+    )
+
+
+def _require_store(proto: Message, field: str, byte_offset: int | None) -> None:
+    if not proto.HasField(field):
+        msg = f"the {proto.DESCRIPTOR.name} names no store: its sender left out `{field}`"
+        raise CorruptError(msg, byte_offset=byte_offset)
+
+
+# --- writing ---
+
+
+def _to_proto(msg: LogMsg) -> Message:
+    if isinstance(msg, ArrowMsg):
+        arrow = log_msg_pb2.ArrowMsg(
+            store_id=_proto_store_id(msg.store_id),
+            uncompressed_size=msg.uncompressed_size,
+            payload=bytes(msg.payload),
+            is_static=msg.is_static,
+        )
+        # Open enums: a number that we do not know goes out as it came in.
+        arrow.compression = msg.compression  # type: ignore[assignment]
+        arrow.encoding = msg.encoding  # type: ignore[assignment]
+        if msg.chunk_id is not None:
+            arrow.chunk_id.CopyFrom(_proto_tuid(msg.chunk_id))
+        return arrow
+    if isinstance(msg, SetStoreInfo):
+        return _proto_set_store_info(msg)
+    return log_msg_pb2.BlueprintActivationCommand(
+        blueprint_id=_proto_store_id(msg.blueprint_id),
+        make_active=msg.make_active,
+        make_default=msg.make_default,
+    )
+
+
+def _proto_set_store_info(msg: SetStoreInfo) -> log_msg_pb2.SetStoreInfo:
+    info = log_msg_pb2.StoreInfo(store_id=_proto_store_id(msg.info.store_id))
+    if msg.info.source is not None:
+        info.store_source.kind = int(msg.info.source.kind)  # type: ignore[assignment]
+        if msg.info.source.extra:
+            info.store_source.extra.payload = msg.info.source.extra
+    if msg.info.crate_version_bits is not None:
+        info.store_version.crate_version_bits = msg.info.crate_version_bits
+    row_id = None if msg.row_id is None else _proto_tuid(msg.row_id)
+    return log_msg_pb2.SetStoreInfo(row_id=row_id, info=info)
+
+
+def _proto_store_id(store_id: StoreId) -> common_pb2.StoreId:
+    return common_pb2.StoreId(
+        kind=common_pb2.STORE_KIND_BLUEPRINT
+        if store_id.is_blueprint
+        else common_pb2.STORE_KIND_RECORDING,
+        recording_id=store_id.recording_id,
+        application_id=common_pb2.ApplicationId(id=store_id.application_id),
+    )
+
+
+def _proto_tuid(tuid: Tuid) -> common_pb2.Tuid:
+    time_ns, inc = struct.unpack(">QQ", tuid)
+    return common_pb2.Tuid(time_ns=time_ns, inc=inc)
+
+
+def _enclosed(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    head = bytearray([tag])
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + content
