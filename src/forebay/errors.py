@@ -18,6 +18,7 @@ ForebayError
 ├── UnknownStoreError          (KeyError) no such recording or blueprint
 ├── IngestError
 │   ├── WorkerClosedError      submitted after `close()`
+│   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
 ├── ServerError                the server cannot start or go on
@@ -123,6 +124,10 @@ class IngestError(ForebayError):
 
 class WorkerClosedError(IngestError):
     """The worker was closed; it finishes what it accepted and takes nothing new."""
+
+
+class QueueFullError(IngestError, TimeoutError):
+    """No room in the worker's queue in time, or nobody but the caller could make room."""
 
 
 class FlushTimeoutError(IngestError, TimeoutError):

@@ -84,3 +84,12 @@ is faster than decompressing a few kilobytes step by step."""
 
 PEEK_LAYOUTS_MAX: Final = 1024
 """Chunk schemas remembered while heads are read; timestamps in live ones make each differ."""
+
+FILE_READ_BYTES: Final = 8 * MIB
+"""How much of a file is read at once; payloads are cut out of these blocks without a copy."""
+
+FILES_READ_AT_ONCE: Final = 16
+"""Files that are read side by side when many are loaded; each reader waits on its own stores."""
+
+SUBSCRIBER_BACKLOG_EVENTS: Final = 100_000
+"""Events a subscriber may fall behind before its subscription is ended."""

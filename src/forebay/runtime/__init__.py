@@ -1,1 +1,29 @@
-"""To come."""
+"""The only layer that knows threads, clocks, the GIL and WebAssembly.
+
+Work runs as tasks that take turns (`Runtime.schedule`). Where the turns happen is the runtime's
+business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`).
+"""
+
+from forebay.runtime.inline import InlineRuntime
+from forebay.runtime.native import NativeRuntime
+from forebay.runtime.platform import gil_enabled, monotonic_s, threads_available, wall_clock_ns
+from forebay.runtime.protocol import Condition, Lock, Runtime, Task
+from forebay.runtime.services import Event, Service, default_runtime, executor, spawn
+
+__all__ = [
+    "Condition",
+    "Event",
+    "InlineRuntime",
+    "Lock",
+    "NativeRuntime",
+    "Runtime",
+    "Service",
+    "Task",
+    "default_runtime",
+    "executor",
+    "gil_enabled",
+    "monotonic_s",
+    "spawn",
+    "threads_available",
+    "wall_clock_ns",
+]

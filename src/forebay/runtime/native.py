@@ -1,0 +1,184 @@
+"""`NativeRuntime`: tasks take turns on threads that exist only while there is work."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
+
+if TYPE_CHECKING:
+    from forebay.runtime.protocol import Condition, Lock, Task
+
+logger = logging.getLogger(__name__)
+
+
+class NativeRuntime:
+    """Threads made on demand; a thread that finds no task for a moment ends.
+
+    A task that does not return from its turn keeps one thread and no more: every other ready task
+    gets a thread of its own, up to `threads_max`. Threads are daemons, so that Ctrl-C and exit
+    are never blocked by a stuck one; at exit they get `EXIT_DRAIN_S` to finish what is ready.
+
+    After `os.fork()` the child starts without threads. Tasks that waited for a turn get theirs
+    with the next `schedule`; one that was in the middle of a turn stays in the parent, so fork
+    before ingesting, or after closing.
+    """
+
+    name = "native"
+    has_threads = True
+
+    def __init__(
+        self, threads_max: int = THREADS_MAX, *, thread_linger_s: float = THREAD_LINGER_S
+    ) -> None:
+        if threads_max < 1:
+            msg = f"a runtime needs at least one thread, not {threads_max}"
+            raise ValueError(msg)
+        self._threads_max = threads_max
+        self._thread_linger_s = thread_linger_s
+        self._ready: deque[Task] = deque()
+        self._reset()
+        _alive.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._threads: set[threading.Thread] = set()
+        self._num_idle = 0
+        self._num_started = 0
+
+    @property
+    def num_threads(self) -> int:
+        """Threads alive."""
+        with self._lock:
+            return len(self._threads)
+
+    def lock(self) -> Lock:
+        """A lock that is not reentrant."""
+        return threading.Lock()
+
+    def rlock(self) -> Lock:
+        """A lock that its holder may take again."""
+        return threading.RLock()
+
+    def condition(self, lock: Lock | None = None) -> Condition:
+        """A condition over `lock`, or over a lock of its own; waiting is interruptible."""
+        return threading.Condition(lock)  # type: ignore[arg-type]
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        return time.monotonic()
+
+    def thread_id(self) -> int:
+        """Tells the calling thread from all others alive."""
+        return threading.get_ident()
+
+    def schedule(self, task: Task) -> None:
+        """Give `task` turns until it says that there is no more."""
+        with self._lock:
+            self._ready.append(task)
+            if self._num_idle >= len(self._ready):
+                self._changed.notify()
+                return
+            if len(self._threads) >= self._threads_max:
+                return
+            self._num_started += 1
+            thread = threading.Thread(
+                target=self._run, name=f"forebay-worker-{self._num_started}", daemon=True
+            )
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads. Those that live will come round to the task; if
+            # there is none, the caller is the last one who can do the work.
+            with self._lock:
+                self._threads.discard(thread)
+                alone = not self._threads
+            if alone:
+                self._drain_here()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all threads have ended, and say whether they did."""
+        with self._lock:
+            return self._changed.wait_for(lambda: not self._threads, timeout)
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        task: Task | None = None
+        while (task := self._next(task)) is not None:
+            if not _run_turn(task):
+                task = None  # while lingering, a thread must not keep a dropped task alive
+
+        with self._lock:
+            self._threads.discard(me)
+            self._changed.notify_all()
+
+    def _next(self, task: Task | None) -> Task | None:
+        """The task of the next turn; `task` wants another one, after all that wait already."""
+        with self._lock:
+            if task is not None:
+                if not self._ready:
+                    return task
+                self._ready.append(task)
+                del task
+            while not self._ready:
+                self._num_idle += 1
+                try:
+                    notified = self._changed.wait(self._thread_linger_s)
+                finally:
+                    self._num_idle -= 1
+                if not notified and not self._ready:
+                    # Leave the set under the same lock hold, so that no schedule() counts on us.
+                    self._threads.discard(threading.current_thread())
+                    return None
+            return self._ready.popleft()
+
+    def _drain_here(self) -> None:
+        while True:
+            with self._lock:
+                if not self._ready:
+                    return
+                task = self._ready.popleft()
+            while _run_turn(task):
+                pass
+
+    def _drain_at_exit(self) -> None:
+        if not self.join(EXIT_DRAIN_S):
+            logger.warning(
+                "%d ingestion threads were still busy at exit; close() or flush() waits for them",
+                self.num_threads,
+            )
+
+
+def _run_turn(task: Task) -> bool:
+    try:
+        return task.run_turn()
+    except BaseException:  # noqa: BLE001, RUF100 - a thread has nobody above it to pass an error to
+        logger.exception("a turn of %r failed", task)
+        return False
+
+
+_alive: weakref.WeakSet[NativeRuntime] = weakref.WeakSet()
+
+
+@atexit.register
+def _drain_all_at_exit() -> None:
+    # A daemon thread inside Arrow's C++ while the interpreter goes down can abort the process.
+    for runtime in list(_alive):
+        runtime._drain_at_exit()  # noqa: SLF001
+
+
+def _reset_all_in_child() -> None:
+    for runtime in list(_alive):
+        runtime._reset()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all_in_child)

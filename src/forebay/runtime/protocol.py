@@ -1,0 +1,100 @@
+"""What the rest of Forebay may ask of the platform: locks, clocks, and turns for its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+
+class Lock(Protocol):
+    """Mutual exclusion, held in a `with` block."""
+
+    def __enter__(self) -> bool:
+        """Wait for the lock and take it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Let go of the lock."""
+        ...
+
+
+class Condition(Lock, Protocol):
+    """A lock that its holder can wait on until another holder notifies."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let go of the lock until notified, then take it again.
+
+        False says that waiting longer is no use: `timeout` seconds are over, or there is no other
+        thread that could ever notify. It may also return early, so always look again.
+        """
+        ...
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until `predicate` holds and say so, or say False under the terms of `wait`."""
+        ...
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits."""
+        ...
+
+
+class Task(Protocol):
+    """Something with work to do, a bounded piece at a time."""
+
+    def run_turn(self) -> bool:
+        """Do one piece; True if there is more, so that the task wants another turn."""
+        ...
+
+
+class Runtime(Protocol):
+    """Where tasks get their turns, and what waiting and time mean there."""
+
+    @property
+    def name(self) -> str:
+        """For people: `native`, `inline` or `simulated`."""
+        ...
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether tasks run beside the caller; if not, `schedule` returns after their turns."""
+        ...
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that this runtime has alive for its tasks."""
+        ...
+
+    def lock(self) -> Lock:
+        """A lock that is not reentrant."""
+        ...
+
+    def rlock(self) -> Lock:
+        """A lock that its holder may take again."""
+        ...
+
+    def condition(self, lock: Lock | None = None) -> Condition:
+        """A condition over `lock` (one of this runtime's `lock()`), or over a lock of its own."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        ...
+
+    def thread_id(self) -> int:
+        """Tells the calling thread from all others alive."""
+        ...
+
+    def schedule(self, task: Task) -> None:
+        """Give `task` turns until it says that there is no more.
+
+        The caller sees to it that a task that runs one turn at a time is not scheduled twice, and
+        holds no lock. The runtime refers to the task only until its last turn is over.
+        """
+        ...
