@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from forebay.runtime.platform import threads_available
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.runtime.protocol import Condition, Lock, Task
+
+_T = TypeVar("_T")
 
 
 class InlineRuntime:
@@ -54,20 +56,24 @@ class InlineRuntime:
 
     def schedule(self, task: Task) -> None:
         """Run `task` here and now, or after the turn that the calling thread is in."""
-        ready: deque[Task] | None = getattr(self._local, "ready", None)
-        if ready is not None:
-            ready.append(task)
+        local = self._local
+        if not hasattr(local, "ready"):
+            local.ready = deque()
+            local.is_running = False
+        ready: deque[Task] = local.ready
+        ready.append(task)
+        if local.is_running:
             return
-        self._local.ready = ready = deque((task,))
+        local.is_running = True
         try:
             while ready:
                 task = ready.popleft()
                 if task.run_turn():
                     ready.append(task)
         finally:
-            # After an exception (Ctrl-C inside a turn) tasks may be left: they get their turns
-            # when their owners schedule them again, as they would after any refused turn.
-            self._local.ready = None
+            # After an exception (Ctrl-C inside a turn) tasks may be left; the next call, which
+            # the interrupted task's owner makes, runs them.
+            local.is_running = False
 
 
 class _LonelyCondition(threading.Condition):
@@ -77,6 +83,6 @@ class _LonelyCondition(threading.Condition):
         del timeout
         return False
 
-    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
         del timeout
-        return bool(predicate())
+        return predicate()

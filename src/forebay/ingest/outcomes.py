@@ -1,0 +1,113 @@
+"""What becomes of a message: a chunk, or a rejection that says why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from forebay.errors import ForebayError, InvalidChunkError
+from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
+from forebay.model import Compression
+
+if TYPE_CHECKING:
+    from forebay.chunk import Chunk
+    from forebay.model import ArrowMsg, ChunkId, StoreId
+
+
+class ProcessedChunk(NamedTuple):
+    """A message that became a chunk.
+
+    A named tuple where the house makes frozen dataclasses: there is one for every message, and
+    making it costs a third.
+
+    Attributes:
+        seq: Its place among all messages that the worker accepted, from 0.
+        chunk: The chunk, sorted by row id.
+        source: Whatever its submitter named as the source.
+        size_bytes: What it counts for against the byte budget.
+    """
+
+    seq: int
+    chunk: Chunk
+    source: object
+    size_bytes: int
+
+    def refused(self, store_id: StoreId, error: ForebayError) -> RejectedMsg:
+        """The outcome that this becomes when the store refuses the chunk."""
+        return RejectedMsg(self.seq, store_id, self.chunk.id, error, self.source, self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedMsg:
+    """A message that did not become part of a store, and why.
+
+    Attributes:
+        seq: Its place among all messages that the worker accepted, from 0.
+        store_id: The store it was meant for.
+        chunk_id: The chunk's id, if the sender gave it outside the payload.
+        error: Why. What the decoder raised is its `__cause__`, if it was no error of ours.
+        source: Whatever its submitter named as the source.
+        size_bytes: What it counts for against the byte budget.
+    """
+
+    seq: int
+    store_id: StoreId
+    chunk_id: ChunkId | None
+    error: ForebayError
+    source: object = None
+    size_bytes: int = 0
+
+    @property
+    def reason(self) -> str:
+        """A short name to count by: the kind of error at the root."""
+        return type(self.error.__cause__ or self.error).__name__
+
+
+Outcome: TypeAlias = ProcessedChunk | RejectedMsg
+"""Everything that `IngestionWorker.poll()` gives."""
+
+
+def message_cost(msg: ArrowMsg) -> int:
+    """Bytes that a message counts for, from its acceptance until its outcome is settled.
+
+    That is the larger of what came and what it claims to become. A claim that LZ4 cannot keep is
+    not believed: the message will be rejected, and until then it must not fill the budget.
+    """
+    size = len(msg.payload)
+    claimed = msg.uncompressed_size
+    if claimed > size and msg.compression == Compression.LZ4 and claimed <= size * LZ4_RATIO_MAX:
+        size = claimed
+    return max(MESSAGE_COST_BYTES_MIN, size)
+
+
+def rejection(
+    seq: int, msg: ArrowMsg, source: object, cost: int, error: BaseException
+) -> RejectedMsg:
+    """The outcome of a message whose decoding raised `error`."""
+    if isinstance(error, ForebayError):
+        refusal = error
+        refusal.store_id = refusal.store_id or msg.store_id
+        refusal.chunk_id = refusal.chunk_id or msg.chunk_id
+        if refusal.byte_offset is None:
+            refusal.byte_offset = msg.byte_offset
+    else:
+        name = "a chunk" if msg.chunk_id is None else str(msg.chunk_id)
+        text = f"{name} of {msg.store_id} cannot be decoded: {type(error).__name__}: {error}"
+        refusal = InvalidChunkError(
+            text, store_id=msg.store_id, chunk_id=msg.chunk_id, byte_offset=msg.byte_offset
+        )
+        refusal.__cause__ = error
+    _forget_frames(refusal)
+    return RejectedMsg(seq, msg.store_id, refusal.chunk_id, refusal, source, cost)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop tracebacks: their frames would keep payloads and half-decoded buffers in memory."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            pending += (one.__cause__, one.__context__)
