@@ -21,6 +21,9 @@ MESSAGE_SIZE_BYTES_MAX: Final = 2 * 1024 * MIB - 1
 LZ4_RATIO_MAX: Final = 255
 """An LZ4 block cannot expand further than this, so a larger claimed size is a lie."""
 
+SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
+"""Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 

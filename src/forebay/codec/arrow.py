@@ -1,0 +1,167 @@
+"""Payloads to chunks, and chunks to payloads.
+
+Memory safety never depends on the sender: sizes are checked before anything is allocated, a
+record batch is fully validated before anything looks into it, and offsets are checked by pyarrow.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from forebay import limits
+from forebay.chunk import Chunk
+from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.codec.ipc import check_record_batch, schema_end
+from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.schemas import SDK_GRPC_SINK, SDK_IPC_ENCODED, SchemaCache
+from forebay.errors import InvalidChunkError
+from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forebay.model import StoreId
+
+SORBET_VERSION_WRITTEN: Final = b"0.1.3"
+ALIGNMENT: Final = 8
+
+_DAMAGED: Final = (
+    pa.ArrowException,
+    struct.error,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What pyarrow may raise over bytes that it cannot make sense of."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedChunk:
+    """A chunk, and when the SDK that sent it did what, in nanoseconds since the Unix epoch.
+
+    Attributes:
+        chunk: The chunk.
+        sdk_ipc_encoded_ns: When the SDK encoded it, if it said so.
+        sdk_grpc_sink_ns: When the SDK handed it to its gRPC connection, if it said so.
+    """
+
+    chunk: Chunk
+    sdk_ipc_encoded_ns: int | None
+    sdk_grpc_sink_ns: int | None
+
+
+class ChunkDecoder:
+    """Decodes the chunks of one stream after the other; one per worker."""
+
+    def __init__(self) -> None:
+        self._lz4 = Lz4Decompressor()
+        self._schemas = SchemaCache()
+
+    def decode(self, msg: ArrowMsg) -> Chunk:
+        """The chunk in `msg`, sorted by row id.
+
+        Raises:
+            InvalidChunkError: There is none; with the store, the chunk's id and byte offset as
+                far as they are known.
+        """
+        return self._decode(msg)[0]
+
+    def decode_timed(self, msg: ArrowMsg) -> DecodedChunk:
+        """As `decode`, with the times that the SDK noted on the way."""
+        chunk, values = self._decode(msg)
+        return DecodedChunk(
+            chunk,
+            _timestamp_ns(values.get(SDK_IPC_ENCODED)),
+            _timestamp_ns(values.get(SDK_GRPC_SINK)),
+        )
+
+    def _decode(self, msg: ArrowMsg) -> tuple[Chunk, Mapping[bytes, bytes]]:
+        chunk_id = msg.chunk_id
+        try:
+            buffer = self._uncompressed(msg)
+            data = memoryview(buffer).cast("B")  # pyarrow says signed bytes
+            at = schema_end(data)
+            schema, values = self._schemas.read(data[:at])
+            chunk_id = _chunk_id(values)
+            check_record_batch(data, at)
+            batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
+            return Chunk.validated(chunk_id, schema.layout, batch), values
+        except InvalidChunkError as error:
+            raise _rejection(error.message, msg, chunk_id) from error
+        except _DAMAGED as error:
+            raise _rejection(f"the chunk's payload is damaged: {error}", msg, chunk_id) from error
+
+    def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
+        if msg.encoding != Encoding.ARROW_IPC:
+            text = f"encoding {msg.encoding} of a payload is unknown; its sender may be newer"
+            raise InvalidChunkError(text)
+        if msg.uncompressed_size > limits.MESSAGE_SIZE_BYTES_MAX:
+            text = f"{msg.uncompressed_size} bytes are claimed; that is more than a message holds"
+            raise InvalidChunkError(text)
+        if msg.compression == Compression.LZ4:
+            return self._lz4.decompress(msg.payload, msg.uncompressed_size)
+        if msg.compression not in (Compression.NONE, Compression.UNSPECIFIED):
+            text = f"compression {msg.compression} of a payload is unknown; its sender may be newer"
+            raise InvalidChunkError(text)
+        buffer = pa.py_buffer(msg.payload)
+        # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
+        return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def encode_chunk(
+    store_id: StoreId, chunk: Chunk, compression: Compression = Compression.LZ4
+) -> ArrowMsg:
+    """The message that carries `chunk` to Rerun or to us."""
+    schema = chunk.batch.schema
+    metadata = {SORBET_VERSION: SORBET_VERSION_WRITTEN, **(schema.metadata or {})}
+    metadata[CHUNK_ID] = str(chunk.id).encode()
+    batch = chunk.batch.replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    buffer = sink.getvalue()
+    compressed = compression == Compression.LZ4
+    return ArrowMsg(
+        store_id,
+        memoryview(pa.Codec("lz4_raw").compress(buffer)) if compressed else memoryview(buffer),
+        Compression.LZ4 if compressed else Compression.NONE,
+        buffer.size,
+        chunk.id,
+        chunk.is_static,
+    )
+
+
+def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:
+    text = values.get(CHUNK_ID)
+    if text is None:
+        msg = "the schema has no `rerun:id`: this record batch is not a Rerun chunk"
+        raise InvalidChunkError(msg)
+    try:
+        return ChunkId.parse(text.decode())
+    except ValueError as error:
+        msg = f"`rerun:id` is {text!r}, which is not the id of a chunk"
+        raise InvalidChunkError(msg) from error
+
+
+def _timestamp_ns(text: bytes | None) -> int | None:
+    """Nanoseconds from `secs.nnnnnnnnn`; `None` if it is anything else."""
+    if text is None:
+        return None
+    seconds, point, nanoseconds = text.partition(b".")
+    if not (point and seconds.isdigit() and nanoseconds.isdigit() and len(nanoseconds) <= 9):
+        return None
+    return int(seconds[:12]) * 1_000_000_000 + int(nanoseconds.ljust(9, b"0"))
+
+
+def _rejection(message: str, msg: ArrowMsg, chunk_id: ChunkId | None) -> InvalidChunkError:
+    return InvalidChunkError(
+        message, store_id=msg.store_id, chunk_id=chunk_id, byte_offset=msg.byte_offset
+    )

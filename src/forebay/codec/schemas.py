@@ -1,0 +1,147 @@
+"""Arrow schemas, parsed once for all chunks that share one.
+
+The chunks of one entity have byte-identical schema messages but for a few metadata values of
+fixed length: the chunk's id, and on live streams the times at which the SDK handled it. A schema
+is therefore looked up by its bytes around those values.
+
+That the values stand where they are believed to stand is proven once for each distinct schema:
+the message is parsed a second time with other values in these places, and must differ in these
+values alone. Whatever cannot be proven is parsed every time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import pyarrow as pa
+
+from forebay import limits
+from forebay.chunk import ChunkLayout
+from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.codec.ipc import is_big_endian
+from forebay.errors import InvalidChunkError
+
+SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
+SDK_GRPC_SINK: Final = b"rerun:timestamp_sdk_grpc_sink"
+VIEWER_IPC_DECODED: Final = b"rerun:timestamp_viewer_ipc_decoded"
+VARIABLE_KEYS: Final = (CHUNK_ID, SDK_IPC_ENCODED, SDK_GRPC_SINK, VIEWER_IPC_DECODED)
+
+SORBET_VERSION_MIN: Final = (0, 1, 3)
+"""Of Rerun 0.36. Rerun itself migrates older chunks when it reads them; we send people there."""
+
+Span: TypeAlias = tuple[bytes, int, int]
+"""A metadata key, and begin and end of its value in the schema message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSchema:
+    """What chunks of one schema share; `arrow` is without the metadata in which they differ."""
+
+    arrow: pa.Schema
+    layout: ChunkLayout
+
+
+class SchemaCache:
+    """Remembers schemas up to a bound, then starts afresh; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[tuple[tuple[Span, ...], dict[bytes, ChunkSchema]]]] = {}
+        self._num_bytes = 0
+
+    def read(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
+        """The schema of a schema message, and the values that are this chunk's own.
+
+        Raises:
+            InvalidChunkError: It is the schema of no chunk, or of one too old.
+            pa.ArrowException, ValueError: It is damaged.
+        """
+        for spans, schemas in self._known.get(len(message), ()):
+            schema = schemas.get(_around(message, spans))
+            if schema is not None:
+                return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
+        return self._parse(message)
+
+    def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
+        if is_big_endian(message):
+            msg = "the chunk is big-endian; Rerun's are little-endian"
+            raise InvalidChunkError(msg)
+        arrow = pa.ipc.read_schema(pa.py_buffer(message))
+        metadata = dict(arrow.metadata or {})
+        _check_version(metadata)
+        values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
+        shared = arrow.with_metadata(metadata)
+        schema = ChunkSchema(shared, ChunkLayout.from_schema(shared))
+        spans = _variable_spans(bytes(message), values)
+        if spans is not None and _differ_only_there(message, spans, arrow):
+            self._remember(message, spans, schema)
+        return schema, values
+
+    def _remember(self, message: memoryview, spans: tuple[Span, ...], schema: ChunkSchema) -> None:
+        size = len(message)
+        if size > limits.SCHEMA_CACHE_BYTES_MAX // 16:
+            return
+        if self._num_bytes + size > limits.SCHEMA_CACHE_BYTES_MAX:
+            self._known.clear()
+            self._num_bytes = 0
+        self._num_bytes += size
+        alike = self._known.setdefault(size, [])
+        for known_spans, schemas in alike:
+            if known_spans == spans:
+                schemas[_around(message, spans)] = schema
+                return
+        alike.append((spans, {_around(message, spans): schema}))
+
+
+def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:
+    """The bytes of the message outside the spans, which are in ascending order."""
+    if len(spans) == 1:
+        _, begin, end = spans[0]
+        return b"".join((message[:begin], message[end:]))
+    parts = []
+    at = 0
+    for _, begin, end in spans:
+        parts.append(message[at:begin])
+        at = end
+    parts.append(message[at:])
+    return b"".join(parts)
+
+
+def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span, ...] | None:
+    """Where the values stand, if each stands in one place only."""
+    spans = []
+    for key, value in values.items():
+        begin = message.find(value)
+        if not value or begin < 0 or message.find(value, begin + 1) >= 0:
+            return None
+        spans.append((key, begin, begin + len(value)))
+    return tuple(sorted(spans, key=lambda span: span[1]))
+
+
+def _differ_only_there(message: memoryview, spans: tuple[Span, ...], schema: pa.Schema) -> bool:
+    changed = bytearray(message)
+    metadata = dict(schema.metadata or {})
+    for key, begin, end in spans:
+        changed[begin:end] = metadata[key] = b"?" * (end - begin)
+    try:
+        parsed = pa.ipc.read_schema(pa.py_buffer(changed))
+    except pa.ArrowException:
+        return False
+    return bool(parsed.equals(schema.with_metadata(metadata), check_metadata=True))
+
+
+def _check_version(metadata: Mapping[bytes, bytes]) -> None:
+    version = metadata.get(SORBET_VERSION, b"")
+    match = re.match(rb"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version)
+    if match is None and CHUNK_ID in metadata:
+        return  # Not from an SDK, but it says all that we need.
+    if match is None or tuple(map(int, match.groups())) < SORBET_VERSION_MIN:
+        what = f"version {version.decode(errors='replace')}" if version else "no version"
+        wanted = ".".join(map(str, SORBET_VERSION_MIN))
+        msg = (
+            f"the chunk is in an old form ({what} in its metadata, {wanted} is needed); "
+            "convert the recording with `rerun rrd migrate FILE`"
+        )
+        raise InvalidChunkError(msg)
