@@ -96,3 +96,10 @@ FILES_READ_AT_ONCE: Final = 16
 
 SUBSCRIBER_BACKLOG_EVENTS: Final = 100_000
 """Events a subscriber may fall behind before its subscription is ended."""
+
+DATAFRAME_JOIN_BYTES_MAX: Final = 1024 * MIB
+"""Values of a dataframe column up to this size are joined into one array: Arrow's list and string
+offsets are 32 bits."""
+
+DATAFRAME_PIECE_BYTES_MAX: Final = 512 * MIB
+"""Size of the pieces that a larger column is cut into."""

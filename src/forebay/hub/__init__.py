@@ -1,1 +1,19 @@
-"""To come."""
+"""Stores by name, the loop over them, and where their messages come from and go to."""
+
+from forebay.hub.app import App
+from forebay.hub.entity_db import EntityDb, Event, WorkerOutput
+from forebay.hub.load import LoadProgress, load
+from forebay.hub.sources import read_messages, write_messages
+from forebay.hub.store_hub import StoreHub
+
+__all__ = [
+    "App",
+    "EntityDb",
+    "Event",
+    "LoadProgress",
+    "StoreHub",
+    "WorkerOutput",
+    "load",
+    "read_messages",
+    "write_messages",
+]

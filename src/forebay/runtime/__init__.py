@@ -1,14 +1,22 @@
 """The only layer that knows threads, clocks, the GIL and WebAssembly.
 
 Work runs as tasks that take turns (`Runtime.schedule`). Where the turns happen is the runtime's
-business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`).
+business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), or in an
+order drawn from a seed, under virtual time (`SimulatedRuntime`, for tests).
 """
 
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.native import NativeRuntime
 from forebay.runtime.platform import gil_enabled, monotonic_s, threads_available, wall_clock_ns
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
-from forebay.runtime.services import Event, Service, default_runtime, executor, spawn
+from forebay.runtime.services import (
+    Event,
+    Service,
+    default_runtime,
+    executor,
+    run_side_by_side,
+    spawn,
+)
 
 __all__ = [
     "Condition",
@@ -18,11 +26,14 @@ __all__ = [
     "NativeRuntime",
     "Runtime",
     "Service",
+    "SimulatedRuntime",
+    "SimulationError",
     "Task",
     "default_runtime",
     "executor",
     "gil_enabled",
     "monotonic_s",
+    "run_side_by_side",
     "spawn",
     "threads_available",
     "wall_clock_ns",

@@ -11,7 +11,7 @@ from forebay.runtime.native import NativeRuntime
 from forebay.runtime.platform import threads_available
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from forebay.runtime.protocol import Runtime
 
@@ -46,6 +46,20 @@ def spawn(name: str, run: Callable[[], object]) -> Service:
 def executor(threads_max: int, name: str) -> Executor:
     """A pool of at most `threads_max` threads, for libraries that ask for one."""
     return ThreadPoolExecutor(threads_max, thread_name_prefix=f"forebay-{name}")
+
+
+def run_side_by_side(jobs: Sequence[Callable[[], object]], name: str, threads_max: int) -> None:
+    """Run all jobs, each on a thread where there are threads, else one after another.
+
+    Returns when all are done; the first exception of a job is raised then.
+    """
+    if len(jobs) <= 1 or not threads_available():
+        for job in jobs:
+            job()
+        return
+    with executor(min(threads_max, len(jobs)), name) as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
 
 
 class Event(threading.Event):

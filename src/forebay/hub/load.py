@@ -1,0 +1,157 @@
+"""`load`: files into a hub, several at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from forebay.codec import StreamDecoder
+from forebay.errors import CodecError, LoadError
+from forebay.hub.sources import PathLike, load_error, open_file, read_stream
+from forebay.hub.store_hub import StoreHub
+from forebay.limits import FILES_READ_AT_ONCE
+from forebay.runtime import run_side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.model import LogMsg
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far the loading of one file has come.
+
+    Attributes:
+        path: The file.
+        bytes_read: Bytes whose messages were handed to their stores.
+        bytes_total: The file's size when loading began.
+        is_done: Whether the file was read to its end, or to its damage.
+    """
+
+    path: str
+    bytes_read: int
+    bytes_total: int
+    is_done: bool = False
+
+
+def load(
+    *paths: PathLike,
+    hub: StoreHub | None = None,
+    application_id: str | None = None,
+    recording_id: str | None = None,
+    progress: Callable[[LoadProgress], object] | None = None,
+    on_error: Literal["raise", "keep"] = "raise",
+) -> StoreHub:
+    """Load `.rrd` and `.rbl` files side by side; return when everything in them can be queried.
+
+    Args:
+        paths: The files.
+        hub: Load into this hub instead of a new one.
+        application_id: Load every store under this application, as a blueprint that is opened for
+            another application needs.
+        recording_id: Load every recording under this id (blueprints keep theirs).
+        progress: Called now and then for each file, from the thread that reads it.
+        on_error: `"raise"` a `LoadError` for damaged files, after all that is readable was
+            loaded; or `"keep"` what is readable and say nothing.
+
+    Returns:
+        The hub.
+
+    Raises:
+        LoadError: A file cannot be read, or not whole. The error's `hub` holds what was readable
+            in all files, and its `__notes__` name the other damaged files.
+    """
+    target = StoreHub() if hub is None else hub
+    errors: list[LoadError] = []
+
+    def load_one(path: PathLike) -> None:
+        loading = _FileLoading(path, target, application_id, recording_id, progress)
+        try:
+            loading.run()
+        except LoadError as error:
+            errors.append(error)
+
+    run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+    target.flush()
+    errors += _rejections(target, {os.fspath(path) for path in paths})
+    if errors and on_error == "raise":
+        first, *others = errors
+        for other in others:
+            first.add_note(str(other))
+        first.hub = target
+        raise first
+    return target
+
+
+class _FileLoading:
+    """One file on its way into a hub."""
+
+    def __init__(
+        self,
+        path: PathLike,
+        hub: StoreHub,
+        application_id: str | None,
+        recording_id: str | None,
+        progress: Callable[[LoadProgress], object] | None,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._hub = hub
+        self._application_id = application_id
+        self._recording_id = recording_id
+        self._progress = progress
+
+    def run(self) -> None:
+        with open_file(self._path) as file:
+            total = os.fstat(file.fileno()).st_size
+            decoder = StreamDecoder()
+            reported = -1
+            try:
+                for msg in read_stream(file, decoder):
+                    self._hub.receive_log_msg(self._renamed(msg), self._path)
+                    if self._progress is not None and decoder.byte_offset != reported:
+                        reported = decoder.byte_offset
+                        self._progress(LoadProgress(self._path, reported, total))
+            except CodecError as error:
+                raise load_error(self._path, error) from error
+            finally:
+                if self._progress is not None:
+                    self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
+
+    def _renamed(self, msg: LogMsg) -> LogMsg:
+        if self._application_id is None and self._recording_id is None:
+            return msg
+        store_id = msg.store_id
+        return msg.with_store_id(
+            replace(
+                store_id,
+                application_id=self._application_id or store_id.application_id,
+                recording_id=(self._recording_id if store_id.is_recording else None)
+                or store_id.recording_id,
+            )
+        )
+
+
+def _rejections(hub: StoreHub, paths: set[str]) -> list[LoadError]:
+    """One error for each store of these files that had messages rejected."""
+    errors: list[LoadError] = []
+    for db in hub.entity_dbs():
+        rejections = [rejected for rejected in db.rejections() if rejected.source in paths]
+        if not rejections:
+            continue
+        first = rejections[0]
+        more = f" ({len(rejections) - 1} more were rejected)" if len(rejections) > 1 else ""
+        where = "" if first.error.byte_offset is None else f" at byte {first.error.byte_offset}"
+        errors.append(
+            LoadError(
+                f"{first.source}: {db.store_id}: a message{where} was rejected{more}: "
+                f"{first.error}",
+                path=str(first.source),
+                store_id=db.store_id,
+                chunk_id=first.chunk_id,
+                byte_offset=first.error.byte_offset,
+            )
+        )
+    return errors

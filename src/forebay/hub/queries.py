@@ -1,0 +1,85 @@
+"""The questions one can ask of a store, each answered by a snapshot taken for it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from forebay.model import EntityPath, TimeLike, TimeType
+    from forebay.store import Cell, StoreSnapshot
+
+
+class Queries(ABC):
+    """Everything that a snapshot answers, for what can give a snapshot."""
+
+    @abstractmethod
+    def snapshot(self) -> StoreSnapshot:
+        """All data as it is now."""
+
+    def entity_paths(self) -> list[EntityPath]:
+        """Entities that have data, in Rerun's order."""
+        return self.snapshot().entity_paths()
+
+    def timelines(self) -> dict[str, TimeType]:
+        """The type of each timeline, by name."""
+        return self.snapshot().timelines()
+
+    def time_range(self, timeline: str) -> tuple[int, int]:
+        """First and last time on a timeline (nanoseconds, or sequence numbers).
+
+        Raises:
+            UnknownTimelineError: There is no such timeline.
+        """
+        return self.snapshot().time_range(timeline)
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks held."""
+        return self.snapshot().num_chunks
+
+    @property
+    def num_rows(self) -> int:
+        """Rows held."""
+        return self.snapshot().num_rows
+
+    @property
+    def byte_size(self) -> int:
+        """Bytes of data held, each buffer counted once."""
+        return self.snapshot().byte_size
+
+    def latest_at(
+        self,
+        timeline: str | None,
+        time: TimeLike | None,
+        entity: str,
+        components: Sequence[str] | str | None = None,
+    ) -> Mapping[str, Cell]:
+        """The newest value of each component of `entity` at or before `time`.
+
+        Static data wins over temporal data; clears hide what they cover (see the snapshot).
+        `timeline=None` asks for static data alone. Components without an answer are absent.
+
+        Raises:
+            UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError
+        """
+        return self.snapshot().latest_at(timeline, time, entity, components)
+
+    def range(
+        self,
+        timeline: str | None,
+        start: TimeLike | None,
+        end: TimeLike | None,
+        entity: str,
+        components: Sequence[str] | str | None = None,
+    ) -> pa.Table:
+        """All rows of `entity` from `start` to `end`, both included, by time and row id.
+
+        Raises:
+            UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError
+        """
+        return self.snapshot().range(timeline, start, end, entity, components)

@@ -1,0 +1,107 @@
+"""Where messages come from and go to on this machine: `.rrd` and `.rbl` files, and bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from forebay.codec import StreamDecoder, StreamEncoder
+from forebay.errors import CodecError, LoadError
+from forebay.limits import FILE_READ_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from forebay.model import LogMsg
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+def read_messages(path_or_bytes: PathLike | bytes | bytearray | memoryview) -> Iterator[LogMsg]:
+    """Yield the messages of a file or of bytes, in order, `ArrowMsg`s still encoded.
+
+    Several streams one after another (`cat a.rrd b.rrd`) are read through.
+
+    Raises:
+        LoadError: The file cannot be opened.
+        CodecError: The bytes are damaged. Every whole message before the damage was yielded.
+    """
+    if isinstance(path_or_bytes, bytes | bytearray | memoryview):
+        decoder = StreamDecoder()
+        yield from decoder.feed(memoryview(path_or_bytes))
+        decoder.finish()
+        return
+    with open_file(path_or_bytes) as file:
+        yield from read_stream(file)
+
+
+def read_stream(file: BinaryIO, decoder: StreamDecoder | None = None) -> Iterator[LogMsg]:
+    """Yield the messages of an open file; see `read_messages`."""
+    decoder = decoder or StreamDecoder()
+    while decoder.error is None and (data := file.read(FILE_READ_BYTES)):
+        yield from decoder.feed(data)
+    decoder.finish()
+
+
+def open_file(path: PathLike) -> BinaryIO:
+    """Open a recording for reading.
+
+    Raises:
+        LoadError: It is not there, is a folder, or may not be read.
+    """
+    try:
+        return open(path, "rb", buffering=0)  # noqa: PTH123 - read in large blocks
+    except OSError as error:
+        msg = f"{os.fspath(path)}: cannot be opened: {error.strerror or error}"
+        raise LoadError(msg, path=os.fspath(path)) from error
+
+
+def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
+    """Write messages to an `.rrd` or `.rbl` file that Rerun opens; inverse of `read_messages`.
+
+    The file appears under its name only when it is complete.
+
+    Raises:
+        LoadError: The file cannot be written.
+    """
+    target = Path(path)
+    try:
+        with _replacing(target) as file:
+            encoder = StreamEncoder()
+            file.write(encoder.header())
+            for message in messages:
+                file.write(encoder.encode(message))
+            file.write(encoder.finish())
+    except OSError as error:
+        msg = f"{target}: cannot be written: {error.strerror or error}"
+        raise LoadError(msg, path=str(target)) from error
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its name on success and vanishes on failure."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # noqa: PTH101
+        os.replace(name, target)  # noqa: PTH105
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_error(path: PathLike, error: CodecError) -> LoadError:
+    """The same damage, told with the name of the file."""
+    return LoadError(
+        f"{os.fspath(path)}: {error}",
+        path=os.fspath(path),
+        store_id=error.store_id,
+        chunk_id=error.chunk_id,
+        byte_offset=error.byte_offset,
+    )

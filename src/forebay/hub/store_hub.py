@@ -1,0 +1,316 @@
+"""`StoreHub`: every store there is, the active recording, and the blueprints in use."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, assert_never
+
+from forebay.errors import UnknownStoreError
+from forebay.hub.entity_db import EntityDb, Event
+from forebay.hub.subscribers import Subscribers
+from forebay.ingest import ByteBudget
+from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.model import (
+    ArrowMsg,
+    BlueprintActivationCommand,
+    LogMsg,
+    SetStoreInfo,
+    StoreId,
+    StoreKind,
+)
+from forebay.runtime import Runtime, default_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+logger = logging.getLogger("forebay")
+
+
+class StoreHub:
+    """All stores, by id.
+
+    Messages given to `receive_log_msg` go to their store's worker and are committed as soon as
+    they are processed. An `App` on the hub changes the second half: then its loop commits.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int = QUEUE_CAPACITY_MSGS,
+        store_budget: int = STORE_BUDGET_BYTES,
+        hub_budget: int = HUB_BUDGET_BYTES,
+        runtime: Runtime | None = None,
+    ) -> None:
+        """Make an empty hub.
+
+        Args:
+            capacity: Messages that may wait for each store's worker.
+            store_budget: Bytes that may be in flight for one store.
+            hub_budget: Bytes that may be in flight for all stores together.
+            runtime: Where workers run; natively, threads.
+        """
+        self.runtime = runtime or default_runtime()
+        self._capacity = capacity
+        self._store_budget = store_budget
+        self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._lock = self.runtime.rlock()
+        self._dbs: dict[StoreId, EntityDb] = {}
+        self._commits_itself = True
+        self._active_recording: StoreId | None = None
+        self._active_blueprints: dict[str, StoreId] = {}
+        self._default_blueprints: dict[str, StoreId] = {}
+        self._subscribers = Subscribers(self.runtime)
+
+    # ---- stores --------------------------------------------------------------------------
+
+    def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
+        """The store of that id, made now if there is none; the first source wins."""
+        db = self._dbs.get(store_id)
+        if db is None:
+            with self._lock:
+                db = self._dbs.get(store_id)
+                if db is None:
+                    db = EntityDb(
+                        store_id,
+                        capacity=self._capacity,
+                        byte_budget=self._store_budget,
+                        hub_budget=self._budget,
+                        runtime=self.runtime,
+                        commits_itself=self._commits_itself,
+                    )
+                    self._add(db)
+        db.set_data_source(source)
+        return db
+
+    def _add(self, db: EntityDb) -> None:
+        db.hub_subscribers = self._subscribers
+        # A new dict each time: whoever iterates over the old one is not disturbed.
+        self._dbs = {**self._dbs, db.store_id: db}
+        if db.store_id.is_recording and self._active_recording is None:
+            self._active_recording = db.store_id
+
+    def entity_dbs(self) -> list[EntityDb]:
+        """Every store, in the order in which they came up."""
+        return list(self._dbs.values())
+
+    def recordings(self) -> list[EntityDb]:
+        """Every recording, in the order in which they came up."""
+        return [db for db in self._dbs.values() if db.store_id.is_recording]
+
+    def blueprints(self) -> list[EntityDb]:
+        """Every blueprint, clones that were made active among them."""
+        return [db for db in self._dbs.values() if db.store_id.is_blueprint]
+
+    def recording(self, recording_id: str, application_id: str | None = None) -> EntityDb:
+        """The recording of that id.
+
+        Raises:
+            UnknownStoreError: There is none (the message names those there are), or several
+                applications have one and `application_id` does not say which.
+        """
+        found = [
+            db
+            for db in self.recordings()
+            if db.store_id.recording_id == recording_id
+            and application_id in (None, db.store_id.application_id)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            apps = ", ".join(repr(db.store_id.application_id) for db in found)
+            msg = f"several applications have a recording {recording_id!r}: {apps}; say which"
+            raise UnknownStoreError(msg)
+        there = ", ".join(repr(db.store_id.recording_id) for db in self.recordings()) or "none"
+        msg = f"there is no recording {recording_id!r}; there are: {there}"
+        raise UnknownStoreError(msg)
+
+    def __getitem__(self, store_id: StoreId) -> EntityDb:
+        """The store of that id.
+
+        Raises:
+            UnknownStoreError: There is none; the message names those there are.
+        """
+        try:
+            return self._dbs[store_id]
+        except KeyError:
+            there = ", ".join(map(str, self._dbs)) or "none"
+            msg = f"there is no {store_id}; there are: {there}"
+            raise UnknownStoreError(msg, store_id=store_id) from None
+
+    def __contains__(self, store_id: object) -> bool:
+        return store_id in self._dbs
+
+    def __iter__(self) -> Iterator[EntityDb]:
+        return iter(self.entity_dbs())
+
+    def __len__(self) -> int:
+        return len(self._dbs)
+
+    def remove(self, store_id: StoreId) -> None:
+        """Forget a store; the last recording of an application takes the application with it.
+
+        Messages that its worker accepted are still processed, and then dropped with the store.
+        """
+        with self._lock:
+            if store_id not in self._dbs:
+                return
+            self._forget({store_id})
+            application_id = store_id.application_id
+            if store_id.kind is StoreKind.RECORDING and not any(
+                db.store_id.application_id == application_id for db in self.recordings()
+            ):
+                self.close_application(application_id)
+
+    def close_application(self, application_id: str) -> None:
+        """Forget every recording and blueprint of an application."""
+        with self._lock:
+            self._forget({id_ for id_ in self._dbs if id_.application_id == application_id})
+
+    def _forget(self, store_ids: set[StoreId]) -> None:
+        self._dbs = {id_: db for id_, db in self._dbs.items() if id_ not in store_ids}
+        for chosen in (self._active_blueprints, self._default_blueprints):
+            for application_id in [app for app, id_ in chosen.items() if id_ in store_ids]:
+                del chosen[application_id]
+        if self._active_recording in store_ids:
+            self._active_recording = next((db.store_id for db in self.recordings()), None)
+
+    # ---- messages ------------------------------------------------------------------------
+
+    def receive_log_msg(self, msg: LogMsg, source: str = "") -> None:
+        """Send one message on its way to its store; blocks while that store is full.
+
+        Raises:
+            WorkerClosedError: The store was closed.
+        """
+        match msg:
+            case SetStoreInfo():
+                self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
+            case ArrowMsg():
+                self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
+            case BlueprintActivationCommand():
+                self._receive_activation(msg, source)
+            case _:
+                assert_never(msg)
+
+    def _receive_activation(self, command: BlueprintActivationCommand, source: str) -> None:
+        db = self.entity_db(command.blueprint_id, source)
+        if command.blueprint_id.kind is StoreKind.RECORDING:
+            logger.warning("ignored a blueprint activation for the %s", command.blueprint_id)
+            return
+        if db.info is None:
+            logger.warning(
+                "%s is to be activated, but nothing has announced it (no SetStoreInfo came)",
+                command.blueprint_id,
+            )
+            return
+        db.call_in_order(lambda: self._activate(db, command))
+
+    def _activate(self, db: EntityDb, command: BlueprintActivationCommand) -> None:
+        with self._lock:
+            if self._dbs.get(db.store_id) is not db:
+                return  # removed while its last chunks were on their way
+            if command.make_default:
+                self._default_blueprints[db.store_id.application_id] = db.store_id
+            if command.make_active:
+                self._activate_clone(db)
+
+    # ---- what is active ------------------------------------------------------------------
+
+    @property
+    def active_recording(self) -> EntityDb | None:
+        """The recording that a viewer would show: the first one, until another is chosen."""
+        return None if self._active_recording is None else self._dbs.get(self._active_recording)
+
+    @active_recording.setter
+    def active_recording(self, store_id: StoreId) -> None:
+        with self._lock:
+            self._active_recording = self[store_id].store_id
+
+    def active_blueprint(self, application_id: str) -> EntityDb | None:
+        """The blueprint in use for an application: a clone of the one that was activated."""
+        store_id = self._active_blueprints.get(application_id)
+        return None if store_id is None else self._dbs.get(store_id)
+
+    def default_blueprint(self, application_id: str) -> EntityDb | None:
+        """The blueprint that an application goes back to on reset."""
+        store_id = self._default_blueprints.get(application_id)
+        return None if store_id is None else self._dbs.get(store_id)
+
+    def set_default_blueprint(self, blueprint_id: StoreId) -> None:
+        """Make a blueprint the default of its application.
+
+        Raises:
+            UnknownStoreError: There is no such blueprint.
+        """
+        with self._lock:
+            db = self[blueprint_id]
+            self._default_blueprints[db.store_id.application_id] = db.store_id
+
+    def set_cloned_blueprint_active(self, blueprint_id: StoreId) -> EntityDb:
+        """Put a clone of a blueprint in use, under a fresh id; the clone before it is dropped.
+
+        Raises:
+            UnknownStoreError: There is no such blueprint.
+        """
+        with self._lock:
+            return self._activate_clone(self[blueprint_id])
+
+    def _activate_clone(self, db: EntityDb) -> EntityDb:
+        application_id = db.store_id.application_id
+        clone = db.clone_with_new_id(StoreId.blueprint(application_id, str(uuid.uuid4())))
+        previous = self._active_blueprints.get(application_id)
+        self._add(clone)
+        self._active_blueprints[application_id] = clone.store_id
+        if previous is not None and previous != db.store_id:
+            self._forget({previous})
+        return clone
+
+    # ---- all stores at once --------------------------------------------------------------
+
+    @property
+    def commits_itself(self) -> bool:
+        """Whether output is committed as soon as there is some, without an `App`'s loop."""
+        return self._commits_itself
+
+    @commits_itself.setter
+    def commits_itself(self, value: bool) -> None:
+        with self._lock:
+            self._commits_itself = value
+        for db in self.entity_dbs():
+            db.commits_itself = value
+
+    def subscribe(self, callback: Callable[[Event], object]) -> Callable[[], None]:
+        """Call `callback` with every event of every store, each store's in commit order.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        return self._subscribers.add(callback)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when all that was submitted before, to any store, is committed.
+
+        Raises:
+            FlushTimeoutError: It was not within `timeout` seconds.
+        """
+        for db, left in self._each_with_time_left(timeout):
+            db.flush(left)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Finish and commit what was accepted; nothing more can be submitted. Queries go on."""
+        for db, left in self._each_with_time_left(timeout):
+            db.close(left)
+
+    def _each_with_time_left(
+        self, timeout: float | None
+    ) -> Iterable[tuple[EntityDb, float | None]]:
+        if timeout is None:
+            yield from ((db, None) for db in self.entity_dbs())
+            return
+        deadline = self.runtime.monotonic_s() + timeout
+        for db in self.entity_dbs():
+            yield db, max(0.0, deadline - self.runtime.monotonic_s())
+
+    def __repr__(self) -> str:
+        return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"

@@ -1,0 +1,129 @@
+"""Delivering store events to callbacks, so that no callback can hold up or break a store."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from forebay.limits import SUBSCRIBER_BACKLOG_EVENTS, TURN_MSGS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from forebay.chunk import Chunk
+    from forebay.model import ChunkStoreEvent
+    from forebay.runtime import Runtime
+
+logger = logging.getLogger("forebay")
+
+
+class Subscription:
+    """One callback and the events it has not seen yet; a task that takes turns.
+
+    A callback that raises is reported and goes on with the next event. One that falls more than
+    `SUBSCRIBER_BACKLOG_EVENTS` behind is reported and ended: memory is bounded, and a gap would
+    be worse than an end.
+
+    Attributes:
+        error: Why the subscription ended by itself, or the last exception of the callback.
+        num_errors: How many events the callback raised on.
+    """
+
+    def __init__(self, callback: Callable[[ChunkStoreEvent[Chunk]], object], runtime: Runtime):
+        self.error: BaseException | None = None
+        self.num_errors = 0
+        self.is_active = True
+        self._callback = callback
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._backlog: deque[ChunkStoreEvent[Chunk]] = deque()
+        self._scheduled = False
+
+    def offer(self, events: Sequence[ChunkStoreEvent[Chunk]]) -> None:
+        """Queue events; call in commit order. `deliver` sets them on their way."""
+        with self._lock:
+            if not self.is_active:
+                return
+            if len(self._backlog) + len(events) > SUBSCRIBER_BACKLOG_EVENTS:
+                self.is_active = False
+                behind = len(self._backlog)
+                self._backlog.clear()
+                self.error = RuntimeError(f"fell {behind} events behind")
+                logger.error(
+                    "subscriber %r fell %d events behind and was unsubscribed; "
+                    "make the callback faster, or hand its work to a thread of yours",
+                    self._callback,
+                    behind,
+                )
+                return
+            self._backlog.extend(events)
+
+    def deliver(self) -> None:
+        """Let the runtime call the callback; hold no lock."""
+        with self._lock:
+            if self._scheduled or not self._backlog:
+                return
+            self._scheduled = True
+        self._runtime.schedule(self)
+
+    def run_turn(self) -> bool:
+        """Call back for a few events."""
+        for _ in range(TURN_MSGS_MAX):
+            with self._lock:
+                if not self._backlog:
+                    self._scheduled = False
+                    return False
+                event = self._backlog.popleft()
+            try:
+                self._callback(event)
+            except Exception as error:
+                self.error = error
+                self.num_errors += 1
+                logger.exception("subscriber %r raised on event %d", self._callback, event.event_id)
+        return True
+
+    def cancel(self) -> None:
+        """End the subscription; a callback that runs at this moment may still finish."""
+        with self._lock:
+            self.is_active = False
+            self._backlog.clear()
+
+
+class Subscribers:
+    """Who listens to one store, or to one hub."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._subscriptions: tuple[Subscription, ...] = ()
+
+    def add(self, callback: Callable[[ChunkStoreEvent[Chunk]], object]) -> Callable[[], None]:
+        """Call `callback` with every event from now on; returns what ends that."""
+        subscription = Subscription(callback, self._runtime)
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+
+        def unsubscribe() -> None:
+            subscription.cancel()
+            with self._lock:
+                self._subscriptions = tuple(
+                    other for other in self._subscriptions if other is not subscription
+                )
+
+        return unsubscribe
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Everybody who listens, also those whose subscription ended by itself."""
+        return self._subscriptions
+
+    def offer(self, events: Sequence[ChunkStoreEvent[Chunk]]) -> None:
+        """Queue events for everybody; call in commit order."""
+        for subscription in self._subscriptions:
+            subscription.offer(events)
+
+    def deliver(self) -> None:
+        """Set queued events on their way; hold no lock."""
+        for subscription in self._subscriptions:
+            subscription.deliver()

@@ -1,0 +1,138 @@
+"""The layers, held: imports point down, and only `forebay.runtime` knows the platform."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "forebay"
+
+# Lower layers first; modules of one rank do not know one another.
+RANKS = [
+    {"errors", "limits"},
+    {"model"},
+    {"chunk"},
+    {"store", "codec", "runtime"},
+    {"ingest"},
+    {"hub"},
+    {"server", "viewer", "cluster"},
+    {"cli"},
+]
+RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers}
+# The package itself is the public surface: it gathers, and nobody below the shell imports it.
+SURFACE = {"__init__", "__main__"}
+
+PLATFORM_MODULES = {
+    "_thread",
+    "asyncio",
+    "concurrent",
+    "multiprocessing",
+    "queue",
+    "sched",
+    "threading",
+    "time",
+}
+PLATFORM_ATTRIBUTES = {
+    ("sys", "platform"),
+    ("sys", "_is_gil_enabled"),
+    ("sys", "_emscripten_info"),
+    ("sys", "setswitchinterval"),
+    ("os", "name"),
+    ("os", "cpu_count"),
+    ("platform", "system"),
+}
+ONLY_IN = {
+    "grpc": {"server", "cluster"},
+    "ray": {"cluster"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "rerun": {"cli"},
+}
+MODULES = [path for path in SOURCE.rglob("*.py") if "proto" not in path.parts]
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the layer"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def upward_imports(layer: str, tree: ast.AST) -> list[str]:
+    found = []
+    for name in imported(tree):
+        parts = name.split(".")
+        if parts[0] != "forebay" or layer in SURFACE:
+            continue
+        other = parts[1] if len(parts) > 1 else ""
+        if other == layer or (layer, other) == ("errors", "model"):
+            continue  # errors name the ids they carry, for the type checker alone
+        if RANK.get(other, len(RANKS)) >= RANK[layer]:
+            found.append(name)
+    return found
+
+
+def platform_uses(tree: ast.AST) -> list[str]:
+    found = [name for name in imported(tree) if name.split(".")[0] in PLATFORM_MODULES]
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and (node.value.id, node.attr) in PLATFORM_ATTRIBUTES
+        ):
+            found.append(f"{node.value.id}.{node.attr}")
+        if isinstance(node, ast.Constant) and node.value in {"emscripten", "Py_GIL_DISABLED"}:
+            found.append(repr(node.value))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_module_keeps_to_its_layer(path: Path) -> None:
+    layer, tree = layer_of(path), ast.parse(path.read_text())
+    assert layer in RANK or layer in SURFACE, "a new layer needs a rank"
+    assert not upward_imports(layer, tree), "imports point down only"
+    if layer != "runtime":
+        assert not platform_uses(tree), "only forebay.runtime knows the platform"
+    for name in imported(tree):
+        top = name.split(".")[0]
+        assert layer in ONLY_IN.get(top, {layer}), f"{top} has no place in {layer}"
+
+
+@pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        ("chunk", "from forebay.store import ChunkStore"),
+        ("store", "from forebay.codec import ChunkDecoder"),
+        ("ingest", "import forebay.hub.app"),
+        ("model", "import forebay"),
+        ("hub", "from forebay import load"),
+    ],
+)
+def test_an_upward_import_is_seen(layer: str, line: str) -> None:
+    assert upward_imports(layer, ast.parse(line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import threading",
+        "from queue import Queue",
+        "def f():\n  import time\n  time.sleep(1)",
+        "from time import sleep",
+        "import sys\nif sys.platform == 'linux': pass",
+        "import sys\nsys._is_gil_enabled()",
+        "from concurrent.futures import ThreadPoolExecutor",
+    ],
+)
+def test_a_use_of_the_platform_is_seen(line: str) -> None:
+    assert platform_uses(ast.parse(line))
