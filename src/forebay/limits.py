@@ -85,9 +85,6 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 """Chunks up to this size (decompressed) are decompressed whole to read their head: natively, that
 is faster than decompressing a few kilobytes step by step."""
 
-PEEK_LAYOUTS_MAX: Final = 1024
-"""Chunk schemas remembered while heads are read; timestamps in live ones make each differ."""
-
 FILE_READ_BYTES: Final = 8 * MIB
 """How much of a file is read at once; payloads are cut out of these blocks without a copy."""
 
