@@ -1,1 +1,92 @@
-"""To come."""
+"""The command line; each command is a module, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from forebay.errors import ForebayError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS: Final = {
+    "serve": "receive recordings from Rerun SDKs",
+    "load": "ingest files and print what is in them",
+    "stats": "print what files say is in them, without ingesting",
+    "query": "a dataframe to the screen, CSV, Parquet or Arrow",
+    "export": "convert recordings",
+    "bench": "the workloads, beside Rerun",
+    "demo": "a server, three live recordings, and a table of them",
+}
+"""In the order that `--help` shows; the function has its module's name."""
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+
+
+class _Commands(click.Group):
+    """Knows its commands by name, so that `forebay --help` does not import them all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return [name for name in _COMMANDS if _is_there(name)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS or not _is_there(cmd_name):
+            return None
+        module = importlib.import_module(f"forebay.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(f"forebay.cli.{name}") is not None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="forebay")
+def cli() -> None:
+    """Forebay: a live store for Rerun recordings.
+
+    Each recording is ingested by a worker of its own and can be queried while it grows.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; what failed is one line on stderr."""
+    try:
+        status = cli.main(args, prog_name="forebay", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:  # wrong usage among them, which shows the way to --help
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python must not find out again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except (ForebayError, OSError) as error:
+        complain(str(error))
+        return EXIT_FAILED
+    return status if isinstance(status, int) else 0
+
+
+def complain(text: str) -> None:
+    """Say in one line on stderr what failed."""
+    click.echo(f"forebay: {' '.join(text.split())}", err=True)

@@ -11,17 +11,16 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from forebay.chunk.layout import ChunkLayout
+from forebay.chunk import ChunkLayout
+from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.schemas import SchemaCache
 from forebay.errors import InvalidChunkError
 from forebay.limits import (
     LZ4_RATIO_MAX,
-    MESSAGE_SIZE_BYTES_MAX,
-    PEEK_LAYOUTS_MAX,
     PEEK_WHOLE_BYTES_MAX,
 )
-from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
+from forebay.model import ArrowMsg, Compression, Encoding
 
-_CODEC: Final = pa.Codec("lz4_raw")
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _I64: Final = struct.Struct("<q")
@@ -38,13 +37,14 @@ class ChunkHead(NamedTuple):
 
 
 class ChunkPeeker:
-    """Reads chunk heads; chunks whose schemas differ in nothing but the chunk's id share one.
+    """Reads chunk heads; chunks that share a schema share one layout.
 
     Not for several threads at once.
     """
 
     def __init__(self) -> None:
-        self._layouts: dict[bytes, ChunkLayout] = {}
+        self._schemas = SchemaCache()
+        self._decompressor = Lz4Decompressor()
 
     def peek(self, msg: ArrowMsg) -> ChunkHead:
         """Read the head of one chunk.
@@ -68,8 +68,8 @@ class ChunkPeeker:
             raise InvalidChunkError(text)
         wanted = _FRONT_BYTES
         while True:
-            front, is_whole = _front(msg, wanted)
-            head = self._parse(front, msg.chunk_id)
+            front, is_whole = self._front(msg, wanted)
+            head = self._parse(front)
             if head is not None:
                 return head
             if is_whole:
@@ -77,7 +77,24 @@ class ChunkPeeker:
                 raise InvalidChunkError(text)
             wanted *= 4
 
-    def _parse(self, front: bytes | memoryview, chunk_id: ChunkId | None) -> ChunkHead | None:
+    def _front(self, msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
+        """At least `wanted` bytes of the payload, if it has as many, and whether it is all."""
+        size = msg.uncompressed_size
+        if msg.compression == Compression.NONE:
+            return msg.payload, True
+        if msg.compression != Compression.LZ4:
+            text = f"the payload's compression {msg.compression} is neither none (1) nor LZ4 (2)"
+            raise InvalidChunkError(text)
+        if max(PEEK_WHOLE_BYTES_MAX, wanted) < size <= len(msg.payload) * LZ4_RATIO_MAX:
+            return lz4_block_front(msg.payload, wanted), False
+        try:
+            whole = self._decompressor.decompress(msg.payload, size)
+            return memoryview(whole).cast("B"), True
+        except ValueError as error:
+            text = f"the payload cannot be decompressed: {error}"
+            raise InvalidChunkError(text) from error
+
+    def _parse(self, front: bytes | memoryview) -> ChunkHead | None:
         """The head, or `None` if the front is too short for it."""
         view = memoryview(front)
         schema_end = _message_end(view, 0)
@@ -87,41 +104,15 @@ class ChunkPeeker:
         if batch_end is None:
             return None
         num_rows = _num_rows(view[schema_end:batch_end])
-        return ChunkHead(self._layout(view[:schema_end], chunk_id), num_rows)
+        return ChunkHead(self._layout(view[:schema_end]), num_rows)
 
-    def _layout(self, message: memoryview, chunk_id: ChunkId | None) -> ChunkLayout:
-        key = _without_chunk_id(bytes(message), chunk_id)
-        layout = self._layouts.get(key)
-        if layout is None:
-            try:
-                schema = pa.ipc.read_schema(pa.py_buffer(message))
-            except (pa.ArrowException, OSError) as error:
-                text = f"the payload's Arrow schema cannot be read: {error}"
-                raise InvalidChunkError(text) from error
-            if len(self._layouts) >= PEEK_LAYOUTS_MAX:
-                self._layouts.clear()
-            layout = self._layouts[key] = ChunkLayout.from_schema(schema)
-        return layout
-
-
-def _front(msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
-    """At least `wanted` bytes of the decompressed payload, if it has as many; and if it is all."""
-    if msg.compression == Compression.NONE:
-        return msg.payload, True
-    if msg.compression != Compression.LZ4:
-        text = f"the payload's compression {msg.compression} is neither none (1) nor LZ4 (2)"
-        raise InvalidChunkError(text)
-    size = msg.uncompressed_size
-    if size > min(MESSAGE_SIZE_BYTES_MAX, (len(msg.payload) + 1) * LZ4_RATIO_MAX):
-        text = f"{len(msg.payload)} bytes of LZ4 cannot hold the {size} bytes they claim to"
-        raise InvalidChunkError(text)
-    if size > max(PEEK_WHOLE_BYTES_MAX, wanted):
-        return lz4_block_front(msg.payload, wanted), False
-    try:
-        return memoryview(_CODEC.decompress(msg.payload, size)), True
-    except (pa.ArrowException, OSError) as error:
-        text = f"the payload cannot be decompressed: {error}"
-        raise InvalidChunkError(text) from error
+    def _layout(self, message: memoryview) -> ChunkLayout:
+        try:
+            schema, _ = self._schemas.read(message)
+        except (pa.ArrowException, ValueError, struct.error, IndexError) as error:
+            text = f"the payload's Arrow schema cannot be read: {error}"
+            raise InvalidChunkError(text) from error
+        return schema.layout
 
 
 def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
@@ -179,7 +170,7 @@ def _message_end(front: memoryview, position: int) -> int | None:
     """Where the encapsulated Arrow message at `position` ends, its body not counted."""
     if len(front) < position + 8:
         return None
-    if front[position : position + 4] == _CONTINUATION:
+    if bytes(front[position : position + 4]) == _CONTINUATION:
         position += 4
     (length,) = _I32.unpack_from(front, position)
     if length <= 0:
@@ -191,7 +182,7 @@ def _message_end(front: memoryview, position: int) -> int | None:
 
 def _num_rows(message: memoryview) -> int:
     """`Message.header.length` of a record batch: Arrow's flatbuffers, read where they stand."""
-    start = 8 if message[:4] == _CONTINUATION else 4
+    start = 8 if bytes(message[:4]) == _CONTINUATION else 4
     buffer = message[start:]
     try:
         (root,) = _I32.unpack_from(buffer, 0)
@@ -225,15 +216,3 @@ def _field(buffer: memoryview, table: int, index: int) -> int | None:
         return None
     (offset,) = _U16.unpack_from(buffer, vtable + slot)
     return table + offset if offset else None
-
-
-def _without_chunk_id(message: bytes, chunk_id: ChunkId | None) -> bytes:
-    """The schema message without the chunk's id, so that an entity's chunks are alike."""
-    if chunk_id is None:
-        return message
-    # As flatbuffers write a string: its length, then its bytes. A message that has it twice
-    # (an entity named after a chunk) is left as it is.
-    parts = message.split(b"\x26\0\0\0chunk_" + chunk_id.hex().upper().encode())
-    if len(parts) != 2:
-        parts = message.split(b"\x26\0\0\0chunk_" + chunk_id.hex().encode())
-    return b"".join(parts) if len(parts) == 2 else message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from forebay.runtime.inline import InlineRuntime
@@ -43,7 +43,7 @@ def spawn(name: str, run: Callable[[], object]) -> Service:
     return Service(name, run)
 
 
-def executor(threads_max: int, name: str) -> Executor:
+def executor(threads_max: int, name: str) -> ThreadPoolExecutor:
     """A pool of at most `threads_max` threads, for libraries that ask for one."""
     return ThreadPoolExecutor(threads_max, thread_name_prefix=f"forebay-{name}")
 

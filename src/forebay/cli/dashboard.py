@@ -1,0 +1,180 @@
+"""What comes in, store by store: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from forebay.cli.report import size
+from forebay.limits import LATENCY_SAMPLES_MAX
+from forebay.model import ChunkAddition
+from forebay.runtime import Event, default_runtime, monotonic_s, wall_clock_ns
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from forebay.chunk import Chunk
+    from forebay.hub import EntityDb, StoreHub
+    from forebay.model import ChunkStoreEvent, StoreId
+
+REFRESH_S = 0.25
+LINES_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One store at one moment.
+
+    Attributes:
+        messages: Accepted so far.
+        rows: In the store.
+        rows_per_s: Since the reading before.
+        queue_depth: Messages waiting for the store's worker.
+        bytes: In the store.
+        latency_p50_ms: From logging (the row id) to queryable, of the latest chunks; their oldest
+            rows count, so the SDK's batching is part of it.
+        latency_p99_ms: The same.
+        rejected: Messages that could not become chunks.
+    """
+
+    store_id: StoreId
+    messages: int
+    rows: int
+    rows_per_s: float
+    queue_depth: int
+    bytes: int
+    latency_p50_ms: float
+    latency_p99_ms: float
+    rejected: int
+
+
+@dataclass(slots=True)
+class _Meter:
+    at_s: float = 0.0
+    rows: int = 0
+    rows_per_s: float = 0.0
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCY_SAMPLES_MAX))
+
+
+class Dashboard:
+    """Watches a hub; a context manager, which ends its subscription.
+
+    Args:
+        hub: What to watch.
+        console: Where to print; standard error unless given.
+    """
+
+    def __init__(self, hub: StoreHub, console: Console | None = None) -> None:
+        self._hub = hub
+        self._console = console or Console(stderr=True)
+        self._meters: dict[StoreId, _Meter] = {}
+        self._lock = default_runtime().lock()
+        self._unsubscribe: Callable[[], None] = hub.subscribe(self._on_event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._unsubscribe()
+
+    def _on_event(self, event: ChunkStoreEvent[Chunk]) -> None:
+        if not isinstance(event.diff, ChunkAddition) or not event.diff.chunk.num_rows:
+            return
+        logged_ns = event.diff.chunk.row_id_at(0).time_ns
+        latency_ms = (wall_clock_ns() - logged_ns) / 1e6
+        with self._lock:
+            self._meters.setdefault(event.store_id, _Meter()).latencies_ms.append(latency_ms)
+
+    def readings(self) -> list[Reading]:
+        """Every store now, in order of arrival."""
+        return [self._read(db) for db in self._hub.entity_dbs()]
+
+    def _read(self, db: EntityDb) -> Reading:
+        stats = db.ingestion_stats()
+        snapshot = db.snapshot()
+        now_s = monotonic_s()
+        with self._lock:
+            meter = self._meters.setdefault(db.store_id, _Meter())
+            if meter.at_s and now_s > meter.at_s:
+                meter.rows_per_s = max(0, snapshot.num_rows - meter.rows) / (now_s - meter.at_s)
+            meter.at_s, meter.rows = now_s, snapshot.num_rows
+            latencies = np.array(meter.latencies_ms or [np.nan])
+            rows_per_s = meter.rows_per_s
+        p50, p99 = np.percentile(latencies, [50, 99])
+        return Reading(
+            db.store_id,
+            stats.accepted,
+            snapshot.num_rows,
+            rows_per_s,
+            stats.queue_depth,
+            snapshot.byte_size,
+            float(p50),
+            float(p99),
+            stats.rejected,
+        )
+
+    def run(self, over: Event, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Show what comes in until `over` is set or `is_done()`; on a terminal a live table."""
+        if self._console.is_terminal:
+            with Live(self.table(), console=self._console, auto_refresh=False) as live:
+                while not (is_done() or over.wait(REFRESH_S)):
+                    live.update(self.table(), refresh=True)
+                live.update(self.table(), refresh=True)
+            return
+        shown_s = monotonic_s()
+        while not (is_done() or over.wait(REFRESH_S)):
+            if monotonic_s() >= shown_s + LINES_EVERY_S:
+                shown_s = monotonic_s()
+                self.print_lines()
+        self.print_lines()
+
+    def table(self) -> Table:
+        """One row per store."""
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for name in ("store", "messages", "rows", "rows/s", "queue", "bytes", "p50", "p99"):
+            table.add_column(name, justify="left" if name == "store" else "right")
+        for r in self.readings():
+            name = escape(f"{r.store_id.application_id}/{r.store_id.recording_id}")
+            if r.rejected:
+                name += f" [red]({r.rejected} rejected)[/red]"
+            table.add_row(
+                name,
+                f"{r.messages:,}",
+                f"{r.rows:,}",
+                f"{r.rows_per_s:,.0f}",
+                f"{r.queue_depth:,}",
+                size(r.bytes),
+                _ms(r.latency_p50_ms),
+                _ms(r.latency_p99_ms),
+            )
+        return table
+
+    def print_lines(self) -> None:
+        """One plain line per store."""
+        for r in self.readings():
+            self._console.print(
+                f"{r.store_id.application_id}/{r.store_id.recording_id}: "
+                f"{r.messages} messages, {r.rows} rows ({r.rows_per_s:.0f}/s), "
+                f"queue {r.queue_depth}, {size(r.bytes)}, {r.rejected} rejected, "
+                f"log to queryable p50 {_ms(r.latency_p50_ms)}, p99 {_ms(r.latency_p99_ms)}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _ms(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:,.1f} ms"

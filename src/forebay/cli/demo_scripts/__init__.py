@@ -1,0 +1,31 @@
+"""Small programs that log with the real Rerun SDK, each a process of its own in the demo."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from forebay.runtime import Event, monotonic_s, spawn
+
+
+def paced(hz: float) -> Iterator[int]:
+    """Count 0, 1, 2, … at `hz` per second, until standard input ends.
+
+    Input ends when the demo says so, and also when the demo is no more, however it ended.
+    """
+    over = Event()
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+        over.set()
+
+    spawn("stdin", watch)
+    started_s = monotonic_s()
+    tick = 0
+    while not over.wait(max(0.0, started_s + tick / hz - monotonic_s())):
+        yield tick
+        tick += 1

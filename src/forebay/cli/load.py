@@ -1,0 +1,88 @@
+"""`forebay load`: ingest files, and print what is in them then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from forebay.cli import EXIT_FAILED, complain
+from forebay.cli.report import StoreSummary, in_order, print_report
+from forebay.errors import LoadError
+from forebay.hub import StoreHub
+from forebay.hub import load as load_files
+from forebay.runtime import monotonic_s
+
+if TYPE_CHECKING:
+    from forebay.hub import LoadProgress
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--application-id", metavar="ID", help="Load every store under this application.")
+@click.option("--recording-id", metavar="ID", help="Load every recording under this id.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
+    """Ingest .rrd and .rbl FILEs, several at once, and print what is in them.
+
+    Chunks and bytes are counted as they stand in the store. Of a damaged file all that is readable
+    is printed, and the exit code is 1.
+    """
+    started_s = monotonic_s()
+    damage: LoadError | None = None
+    hub = StoreHub()
+    with _Bars(hidden=as_json) as bars:
+        try:
+            load_files(*files, hub=hub, progress=bars.update, **_given(ids))
+        except LoadError as error:
+            damage = error
+    seconds = monotonic_s() - started_s
+    # A blueprint in use is a clone of one that was loaded: it is in no file.
+    clones = {hub.active_blueprint(db.store_id.application_id) for db in hub.blueprints()}
+    loaded = [StoreSummary.of_entity_db(db) for db in hub.entity_dbs() if db not in clones]
+    print_report(in_order(loaded), seconds, as_json=as_json)
+    if damage is None:
+        return 0
+    complain("; ".join([str(damage), *getattr(damage, "__notes__", ())]))
+    return EXIT_FAILED
+
+
+def _given(ids: dict[str, str | None]) -> dict[str, Any]:
+    return {name: value for name, value in ids.items() if value is not None}
+
+
+class _Bars:
+    """A progress bar per file on standard error, if somebody is looking."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=console,
+            disable=hidden or not console.is_terminal,
+            transient=True,
+        )
+        self._bars: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def update(self, reading: LoadProgress) -> None:
+        """Called from the threads that read."""
+        if self._progress.disable:
+            return
+        bar = self._bars.get(reading.path)
+        if bar is None:
+            bar = self._progress.add_task(Path(reading.path).name, total=reading.bytes_total)
+            self._bars[reading.path] = bar
+        self._progress.update(bar, completed=reading.bytes_read)

@@ -1,0 +1,160 @@
+"""What `load` and `stats` print: one summary per store, as JSON or as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forebay.hub import EntityDb
+    from forebay.model import StoreId
+
+ENTITIES_SHOWN_MAX = 40
+"""Rows of the table of entities; the JSON has all of them."""
+
+
+PIPE_WIDTH = 1000
+"""Columns where no terminal says otherwise, so that nothing is wrapped or cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySummary:
+    """One entity of one store."""
+
+    path: str
+    chunks: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSummary:
+    """One store.
+
+    Attributes:
+        store_id: Which.
+        chunks: As they stand in the file, or in the store.
+        rows: Over all entities.
+        bytes: Of the encoded chunks in the file, or of the Arrow data in the store.
+        timelines: The type of each timeline by name.
+        entities: Sorted by path, as Rerun sorts paths.
+        rejected: Messages that could not become a chunk.
+    """
+
+    store_id: StoreId
+    chunks: int
+    rows: int
+    bytes: int
+    timelines: Mapping[str, str]
+    entities: Sequence[EntitySummary]
+    rejected: int
+
+    @classmethod
+    def of_entity_db(cls, db: EntityDb) -> StoreSummary:
+        """A store as it stands."""
+        snapshot = db.snapshot()
+        return cls(
+            db.store_id,
+            snapshot.num_chunks,
+            snapshot.num_rows,
+            snapshot.byte_size,
+            {name: str(kind) for name, kind in sorted(snapshot.timelines().items())},
+            [EntitySummary(str(path), *counts) for path, *counts in snapshot.entity_stats()],
+            db.ingestion_stats().rejected,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The form fixed in the contract of the command line."""
+        return {
+            "kind": str(self.store_id.kind),
+            "application_id": self.store_id.application_id,
+            "recording_id": self.store_id.recording_id,
+            "chunks": self.chunks,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "timelines": dict(self.timelines),
+            "entities": [
+                {"path": e.path, "chunks": e.chunks, "rows": e.rows} for e in self.entities
+            ],
+            "rejected": self.rejected,
+        }
+
+
+def print_report(stores: Sequence[StoreSummary], seconds: float, *, as_json: bool) -> None:
+    """Print all stores on stdout: one JSON document, or tables for people (none for no stores)."""
+    if as_json:
+        document = {"stores": [s.to_json() for s in stores], "seconds": round(seconds, 6)}
+        click.echo(json.dumps(document, ensure_ascii=True))
+        return
+    if not stores:
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    for store in stores:
+        console.print(_headline(store), highlight=False)
+        if store.entities:
+            console.print(_entities(store.entities))
+        console.print()
+    chunks = sum(s.chunks for s in stores)
+    rows = sum(s.rows for s in stores)
+    console.print(
+        f"{count(len(stores), 'store')}, {count(chunks, 'chunk')}, {count(rows, 'row')}, "
+        f"{size(sum(s.bytes for s in stores))} in {seconds:.3f} s",
+        highlight=False,
+    )
+
+
+def _headline(store: StoreSummary) -> str:
+    timelines = ", ".join(f"{escape(n)} ({kind})" for n, kind in store.timelines.items())
+    rejected = f", [red]{count(store.rejected, 'message')} rejected[/red]" if store.rejected else ""
+    return (
+        f"[bold]{store.store_id.kind} {escape(store.store_id.recording_id)}[/bold] of "
+        f"{escape(store.store_id.application_id)}: {count(store.chunks, 'chunk')}, "
+        f"{count(store.rows, 'row')}, {size(store.bytes)}{rejected}\n"
+        f"  timelines: {timelines or 'none'}"
+    )
+
+
+def _entities(entities: Sequence[EntitySummary]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("entity")
+    table.add_column("chunks", justify="right")
+    table.add_column("rows", justify="right")
+    for entity in entities[:ENTITIES_SHOWN_MAX]:
+        table.add_row(escape(entity.path), f"{entity.chunks:,}", f"{entity.rows:,}")
+    rest = entities[ENTITIES_SHOWN_MAX:]
+    if rest:
+        chunks, rows = sum(e.chunks for e in rest), sum(e.rows for e in rest)
+        table.add_row(f"… and {len(rest):,} more", f"{chunks:,}", f"{rows:,}")
+    return table
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`, `1,000 rows`; `1 entity`, `2 entities`."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {plural}"
+
+
+def size(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+
+
+def in_order(stores: Iterable[StoreSummary]) -> list[StoreSummary]:
+    """Recordings first, then blueprints, each in the order they came."""
+    return sorted(stores, key=lambda store: store.store_id.is_blueprint)

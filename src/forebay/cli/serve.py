@@ -1,0 +1,73 @@
+"""`forebay serve`: receive recordings from Rerun SDKs until told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from forebay.cli.dashboard import Dashboard
+from forebay.cli.report import count, size
+from forebay.cli.signals import until_told
+from forebay.limits import GRPC_PORT, SERVER_STOP_GRACE_S
+
+
+@click.command()
+@click.option(
+    "--bind",
+    metavar="HOST:PORT",
+    default=f"127.0.0.1:{GRPC_PORT}",
+    show_default=True,
+    help="Where to listen; port 0 takes any that is free.",
+)
+@click.option(
+    "--data",
+    "data_dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also append every received message to one file per store in DIR.",
+)
+@click.option(
+    "--grace",
+    "grace_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=SERVER_STOP_GRACE_S,
+    show_default=True,
+    help="How long open streams may go on after Ctrl-C.",
+)
+def serve(bind: str, data_dir: Path | None, grace_s: float) -> None:
+    """Receive recordings from Rerun SDKs, and relay them to viewers.
+
+    The URL that SDKs connect to is printed on stdout once the server listens. Ctrl-C (or SIGTERM)
+    stops it: open streams get time to finish, and everything received is committed.
+    """
+    from forebay.server import serve as start  # noqa: PLC0415 - gRPC is an extra
+
+    with until_told() as over, start(bind, data_dir=data_dir) as server:
+        click.echo(server.url)
+        warn_if_open(server.address.is_loopback, bind)
+        if data_dir is not None:
+            click.echo(f"keeping what comes in in {data_dir}", err=True)
+        with Dashboard(server.hub) as dashboard:
+            dashboard.run(over)
+        click.echo("stopping: open streams may finish", err=True)
+        server.stop(grace_s)
+        stats = server.stats()
+        stores = count(len(server.hub.entity_dbs()), "store")
+        click.echo(
+            f"received {count(stats.messages, 'message')}, {size(stats.bytes)}, {stores}",
+            err=True,
+        )
+        for store_id, failure in server.record_errors().items():
+            click.echo(f"incomplete on disk: {store_id}: {failure}", err=True)
+
+
+def warn_if_open(is_loopback: bool, bind: str) -> None:
+    """Say so when others can reach the server."""
+    if not is_loopback:
+        click.echo(
+            f"warning: {bind} is open to the network; whoever reaches it can read and write "
+            "recordings",
+            err=True,
+        )

@@ -1,0 +1,34 @@
+"""Ctrl-C and termination, for commands that run until they are told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from forebay.runtime import Event
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+@contextlib.contextmanager
+def until_told() -> Iterator[Event]:
+    """An event that the first SIGINT or SIGTERM sets; a second one interrupts."""
+    over = Event()
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        if over.is_set():
+            raise KeyboardInterrupt
+        over.set()
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield over
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,46 @@
+"""`forebay stats`: what files say is in them."""
+
+from __future__ import annotations
+
+import click
+
+from forebay.cli import EXIT_FAILED, complain
+from forebay.cli.report import in_order, print_report
+from forebay.cli.tally import Tally, read_lazily
+from forebay.errors import CodecError, LoadError
+from forebay.runtime import monotonic_s
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def stats(files: tuple[str, ...], *, as_json: bool) -> int:
+    """Print the stores, entities, timelines, chunks, rows and bytes of .rrd and .rbl FILEs.
+
+    Chunks and bytes are counted as they stand in the file, compressed, and only the heads of
+    chunks are decoded. Of a damaged file all that is readable is printed, and the exit code is 1.
+    """
+    started_s = monotonic_s()
+    tally = Tally()
+    damages = [damage for path in files if (damage := _add_file(tally, path)) is not None]
+    print_report(in_order(tally.summaries()), monotonic_s() - started_s, as_json=as_json)
+    if damages:
+        complain("; ".join(damages))
+    return EXIT_FAILED if damages else 0
+
+
+def _add_file(tally: Tally, path: str) -> str | None:
+    """Count a whole file; what is wrong with it, if anything."""
+    rejected = tally.num_rejected
+    tally.rejections.clear()
+    try:
+        for msg in read_lazily(path):
+            tally.add(msg)
+    except LoadError as error:
+        return str(error)
+    except CodecError as error:
+        return f"{path}: {error}"
+    if tally.num_rejected > rejected:
+        first = next(iter(tally.rejections.values()))
+        return f"{path}: {tally.num_rejected - rejected} damaged messages; the first: {first}"
+    return None

@@ -1,0 +1,102 @@
+"""Counts what messages carry, store by store, without building chunks of them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from forebay.cli.report import EntitySummary, StoreSummary
+from forebay.codec import StreamDecoder
+from forebay.codec.peek import ChunkPeeker
+from forebay.errors import InvalidChunkError
+from forebay.hub.sources import open_file, read_stream
+from forebay.model import ArrowMsg, EntityPath, LogMsg, StoreId
+
+if TYPE_CHECKING:
+    from forebay.errors import ForebayError
+
+
+class Tally:
+    """Chunks, rows and bytes of any number of stores, as they stand in the messages.
+
+    Attributes:
+        rejections: The first thing that was wrong with each store's chunks.
+    """
+
+    def __init__(self) -> None:
+        self._stores: dict[StoreId, _StoreTally] = {}
+        self._peeker = ChunkPeeker()
+        self.rejections: dict[StoreId, ForebayError] = {}
+
+    @property
+    def num_rejected(self) -> int:
+        """Messages that are no chunk."""
+        return sum(store.rejected for store in self._stores.values())
+
+    def add(self, msg: LogMsg) -> None:
+        """Count one message; one that is no chunk is counted as rejected."""
+        store = self._stores.get(msg.store_id)
+        if store is None:
+            store = self._stores[msg.store_id] = _StoreTally(msg.store_id)
+        if isinstance(msg, ArrowMsg):
+            try:
+                store.add(msg, self._peeker)
+            except InvalidChunkError as error:
+                store.rejected += 1
+                self.rejections.setdefault(msg.store_id, error)
+
+    def summaries(self) -> list[StoreSummary]:
+        """Every store met, in the order they were met."""
+        return [store.summary() for store in self._stores.values()]
+
+
+class _StoreTally:
+    def __init__(self, store_id: StoreId) -> None:
+        self._store_id = store_id
+        self._entities: dict[EntityPath, list[int]] = {}
+        self._timelines: dict[str, str] = {}
+        self._bytes = 0
+        self.rejected = 0
+
+    def add(self, msg: ArrowMsg, peeker: ChunkPeeker) -> None:
+        layout, num_rows = peeker.peek(msg)
+        self._bytes += msg.size_bytes
+        counts = self._entities.setdefault(layout.entity_path, [0, 0])
+        counts[0] += 1
+        counts[1] += num_rows
+        for name, index in layout.indexes.items():
+            self._timelines.setdefault(name, str(index.timeline.type))
+
+    def summary(self) -> StoreSummary:
+        paths = sorted(self._entities, key=lambda path: path.sort_key)
+        entities = [EntitySummary(str(path), *self._entities[path]) for path in paths]
+        return StoreSummary(
+            self._store_id,
+            sum(entity.chunks for entity in entities),
+            sum(entity.rows for entity in entities),
+            self._bytes,
+            dict(sorted(self._timelines.items())),
+            entities,
+            self.rejected,
+        )
+
+
+def read_lazily(path: str) -> Iterator[LogMsg]:
+    """Yield the messages of a file, whose pages are read only where a message is looked at.
+
+    Raises:
+        LoadError: The file cannot be opened.
+        CodecError: The file is damaged. Every whole message before the damage was yielded.
+    """
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+            yield from read_stream(file)
+            return
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    decoder = StreamDecoder()
+    yield from decoder.feed(data)
+    decoder.finish()

@@ -1,0 +1,63 @@
+"""Where a server listens."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Self
+
+from forebay.errors import ServerError
+from forebay.limits import GRPC_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port; port 0 means any that is free."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `HOST:PORT`, `HOST`, `:PORT`, `[IPv6]:PORT`; loopback and 9876 where left out.
+
+        Raises:
+            ServerError: It is none of these.
+        """
+        host, port = text, ""
+        if text.startswith("["):
+            host, bracket, rest = text[1:].partition("]")
+            if not bracket or (rest and not rest.startswith(":")):
+                raise _malformed(text)
+            port = rest[1:]
+        elif text.count(":") == 1:
+            host, _, port = text.partition(":")
+        if port and not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+            raise _malformed(text)
+        if any(c.isspace() or c == "/" for c in host):
+            raise _malformed(text)
+        return cls(host or "127.0.0.1", int(port) if port else GRPC_PORT)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def url(self) -> str:
+        """What `rerun.connect_grpc` takes."""
+        return f"rerun+http://{self}/proxy"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def _malformed(text: str) -> ServerError:
+    msg = f"{text!r} is no address to listen on; give HOST:PORT, such as 127.0.0.1:{GRPC_PORT}"
+    return ServerError(msg)

@@ -1,0 +1,180 @@
+"""`rerun.sdk_comms.v1alpha1.MessageProxyService`: what SDKs stream to, and viewers read from.
+
+The RPC layer passes bytes through; one look into each message finds its store, and what it
+carries stays encoded. Every open stream holds a thread, so one that waits for its store's worker
+(backpressure) keeps only its own client waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+
+import grpc
+
+from forebay.codec import decode_write_request
+from forebay.errors import CodecError, IngestError, ServerError
+from forebay.model import LogMsg
+from forebay.server.relay import Cut, Relay
+
+if TYPE_CHECKING:
+    from forebay.runtime import Runtime
+    from forebay.server.record import RecordDirectory
+
+SERVICE: Final = "rerun.sdk_comms.v1alpha1.MessageProxyService"
+
+logger = logging.getLogger(__name__)
+
+
+class LogSink(Protocol):
+    """What messages are handed to."""
+
+    def receive_log_msg(self, msg: LogMsg, source: str) -> None:
+        """Take one message; blocks while its store is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """What a server has received and sent so far.
+
+    Attributes:
+        messages: Messages handed to their stores, and those that were undecodable.
+        bytes: Their bytes.
+        undecodable: Messages that are no `LogMsg` at all, so that no store could be charged.
+        last_undecodable: What was wrong with the latest of them, and who sent it.
+        writers: Streams open now that log to us.
+        readers: Streams open now that read from us.
+        readers_cut: Readers cut because they fell too far behind.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+    undecodable: int = 0
+    last_undecodable: str | None = None
+    writers: int = 0
+    readers: int = 0
+    readers_cut: int = 0
+
+
+class MessageProxy:
+    """The service's methods; bytes in, bytes out."""
+
+    def __init__(
+        self, sink: LogSink, relay: Relay, record: RecordDirectory | None, runtime: Runtime
+    ) -> None:
+        self._sink = sink
+        self._relay = relay
+        self._record = record
+        self._lock = runtime.lock()
+        self._messages = self._bytes = self._undecodable = 0
+        self._last_undecodable: str | None = None
+        self._writers = self._readers = self._readers_cut = 0
+
+    def stats(self) -> ServerStats:
+        """A consistent view of the counts."""
+        with self._lock:
+            return ServerStats(
+                self._messages,
+                self._bytes,
+                self._undecodable,
+                self._last_undecodable,
+                self._writers,
+                self._readers,
+                self._readers_cut,
+            )
+
+    def method_handlers(self) -> grpc.GenericRpcHandler:
+        """The service for a `grpc.Server`; no (de)serialisers, so bytes pass through."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "WriteMessages": grpc.stream_unary_rpc_method_handler(self.write_messages),
+                "ReadMessages": grpc.unary_stream_rpc_method_handler(self.read_messages),
+                "WriteTable": grpc.unary_unary_rpc_method_handler(self.write_table),
+                "ReadTables": grpc.unary_stream_rpc_method_handler(self.read_tables),
+            },
+        )
+
+    def write_messages(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        """Take one client's stream, message by message, at the pace of its stores."""
+        source = f"grpc:{context.peer()}"
+        with self._lock:
+            self._writers += 1
+        try:
+            for data in requests:
+                self._receive(data, source)
+        except grpc.RpcError:
+            # The client went away (or its stream was severed at the end of the grace):
+            # what arrived is in.
+            logger.info("%s vanished in the middle of its stream", source)
+        except IngestError as error:
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"no longer accepting messages: {error}")
+        finally:
+            with self._lock:
+                self._writers -= 1
+        return b""
+
+    def _receive(self, data: bytes, source: str) -> None:
+        try:
+            msg = decode_write_request(data)
+        except CodecError as error:
+            with self._lock:
+                self._messages += 1
+                self._bytes += len(data)
+                self._undecodable += 1
+                self._last_undecodable = f"{error} (from {source})"
+            logger.warning("undecodable message from %s: %s", source, error)
+            return
+        if self._record is not None:
+            try:
+                self._record.append(msg)
+            except ServerError as error:
+                # The live store matters more than its copy on disk, and the client would not
+                # come back; `Server.record_errors` keeps naming what is incomplete.
+                logger.error("%s", error)
+        self._relay.publish(msg, data)
+        self._sink.receive_log_msg(msg, source)
+        with self._lock:
+            self._messages += 1
+            self._bytes += len(data)
+
+    def read_messages(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Everything received so far that is still kept, then whatever comes."""
+        del request  # it has no fields
+        reader = self._relay.reader()
+        if not context.add_callback(reader.close):
+            return
+        with self._lock:
+            self._readers += 1
+        try:
+            # Requests and responses have one wire form: bytes are forwarded as they came.
+            yield from reader
+            if reader.cut is Cut.OVERTAKEN:
+                with self._lock:
+                    self._readers_cut += 1
+                text = (
+                    "this reader fell so far behind that messages it had not read yet are gone; "
+                    "connect again to start from the oldest that are kept"
+                )
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        finally:
+            with self._lock:
+                self._readers -= 1
+
+    def write_table(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Not offered: Forebay stores recordings."""
+        del request
+        _unimplemented(context)
+
+    def read_tables(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Not offered: Forebay stores recordings."""
+        del request
+        _unimplemented(context)
+
+
+def _unimplemented(context: grpc.ServicerContext) -> NoReturn:
+    text = "Forebay stores recordings, not tables; log the data as components instead"
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+    raise AssertionError  # `abort` never returns, which its types do not say

@@ -1,0 +1,176 @@
+"""A directory with one `.rrd` per store, to which every received message is appended at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from forebay.codec import StreamEncoder
+from forebay.errors import CodecError, ServerError
+from forebay.limits import RECORD_FILES_OPEN_MAX
+from forebay.model import LogMsg, StoreId
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from forebay.runtime import Runtime
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_LENGTH_MAX: Final = 60
+
+
+def file_stem(store_id: StoreId) -> str:
+    """A file name for a store: readable, unique, and harmless whatever a sender put in its ids.
+
+    Only ASCII letters, digits, `_`, `-` and our own dots can occur, so no name can leave its
+    directory, hide, or mean a device; the digest tells apart what that makes alike.
+    """
+    parts = (store_id.application_id, store_id.recording_id)
+    readable = [_UNSAFE.sub("_", part)[:_NAME_LENGTH_MAX] or "_" for part in parts]
+    identity = "\0".join((store_id.kind.value, *parts)).encode("utf-8", "surrogatepass")
+    return f"{readable[0]}.{readable[1]}.{hashlib.sha256(identity).hexdigest()[:8]}"
+
+
+class StoreFile:
+    """One store's file; each message is written by one system call, so a crash loses none.
+
+    A file that is there already is never touched: it may end in the middle of a message.
+    """
+
+    def __init__(self, directory: Path, store_id: StoreId, *, keep_open: bool) -> None:
+        self._encoder = StreamEncoder()
+        self._keep_open = keep_open
+        self._file: BinaryIO | None = None
+        suffix = ".rrd" if store_id.is_recording else ".rbl"
+        stem = file_stem(store_id)
+        self.path = directory / f"{stem}{suffix}"
+        attempt = 0
+        while True:
+            try:
+                # Held open as long as the store lives; `close` is the other end of it.
+                file = self.path.open("xb", buffering=0)
+            except FileExistsError:
+                attempt += 1
+                self.path = directory / f"{stem}.{attempt}{suffix}"
+            else:
+                break
+        self._write_to(file, self._encoder.header())
+        self._leave(file)
+
+    def append(self, msg: LogMsg) -> None:
+        """Write one message.
+
+        Raises:
+            OSError: The disk is full, or the file cannot be opened any more.
+        """
+        self._append(self._encoder.encode(msg))
+
+    def close(self) -> None:
+        """Write the end of the stream and close the file."""
+        self._append(self._encoder.finish())
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _append(self, data: bytes) -> None:
+        file = self._file or self.path.open("ab", buffering=0)
+        self._write_to(file, data)
+        self._leave(file)
+
+    def _leave(self, file: BinaryIO) -> None:
+        if self._keep_open:
+            self._file = file
+        else:
+            file.close()
+
+    @staticmethod
+    def _write_to(file: BinaryIO, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:  # a raw file may take less than it is given
+            rest = rest[file.write(rest) :]
+
+
+class RecordDirectory:
+    """The files of all stores; any thread may append, and stores do not wait for each other.
+
+    Raises:
+        ServerError: The directory cannot be created or written to.
+    """
+
+    def __init__(self, directory: Path, runtime: Runtime) -> None:
+        self.directory = directory
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._stores: dict[StoreId, _GuardedFile] = {}
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"cannot keep data in {directory}: {error.strerror}; give another directory"
+            raise ServerError(msg) from error
+
+    def append(self, msg: LogMsg) -> None:
+        """Append one message to its store's file, which is made for the first.
+
+        Raises:
+            ServerError: It could not be written; the store's file takes nothing more.
+        """
+        store_id = msg.store_id
+        with self._lock:
+            guarded = self._stores.get(store_id)
+            if guarded is None:
+                guarded = self._stores[store_id] = _GuardedFile(self._runtime)
+                guarded.keep_open = len(self._stores) <= RECORD_FILES_OPEN_MAX
+        guarded.append(self.directory, msg)
+
+    def paths(self) -> dict[StoreId, Path]:
+        """The file of each store that has one."""
+        with self._lock:
+            stores = list(self._stores.items())
+        return {store_id: g.file.path for store_id, g in stores if g.file is not None}
+
+    def errors(self) -> dict[StoreId, str]:
+        """The stores whose files are incomplete, and why."""
+        with self._lock:
+            stores = list(self._stores.items())
+        return {store_id: g.failure for store_id, g in stores if g.failure is not None}
+
+    def close(self) -> None:
+        """End every file."""
+        with self._lock:
+            stores = list(self._stores.values())
+        for guarded in stores:
+            guarded.close()
+
+
+class _GuardedFile:
+    """A store's file behind a lock of its own, and what became of it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._lock = runtime.lock()
+        self.keep_open = True
+        self.file: StoreFile | None = None
+        self.failure: str | None = None
+
+    def append(self, directory: Path, msg: LogMsg) -> None:
+        with self._lock:
+            if self.failure is not None:
+                return
+            try:
+                if self.file is None:
+                    self.file = StoreFile(directory, msg.store_id, keep_open=self.keep_open)
+                self.file.append(msg)
+            except (OSError, CodecError) as error:
+                # A message written by half must stay the last one: the rest could not be read.
+                self.failure = getattr(error, "strerror", None) or str(error)
+                text = f"{msg.store_id}: no longer kept in {directory}: {self.failure}"
+                raise ServerError(text, store_id=msg.store_id) from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self.file is not None and self.failure is None:
+                try:
+                    self.file.close()
+                except OSError as error:
+                    self.failure = error.strerror or str(error)
