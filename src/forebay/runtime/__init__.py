@@ -17,6 +17,7 @@ from forebay.runtime.services import (
     run_side_by_side,
     spawn,
 )
+from forebay.runtime.simulated import SimulatedRuntime, SimulationError
 
 __all__ = [
     "Condition",

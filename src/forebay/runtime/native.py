@@ -150,6 +150,9 @@ class NativeRuntime:
                 pass
 
     def _drain_at_exit(self) -> None:
+        with self._lock:
+            self._thread_linger_s = 0.0
+            self._changed.notify_all()
         if not self.join(EXIT_DRAIN_S):
             logger.warning(
                 "%d ingestion threads were still busy at exit; close() or flush() waits for them",

@@ -142,13 +142,15 @@ class SimulatedRuntime:
         self._hand_on(None)
         self._over.wait()
         self._is_aborting = True
-        self._current = None
         for actor in self._actors:
             if actor.thread is not None:
                 if not actor.is_done:
+                    self._current = actor
                     actor.gate.release()
                 actor.thread.join()
         self._actors.clear()
+        self._current = None
+        self._is_aborting = False
         if self._error is not None:
             msg = f"seed {self.seed}, step {self.steps}: {self._error}"
             raise SimulationError(msg) from self._error

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+
+from forebay.runtime import NativeRuntime, default_runtime
+from tests.runtime.conformance import TIMEOUT_S, Counting, RuntimeConformance
+
+
+class TestNativeRuntime(RuntimeConformance):
+    def make(self) -> NativeRuntime:
+        return NativeRuntime()
+
+
+class Held(Counting):
+    """A task whose turn begins, and ends only when told."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.began = threading.Event()
+        self.end = threading.Event()
+
+    def run_turn(self) -> bool:
+        self.began.set()
+        assert self.end.wait(TIMEOUT_S)
+        return super().run_turn()
+
+
+class Signalling(Counting):
+    """A task that says when it is done."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.done = threading.Event()
+
+    def run_turn(self) -> bool:
+        more = super().run_turn()
+        self.done.set()
+        return more
+
+
+def test_there_is_no_thread_before_the_first_task_and_none_when_idle() -> None:
+    runtime = NativeRuntime()
+    assert runtime.num_threads == 0
+    held = Held()
+    runtime.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    assert runtime.num_threads == 1
+    names = [t.name for t in threading.enumerate() if t.name.startswith("forebay-worker-")]
+    assert names
+    held.end.set()
+    assert runtime.join(TIMEOUT_S)
+    assert runtime.num_threads == 0
+
+
+def test_a_stuck_task_holds_one_thread_and_delays_nobody() -> None:
+    runtime = NativeRuntime()
+    stuck = [Held() for _ in range(5)]
+    for task in stuck:
+        runtime.schedule(task)
+    others = [Signalling() for _ in range(20)]
+    for other in others:
+        runtime.schedule(other)
+    assert all(other.done.wait(TIMEOUT_S) for other in others)
+    assert 5 <= runtime.num_threads <= 25
+    for task in stuck:
+        task.end.set()
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_threads_are_bounded_and_tasks_take_turns_on_them() -> None:
+    runtime = NativeRuntime(threads_max=2)
+    held = [Held(), Held()]
+    for one in held:
+        runtime.schedule(one)
+    assert all(one.began.wait(TIMEOUT_S) for one in held)
+    waiting = Signalling()
+    runtime.schedule(waiting)
+    assert runtime.num_threads == 2
+    assert not waiting.done.is_set()
+    held[0].end.set()
+    assert waiting.done.wait(TIMEOUT_S)
+    held[1].end.set()
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_an_idle_thread_is_used_again() -> None:
+    runtime = NativeRuntime(thread_linger_s=TIMEOUT_S)
+
+    class NamesItsThread(Signalling):
+        def run_turn(self) -> bool:
+            self.name = threading.current_thread().name
+            return super().run_turn()
+
+    names = set()
+    for _ in range(20):
+        task = NamesItsThread()
+        runtime.schedule(task)
+        assert task.done.wait(TIMEOUT_S)
+        names.add(task.name)
+    assert len(names) < 20
+
+
+def test_a_lingering_thread_does_not_keep_its_last_task() -> None:
+    runtime = NativeRuntime(thread_linger_s=TIMEOUT_S)
+    task = Signalling()
+    gone = threading.Event()
+    weakref.finalize(task, gone.set)
+    runtime.schedule(task)
+    assert task.done.wait(TIMEOUT_S)
+    del task
+    assert gone.wait(TIMEOUT_S)
+    gc.collect()
+
+
+def test_a_failing_turn_is_logged_and_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = NativeRuntime(threads_max=1)
+
+    class Failing(Counting):
+        def run_turn(self) -> bool:
+            msg = "a bug"
+            raise SystemExit(msg)
+
+    other = Signalling()
+    runtime.schedule(Failing(1))
+    runtime.schedule(other)
+    assert other.done.wait(TIMEOUT_S)
+    assert runtime.join(TIMEOUT_S)
+    assert "Failing" in caplog.text
+
+
+def test_without_more_threads_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    runtime = NativeRuntime()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    task = Counting(3)
+    runtime.schedule(task)
+    assert task.left == 0
+    assert runtime.num_threads == 0
+
+
+def test_there_is_one_default_runtime() -> None:
+    assert default_runtime() is default_runtime()
+    assert isinstance(default_runtime(), NativeRuntime)
+
+
+def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_process_that_ends_lets_ready_tasks_finish() -> None:
+    done = run_script(
+        """
+from forebay.runtime import NativeRuntime
+class Task:
+    left = 20000
+    def run_turn(self):
+        self.left -= 1
+        if not self.left:
+            print("finished", flush=True)
+        return self.left > 0
+NativeRuntime().schedule(Task())
+"""
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "finished\n", "")
+
+
+def test_a_forked_child_can_schedule_again() -> None:
+    done = run_script(
+        """
+import os, threading
+from forebay.runtime import NativeRuntime
+class Task:
+    def __init__(self):
+        self.done = threading.Event()
+    def run_turn(self):
+        self.done.set()
+        return False
+runtime = NativeRuntime(thread_linger_s=60)
+first = Task()
+runtime.schedule(first)
+assert first.done.wait(30)
+child = os.fork()
+if not child:
+    second = Task()
+    runtime.schedule(second)
+    os._exit(0 if second.done.wait(30) else 1)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")
