@@ -236,3 +236,47 @@ class IngestCore:
             latency={name: window.summary(now_s) for name, window in self._latency.items()},
             is_closed=is_closed,
         )
+
+    def validate(self) -> None:
+        """Check everything that must hold between any two calls.
+
+        Raises:
+            AssertionError: Naming what does not hold.
+        """
+        decoding = sorted(self._decoding.values(), key=lambda batch: batch.first_seq)
+        unfinished = [*self._returned, *decoding]
+        finished = [*self._handed, *self._output, *self._early.values()]
+        queued = len(self._queue) + sum(len(batch.entries) for batch in unfinished)
+        _check("queue depth", self.queue_depth, queued)
+        sizes = sum(entry.cost for entry in self._queue)
+        _check("queue bytes", self.queue_bytes, sizes + sum(b.size_bytes for b in unfinished))
+        _check("output bytes", self.output_bytes, sum(f.size_bytes for f in finished))
+        outcomes = [out for one in finished for out in one.outcomes]
+        _check(
+            "output bytes of all outcomes", self.output_bytes, sum(o.size_bytes for o in outcomes)
+        )
+        in_flight = queued + len(outcomes)
+        _check("accepted", self.accepted, self.committed + self.rejected + self.dropped + in_flight)
+        _check("messages taken or queued", self._next_take_seq + len(self._queue), self.accepted)
+
+        leaving = [out.seq for one in [*self._handed, *self._output] for out in one.outcomes]
+        first = self.next_output_seq - len(leaving)
+        _check("order of outcomes", leaving, list(range(first, self.next_output_seq)))
+        waiting = [out.seq for one in self._early.values() for out in one.outcomes]
+        for batch in unfinished:
+            waiting += range(batch.first_seq, batch.first_seq + len(batch.entries))
+        _check(
+            "messages in turns",
+            sorted(waiting),
+            list(range(self.next_output_seq, self._next_take_seq)),
+        )
+
+        in_flight_bytes = self.queue_bytes + self.output_bytes
+        assert self.queue_depth <= self.capacity, "more messages than the capacity"
+        assert in_flight_bytes <= self.byte_budget or in_flight == 1, "more bytes than the budget"
+
+
+def _check(what: str, is_now: object, should_be: object) -> None:
+    if is_now != should_be:
+        msg = f"{what}: is {is_now}, should be {should_be}"
+        raise AssertionError(msg)

@@ -470,6 +470,19 @@ class IngestionWorker:
         except Exception:
             logger.exception("a callback of the worker of %s failed", self._store_name)
 
+    def validate(self) -> None:
+        """Check everything that must hold while nobody holds the lock; for tests.
+
+        Raises:
+            AssertionError: Naming what does not hold.
+        """
+        core = self._core
+        core.validate()
+        held = core.queue_bytes + core.output_bytes
+        assert self._share is None or self._share.held_bytes == held, "the hub's budget leaks"
+        assert 0 <= self._num_turns <= self._turns_max, "more turns than allowed"
+        assert self._num_turns or not core.has_input or self._interrupted_seq >= 0, "stalled"
+
     @property
     def _store_name(self) -> str:
         return "a store" if self.store_id is None else str(self.store_id)

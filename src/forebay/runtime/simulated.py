@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from forebay.runtime.protocol import Condition, Lock, Task
 
 _T = TypeVar("_T")
+_A_TASK = "a task"
 
 
 class SimulationError(AssertionError):
@@ -116,7 +117,7 @@ class SimulatedRuntime:
         """Give `task` turns, on whatever worker the schedule picks."""
         self._ready.append(task)
         for actor in self._actors:
-            if actor.blocked_on == "a task":
+            if actor.blocked_on == _A_TASK:
                 actor.blocked_on = None
                 break
         self.pause()
@@ -180,7 +181,7 @@ class SimulatedRuntime:
     def _work(self) -> None:
         while True:
             while not self._ready:
-                self._block("a task", None)
+                self._block(_A_TASK, None)
             task = self._ready.pop(self._choose(len(self._ready)))
             if task.run_turn():
                 self._ready.append(task)
@@ -248,7 +249,7 @@ class SimulatedRuntime:
         return ", ".join(
             f"{a.name} waits for {a.blocked_on}"
             for a in self._actors
-            if a.blocked_on and not a.is_done
+            if a.blocked_on not in {None, _A_TASK} and not a.is_done
         )
 
     def _fail(self, error: BaseException) -> None:
