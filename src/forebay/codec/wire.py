@@ -184,9 +184,7 @@ def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
     return _scanned_arrow_msg(found, byte_offset)
 
 
-def _scanned_arrow_msg(
-    found: dict[int, Payload | int], byte_offset: int | None
-) -> ArrowMsg | None:
+def _scanned_arrow_msg(found: dict[int, Payload | int], byte_offset: int | None) -> ArrowMsg | None:
     encoded_store_id = found.get(0x0A)
     compression = found.get(0x10, 0)
     encoding = found.get(0x20, 0)
