@@ -22,7 +22,9 @@ def test_parse(text: str, host: str, port: int) -> None:
     assert Address.parse(text) == Address(host, port)
 
 
-@pytest.mark.parametrize("text", ["h:x", "h:65536", "h:-1", "[::1", "[::1]x", "a b:1", "http://h:1"])
+@pytest.mark.parametrize(
+    "text", ["h:x", "h:65536", "h:-1", "[::1", "[::1]x", "a b:1", "http://h:1"]
+)
 def test_malformed(text: str) -> None:
     with pytest.raises(ServerError, match="HOST:PORT"):
         Address.parse(text)

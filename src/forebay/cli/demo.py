@@ -14,7 +14,6 @@ import click
 from forebay.cli import EXIT_FAILED, complain
 from forebay.cli.dashboard import Dashboard
 from forebay.cli.report import count
-from forebay.cli.serve import warn_if_open
 from forebay.cli.signals import until_told
 from forebay.errors import MissingExtraError, QueryError
 from forebay.runtime import monotonic_s
@@ -48,7 +47,6 @@ def demo(bind: str, seconds: float | None, until_rows: int | None) -> int:
         raise MissingExtraError(msg)
     with until_told() as over, serve(bind) as server:
         click.echo(f"listening on {server.url}; Ctrl-C ends", err=True)
-        warn_if_open(server.address.is_loopback, bind)
         ends_s = monotonic_s() + seconds if seconds is not None else None
         with _logging(server.url) as scripts:
 

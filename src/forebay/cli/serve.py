@@ -46,7 +46,6 @@ def serve(bind: str, data_dir: Path | None, grace_s: float) -> None:
 
     with until_told() as over, start(bind, data_dir=data_dir) as server:
         click.echo(server.url)
-        warn_if_open(server.address.is_loopback, bind)
         if data_dir is not None:
             click.echo(f"keeping what comes in in {data_dir}", err=True)
         with Dashboard(server.hub) as dashboard:
@@ -61,13 +60,3 @@ def serve(bind: str, data_dir: Path | None, grace_s: float) -> None:
         )
         for store_id, failure in server.record_errors().items():
             click.echo(f"incomplete on disk: {store_id}: {failure}", err=True)
-
-
-def warn_if_open(is_loopback: bool, bind: str) -> None:
-    """Say so when others can reach the server."""
-    if not is_loopback:
-        click.echo(
-            f"warning: {bind} is open to the network; whoever reaches it can read and write "
-            "recordings",
-            err=True,
-        )

@@ -79,7 +79,10 @@ class Server:
         self.address = Address(address.host, self._bind(address))
         self._grpc.start()
         if not address.is_loopback:
-            logger.warning("%s is open to the network, without authentication", self.address)
+            logger.warning(
+                "warning: %s is open to the network: whoever reaches it reads and writes",
+                self.address,
+            )
 
     def _bind(self, address: Address) -> int:
         try:
