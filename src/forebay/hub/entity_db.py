@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from forebay.chunk import Chunk
-from forebay.codec import ChunkDecoder
 from forebay.errors import FlushTimeoutError, ForebayError, StoreError
 from forebay.hub.queries import Queries
-from forebay.hub.subscribers import Subscribers
-from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
+from forebay.hub.subscribers import Subscribers, Subscription
+from forebay.ingest import (
+    IngestionStats,
+    IngestionWorker,
+    ProcessedChunk,
+    RejectedMsg,
+    chunk_decoder,
+)
 from forebay.limits import QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
@@ -28,7 +33,7 @@ from forebay.store import ChunkStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.ingest import ByteBudget
+    from forebay.ingest import ByteBudget, Decode
     from forebay.store import StoreSnapshot
 
 Event: TypeAlias = ChunkStoreEvent[Chunk]
@@ -73,6 +78,7 @@ class EntityDb(Queries):
         hub_budget: ByteBudget | None = None,
         runtime: Runtime | None = None,
         commits_itself: bool = False,
+        decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
         """Make an empty store.
 
@@ -84,6 +90,7 @@ class EntityDb(Queries):
             runtime: Where the worker runs.
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
+            decoder_factory: Makes what turns a message into a chunk.
         """
         self.store_id = store_id
         self.info: StoreInfo | None = None
@@ -97,7 +104,8 @@ class EntityDb(Queries):
         self._store_lock = self._runtime.lock()
         self._store = ChunkStore(store_id)
         self._worker: IngestionWorker | None = None
-        self._decoder: ChunkDecoder | None = None
+        self._decoder_factory = decoder_factory
+        self._decode: Decode | None = None
         self._uncollected: list[WorkerOutput] = []
         self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_commit_seq = 0
@@ -146,8 +154,8 @@ class EntityDb(Queries):
             case ArrowMsg():
                 self.flush()
                 with self._commit_lock:
-                    decoder = self._decoder = self._decoder or ChunkDecoder()
-                    events = self._insert(decoder.decode(msg))
+                    decode = self._decode = self._decode or self._decoder_factory()
+                    events = self._insert(decode(msg))
                     self._num_direct += 1
                     self._offer(events)
                 self._deliver()
@@ -250,6 +258,7 @@ class EntityDb(Queries):
                     hub_budget=self._hub_budget,
                     on_output=self._on_output,
                     on_full=self._commit_and_keep,
+                    decoder_factory=self._decoder_factory,
                 )
             return self._worker
 
@@ -331,6 +340,11 @@ class EntityDb(Queries):
         """
         return self._subscribers.add(callback)
 
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Who listens, with their errors."""
+        return self._subscribers.subscriptions
+
     def _offer(self, events: list[Event]) -> None:
         self._subscribers.offer(events)
         if self.hub_subscribers is not None:
@@ -368,6 +382,7 @@ class EntityDb(Queries):
             hub_budget=self._hub_budget,
             runtime=self._runtime,
             commits_itself=self._commits_itself,
+            decoder_factory=self._decoder_factory,
         )
         with self._store_lock:
             clone._store = self._store.copy(store_id)

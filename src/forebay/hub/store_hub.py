@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from forebay.errors import UnknownStoreError
 from forebay.hub.entity_db import EntityDb, Event
 from forebay.hub.subscribers import Subscribers
-from forebay.ingest import ByteBudget
+from forebay.ingest import ByteBudget, chunk_decoder
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
@@ -23,6 +23,8 @@ from forebay.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from forebay.ingest import Decode
 
 logger = logging.getLogger("forebay")
 
@@ -41,6 +43,7 @@ class StoreHub:
         store_budget: int = STORE_BUDGET_BYTES,
         hub_budget: int = HUB_BUDGET_BYTES,
         runtime: Runtime | None = None,
+        decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
         """Make an empty hub.
 
@@ -49,9 +52,11 @@ class StoreHub:
             store_budget: Bytes that may be in flight for one store.
             hub_budget: Bytes that may be in flight for all stores together.
             runtime: Where workers run; natively, threads.
+            decoder_factory: Makes what turns a message into a chunk, one for each worker.
         """
         self.runtime = runtime or default_runtime()
         self._capacity = capacity
+        self._decoder_factory = decoder_factory
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
         self._lock = self.runtime.rlock()
@@ -78,6 +83,7 @@ class StoreHub:
                         hub_budget=self._budget,
                         runtime=self.runtime,
                         commits_itself=self._commits_itself,
+                        decoder_factory=self._decoder_factory,
                     )
                     self._add(db)
         db.set_data_source(source)

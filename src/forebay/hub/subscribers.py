@@ -37,6 +37,7 @@ class Subscription:
         self._callback = callback
         self._runtime = runtime
         self._lock = runtime.lock()
+        self._idle = runtime.condition(self._lock)
         self._backlog: deque[ChunkStoreEvent[Chunk]] = deque()
         self._scheduled = False
 
@@ -73,6 +74,7 @@ class Subscription:
             with self._lock:
                 if not self._backlog:
                     self._scheduled = False
+                    self._idle.notify_all()
                     return False
                 event = self._backlog.popleft()
             try:
@@ -82,6 +84,11 @@ class Subscription:
                 self.num_errors += 1
                 logger.exception("subscriber %r raised on event %d", self._callback, event.event_id)
         return True
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until the callback has seen everything queued, and say whether it has."""
+        with self._lock:
+            return self._idle.wait_for(lambda: not self._scheduled, timeout)
 
     def cancel(self) -> None:
         """End the subscription; a callback that runs at this moment may still finish."""

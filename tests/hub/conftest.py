@@ -1,0 +1,95 @@
+"""What the tests of stores and hubs share: both runtimes, and messages that can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from forebay.chunk import Chunk
+from forebay.codec import ChunkDecoder, encode_chunk
+from forebay.hub import EntityDb, StoreHub
+from forebay.model import ArrowMsg, ChunkAddition, ChunkStoreEvent, StoreId
+from forebay.runtime import Event, InlineRuntime, NativeRuntime, Runtime
+from tests.chunks import make_chunk
+
+APP = "test-app"
+PATIENCE_S = 60
+"""How long a test waits for what must come; reaching it is a failure."""
+
+
+def recording_id(name: str = "rec") -> StoreId:
+    return StoreId.recording(APP, name)
+
+
+def blueprint_id(name: str = "bp") -> StoreId:
+    return StoreId.blueprint(APP, name)
+
+
+def message(number: int, store_id: StoreId | None = None, entity: str = "/numbers") -> ArrowMsg:
+    """A one-row chunk that says `number`, at that frame."""
+    chunk = make_chunk(entity, {"frame": [number]}, {"Scalars:scalars": [[float(number)]]})
+    return encode_chunk(store_id or recording_id(), chunk)
+
+
+def broken(store_id: StoreId | None = None) -> ArrowMsg:
+    """A message whose payload is nothing."""
+    return replace(message(0, store_id), payload=b"not arrow at all", uncompressed_size=1000)
+
+
+def numbers(db: EntityDb, entity: str = "/numbers") -> list[float]:
+    """All numbers logged, by frame."""
+    table = db.range("frame", -(2**63), 2**63 - 1, entity)
+    return [cell[0] for cell in table["Scalars:scalars"].to_pylist()]
+
+
+def added(events: list[ChunkStoreEvent[Chunk]]) -> list[float]:
+    """The numbers that events tell of, in order."""
+    return [
+        event.diff.chunk.component("Scalars:scalars")[0].as_py()[0]
+        for event in events
+        if isinstance(event.diff, ChunkAddition)
+    ]
+
+
+class Gate:
+    """A decoder factory whose decoders wait at messages of chosen stores until let go."""
+
+    def __init__(self) -> None:
+        self.held: set[StoreId] = set()
+        self.arrived = Event()
+        self.open = Event()
+
+    def __call__(self) -> Callable[[ArrowMsg], Chunk]:
+        decode = ChunkDecoder().decode
+
+        def gated(msg: ArrowMsg) -> Chunk:
+            if msg.store_id in self.held:
+                self.arrived.set()
+                assert self.open.wait(PATIENCE_S)
+            return decode(msg)
+
+        return gated
+
+
+@pytest.fixture(params=["native", "inline"])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return NativeRuntime() if request.param == "native" else InlineRuntime()
+
+
+@pytest.fixture
+def native() -> NativeRuntime:
+    return NativeRuntime()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def hub(runtime: Runtime) -> StoreHub:
+    return StoreHub(runtime=runtime)

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from forebay.errors import UnknownStoreError
+from forebay.hub import EntityDb, StoreHub
+from forebay.model import (
+    BlueprintActivationCommand,
+    SetStoreInfo,
+    StoreId,
+    StoreInfo,
+)
+from forebay.runtime import InlineRuntime, NativeRuntime
+from tests.hub.conftest import (
+    APP,
+    PATIENCE_S,
+    Gate,
+    blueprint_id,
+    broken,
+    message,
+    numbers,
+    recording_id,
+)
+
+
+def announce(store_id: StoreId) -> SetStoreInfo:
+    return SetStoreInfo(StoreInfo(store_id))
+
+
+def activate(store_id: StoreId, **what: bool) -> BlueprintActivationCommand:
+    return BlueprintActivationCommand(store_id, **(what or {"make_active": True}))
+
+
+class TestStores:
+    def test_any_message_makes_its_store(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(message(1, recording_id("a")), "first")
+        hub.receive_log_msg(announce(recording_id("b")), "second")
+        hub.receive_log_msg(announce(recording_id("a")), "third")
+        hub.flush(PATIENCE_S)
+        assert [db.store_id.recording_id for db in hub.recordings()] == ["a", "b"]
+        assert hub.recording("a").data_source == "first", "the first source wins"
+        assert hub.recording("a").info == StoreInfo(recording_id("a"))
+        assert numbers(hub[recording_id("a")]) == [1.0]
+        assert recording_id("a") in hub
+        assert len(hub) == 2
+
+    def test_store_info_overwrites_and_yields_no_event(self, hub: StoreHub) -> None:
+        events: list[object] = []
+        hub.subscribe(events.append)
+        hub.receive_log_msg(announce(recording_id()))
+        hub.receive_log_msg(SetStoreInfo(StoreInfo(recording_id(), crate_version_bits=7)))
+        info = hub.recording("rec").info
+        assert info is not None
+        assert info.crate_version_bits == 7
+        assert events == []
+
+    def test_an_unknown_store_is_named_with_those_there_are(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(announce(recording_id("there")))
+        with pytest.raises(KeyError, match=r"no recording 'x'; there are: 'there'"):
+            hub.recording("x")
+        with pytest.raises(UnknownStoreError, match="'there'"):
+            hub[recording_id("x")]
+
+    def test_one_recording_id_in_two_applications_needs_the_application(
+        self, hub: StoreHub
+    ) -> None:
+        for app in ("one", "two"):
+            hub.receive_log_msg(announce(StoreId.recording(app, "same")))
+        with pytest.raises(UnknownStoreError, match="'one', 'two'"):
+            hub.recording("same")
+        assert hub.recording("same", "two").store_id.application_id == "two"
+
+    def test_the_last_recording_takes_its_application_with_it(self, hub: StoreHub) -> None:
+        other = StoreId.recording("other", "x")
+        for store_id in (recording_id("a"), recording_id("b"), blueprint_id(), other):
+            hub.receive_log_msg(announce(store_id))
+        hub.receive_log_msg(activate(blueprint_id(), make_default=True))
+        hub.remove(recording_id("a"))
+        assert blueprint_id() in hub
+        hub.remove(recording_id("b"))
+        assert [db.store_id for db in hub] == [other]
+        assert hub.default_blueprint(APP) is None
+
+    def test_the_active_recording_is_the_first_until_another_is_chosen(self, hub: StoreHub) -> None:
+        assert hub.active_recording is None
+        for name in "ab":
+            hub.receive_log_msg(announce(recording_id(name)))
+        assert hub.active_recording is hub.recording("a")
+        hub.active_recording = recording_id("b")
+        assert hub.active_recording is hub.recording("b")
+        hub.remove(recording_id("b"))
+        assert hub.active_recording is hub.recording("a")
+
+    def test_removing_a_busy_store_ends_its_thread(self, gate: Gate, native: NativeRuntime) -> None:
+        hub = StoreHub(runtime=native, decoder_factory=gate)
+        gate.held.add(recording_id())
+        hub.receive_log_msg(message(1))
+        assert gate.arrived.wait(PATIENCE_S)
+        hub.remove(recording_id())
+        gate.open.set()
+        assert native.join(PATIENCE_S)
+
+
+class TestBlueprints:
+    def test_activation_waits_for_all_earlier_chunks(
+        self, gate: Gate, native: NativeRuntime
+    ) -> None:
+        hub = StoreHub(runtime=native, decoder_factory=gate)
+        gate.held.add(blueprint_id())
+        hub.receive_log_msg(announce(blueprint_id()))
+        for number in range(100):
+            hub.receive_log_msg(message(number, blueprint_id()))
+        hub.receive_log_msg(activate(blueprint_id(), make_active=True, make_default=True))
+        hub.receive_log_msg(message(100, blueprint_id()))
+        assert hub.active_blueprint(APP) is None
+        assert hub.default_blueprint(APP) is None
+        gate.open.set()
+        hub.flush(PATIENCE_S)
+        active = hub.active_blueprint(APP)
+        assert active is not None
+        assert numbers(active) == list(range(100)), "all before the command, and nothing after"
+        assert hub.default_blueprint(APP) is hub[blueprint_id()]
+
+    def test_a_blueprint_is_activated_as_a_clone_and_the_one_before_is_dropped(
+        self, hub: StoreHub
+    ) -> None:
+        hub.receive_log_msg(announce(blueprint_id()))
+        hub.receive_log_msg(message(0, blueprint_id()))
+        hub.receive_log_msg(activate(blueprint_id()))
+        hub.flush(PATIENCE_S)
+        first = hub.active_blueprint(APP)
+        hub.receive_log_msg(message(1, blueprint_id()))
+        hub.receive_log_msg(activate(blueprint_id()))
+        hub.flush(PATIENCE_S)
+        second = hub.active_blueprint(APP)
+        assert first is not None
+        assert second is not None
+        assert len({first.store_id, second.store_id, blueprint_id()}) == 3
+        assert first.store_id not in hub
+        assert (numbers(first), numbers(second)) == ([0.0], [0.0, 1.0])
+        assert {db.store_id for db in hub.blueprints()} == {second.store_id, blueprint_id()}
+
+    def test_activating_the_active_clone_keeps_it(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(announce(blueprint_id()))
+        first = hub.set_cloned_blueprint_active(blueprint_id())
+        second = hub.set_cloned_blueprint_active(first.store_id)
+        assert first.store_id in hub
+        assert hub.active_blueprint(APP) is second
+
+    def test_default_alone_activates_nothing(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(announce(blueprint_id()))
+        hub.receive_log_msg(activate(blueprint_id(), make_default=True))
+        assert hub.default_blueprint(APP) is hub[blueprint_id()]
+        assert hub.active_blueprint(APP) is None
+
+    def test_a_default_keeps_blueprints_of_other_applications(self, hub: StoreHub) -> None:
+        other = StoreId.blueprint("other", "bp")
+        for store_id in (blueprint_id(), other):
+            hub.receive_log_msg(announce(store_id))
+            hub.receive_log_msg(activate(store_id, make_default=True, make_active=True))
+        for app in (APP, "other"):
+            default, active = hub.default_blueprint(app), hub.active_blueprint(app)
+            assert default is not None
+            assert active is not None
+            assert default.store_id.application_id == active.store_id.application_id == app
+
+    @pytest.mark.parametrize(
+        ("store_id", "announced", "says"),
+        [
+            (recording_id(), True, "ignored a blueprint activation for the recording"),
+            (blueprint_id(), False, "nothing has announced it"),
+        ],
+    )
+    def test_a_command_that_makes_no_sense_is_reported_and_ignored(
+        self,
+        hub: StoreHub,
+        caplog: pytest.LogCaptureFixture,
+        store_id: StoreId,
+        announced: bool,
+        says: str,
+    ) -> None:
+        if announced:
+            hub.receive_log_msg(announce(store_id))
+        with caplog.at_level(logging.WARNING, "forebay"):
+            hub.receive_log_msg(activate(store_id))
+        assert says in caplog.text
+        assert hub.active_blueprint(APP) is None
+        assert store_id in hub
+
+    def test_a_blueprint_removed_before_its_activation_stays_away(
+        self, gate: Gate, native: NativeRuntime
+    ) -> None:
+        hub = StoreHub(runtime=native, decoder_factory=gate)
+        gate.held.add(blueprint_id())
+        hub.receive_log_msg(announce(blueprint_id()))
+        hub.receive_log_msg(message(0, blueprint_id()))
+        hub.receive_log_msg(activate(blueprint_id()))
+        blueprint = hub[blueprint_id()]
+        hub.remove(blueprint_id())
+        gate.open.set()
+        blueprint.flush(PATIENCE_S)
+        assert hub.active_blueprint(APP) is None
+
+
+class TestManyStores:
+    def test_interleaved_stores_keep_their_own_order(self, hub: StoreHub) -> None:
+        order: dict[StoreId, list[float]] = {}
+        for number in range(250):
+            for name in "ab":
+                hub.receive_log_msg(message(number, recording_id(name)))
+        hub.flush(PATIENCE_S)
+        for db in hub:
+            order[db.store_id] = numbers(db)
+        assert order == {recording_id(name): list(range(250)) for name in "ab"}
+
+    def test_a_store_held_back_delays_no_other(self, gate: Gate, native: NativeRuntime) -> None:
+        hub = StoreHub(runtime=native, decoder_factory=gate, capacity=20)
+        stuck = recording_id("stuck")
+        gate.held.add(stuck)
+        while hub.entity_db(stuck).try_submit_arrow_msg(message(0, stuck)):
+            pass  # until its queue is full
+        assert gate.arrived.wait(PATIENCE_S)
+        for number in range(100):
+            for name in "abc":
+                hub.receive_log_msg(message(number, recording_id(name)))
+        for name in "abc":
+            hub.recording(name).flush(PATIENCE_S)
+            assert numbers(hub.recording(name)) == list(range(100))
+        assert hub[stuck].num_rows == 0
+        assert hub[stuck].ingestion_stats().in_flight == 20
+
+    def test_a_store_that_holds_the_hub_budget_delays_no_other(
+        self, gate: Gate, native: NativeRuntime
+    ) -> None:
+        size = message(0).size_bytes
+        hub = StoreHub(runtime=native, decoder_factory=gate, hub_budget=10 * size)
+        stuck = recording_id("stuck")
+        gate.held.add(stuck)
+        while hub.entity_db(stuck).try_submit_arrow_msg(message(0, stuck)):
+            pass
+        for number in range(100):
+            hub.receive_log_msg(message(number, recording_id("free")))
+        hub.recording("free").flush(PATIENCE_S)
+        assert numbers(hub.recording("free")) == list(range(100))
+
+    def test_a_broken_store_delays_no_other(self, hub: StoreHub) -> None:
+        for number in range(50):
+            hub.receive_log_msg(broken(recording_id("bad")))
+            hub.receive_log_msg(message(number, recording_id("good")))
+        hub.flush(PATIENCE_S)
+        assert numbers(hub.recording("good")) == list(range(50))
+        assert hub.recording("bad").ingestion_stats().rejected == 50
+
+    def test_native_and_inline_give_identical_stores(self) -> None:
+        def filled(hub: StoreHub) -> dict[StoreId, tuple[object, ...]]:
+            for msg in messages:
+                hub.receive_log_msg(msg)
+            hub.close(PATIENCE_S)
+            return {
+                db.store_id: (
+                    numbers(db),
+                    db.num_chunks,
+                    db.num_rows,
+                    [(type(r.error), r.seq) for r in db.rejections()],
+                )
+                for db in hub
+            }
+
+        messages = []
+        for number in range(200):
+            store_id = recording_id("abc"[number % 3])
+            messages.append(broken(store_id) if number % 50 == 49 else message(number, store_id))
+        native = filled(StoreHub(runtime=NativeRuntime()))
+        assert native == filled(StoreHub(runtime=InlineRuntime()))
+        assert sum(len(rejections) for *_, rejections in native.values()) == 4
+
+    def test_10_000_quiet_stores_hold_no_threads(self, native: NativeRuntime) -> None:
+        hub = StoreHub(runtime=native)
+        chunk = message(0)
+        for number in range(10_000):
+            hub.receive_log_msg(chunk.with_store_id(recording_id(str(number))))
+        hub.flush(PATIENCE_S)
+        assert native.join(PATIENCE_S)
+        assert native.num_threads == 0
+        assert len(hub) == 10_000
+        assert all(db.num_rows == 1 for db in hub)
+
+
+def test_a_hub_in_use_says_what_it_is(hub: StoreHub) -> None:
+    hub.receive_log_msg(announce(recording_id()))
+    assert repr(hub) == "StoreHub(1 recordings, 0 blueprints)"
+    assert isinstance(hub.entity_db(recording_id()), EntityDb)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from forebay import limits
+from forebay.hub import EntityDb, Event, StoreHub
+from forebay.runtime import Event as Flag
+from forebay.runtime import NativeRuntime, Runtime
+from tests.hub.conftest import PATIENCE_S, added, message, numbers, recording_id
+
+
+class Listener:
+    """Collects events, and says when there are as many as asked for."""
+
+    def __init__(self, expected: int) -> None:
+        self.events: list[Event] = []
+        self.expected = expected
+        self.complete = Flag()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.events) == self.expected:
+            self.complete.set()
+
+
+def test_every_event_once_in_commit_order(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+    listener = Listener(200)
+    db.subscribe(listener)
+    for number in range(200):
+        db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
+    db.flush(PATIENCE_S)
+    assert listener.complete.wait(PATIENCE_S)
+    assert added(listener.events) == list(range(200))
+    assert [event.event_id for event in listener.events] == list(range(1, 201))
+
+
+def test_a_hub_hears_every_store(hub: StoreHub) -> None:
+    listener = Listener(40)
+    hub.subscribe(listener)
+    for number in range(20):
+        hub.receive_log_msg(message(number, recording_id("a"), f"/n/{number}"))
+        hub.receive_log_msg(message(number, recording_id("b"), f"/n/{number}"))
+    hub.flush(PATIENCE_S)
+    assert listener.complete.wait(PATIENCE_S)
+    for name in "ab":
+        mine = [event for event in listener.events if event.store_id == recording_id(name)]
+        assert added(mine) == list(range(20))
+
+
+def test_unsubscribed_is_unsubscribed(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime)
+    listener, other = Listener(1), Listener(2)
+    stop = db.subscribe(listener)
+    db.subscribe(other)
+    db.add_log_msg(message(0))
+    assert listener.complete.wait(PATIENCE_S)
+    stop()
+    stop()
+    db.add_log_msg(message(1, entity="/other"))
+    assert other.complete.wait(PATIENCE_S)
+    assert len(listener.events) == 1
+
+
+def test_one_that_raises_harms_nobody(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+    listener = Listener(10)
+
+    def raising(event: Event) -> None:
+        raise ValueError(event.event_id)
+
+    db.subscribe(raising)
+    db.subscribe(listener)
+    with caplog.at_level(logging.ERROR, "forebay"):
+        for number in range(10):
+            db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
+        db.flush(PATIENCE_S)
+        assert listener.complete.wait(PATIENCE_S)
+        bad = db.subscriptions[0]
+        assert bad.wait_idle(PATIENCE_S)
+    assert numbers(db, "/n/3") == [3.0]
+    assert bad.num_errors == 10
+    assert sum("raised on event" in record.message for record in caplog.records) == 10
+
+
+def test_a_slow_one_delays_neither_store_nor_others(native: NativeRuntime) -> None:
+    db = EntityDb(recording_id(), runtime=native, commits_itself=True)
+    arrived, go_on = Flag(), Flag()
+
+    def slow(event: Event) -> None:
+        arrived.set()
+        assert go_on.wait(PATIENCE_S)
+        seen.append(event)
+
+    seen: list[Event] = []
+    listener = Listener(100)
+    db.subscribe(slow)
+    db.subscribe(listener)
+    for number in range(100):
+        db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
+    db.flush(PATIENCE_S)
+    assert arrived.wait(PATIENCE_S)
+    assert listener.complete.wait(PATIENCE_S)
+    go_on.set()
+    assert db.subscriptions[0].wait_idle(PATIENCE_S)
+    assert seen == listener.events, "late, but every event once and in order"
+
+
+def test_one_that_never_catches_up_is_ended_and_reported(
+    native: NativeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("forebay.hub.subscribers.SUBSCRIBER_BACKLOG_EVENTS", 10)
+    assert limits.SUBSCRIBER_BACKLOG_EVENTS > 10
+    db = EntityDb(recording_id(), runtime=native)
+    arrived, go_on = Flag(), Flag()
+
+    def stuck(_event: Event) -> None:
+        arrived.set()
+        assert go_on.wait(PATIENCE_S)
+
+    db.subscribe(stuck)
+    db.add_log_msg(message(0))
+    assert arrived.wait(PATIENCE_S)
+    with caplog.at_level(logging.ERROR, "forebay"):
+        for number in range(1, 20):
+            db.add_log_msg(message(number, entity=f"/n/{number}"))
+    assert not db.subscriptions[0].is_active
+    assert any("was unsubscribed" in record.message for record in caplog.records)
+    go_on.set()
+
+
+def test_a_callback_may_query_and_submit(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+    done = Flag()
+
+    def react(event: Event) -> None:
+        if event.event_id == 1:
+            assert numbers(db) == [1.0]
+            db.submit_arrow_msg(message(2))
+        elif numbers(db) == [1.0, 2.0]:
+            done.set()
+
+    db.subscribe(react)
+    db.submit_arrow_msg(message(1))
+    assert done.wait(PATIENCE_S)
