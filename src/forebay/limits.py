@@ -94,9 +94,14 @@ FILES_READ_AT_ONCE: Final = 16
 SUBSCRIBER_BACKLOG_EVENTS: Final = 100_000
 """Events a subscriber may fall behind before its subscription is ended."""
 
-DATAFRAME_JOIN_BYTES_MAX: Final = 1024 * MIB
-"""Values of a dataframe column up to this size are joined into one array: Arrow's list and string
-offsets are 32 bits."""
+DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
+"""A dataframe column up to this size is joined into one array; of a larger one only pieces are."""
 
-DATAFRAME_PIECE_BYTES_MAX: Final = 512 * MIB
-"""Size of the pieces that a larger column is cut into."""
+DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
+"""Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
+
+DATAFRAME_BATCH_ROWS: Final = 65_536
+"""Rows of a record batch of a streamed dataframe, unless the caller says otherwise."""
+
+DATAFRAME_BATCH_BYTES: Final = 64 * MIB
+"""Bytes after which a record batch of a streamed dataframe ends early (one row always fits)."""

@@ -1,0 +1,177 @@
+r"""Content expressions: which entities a query is about.
+
+The rules are those of Rerun's entity path filters (`re_log_types::path::entity_path_filter`):
+every expression is a rule, `+ /world/**` takes in and `- /world/secret/**` leaves out, a missing
+sign means `+`, `/**` at the end means the entity and all below it. The most specific rule that
+matches decides, of equally specific ones the last; what no rule matches is left out, and so is
+`/__properties/**` unless a rule names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self, TypeAlias
+
+from forebay.errors import ExpressionError
+from forebay.model import EntityPath
+from forebay.model.paths import PROPERTIES
+
+SUBTREE: Final = "/**"
+EVERYTHING: Final = "/**"
+
+Contents: TypeAlias = "str | Sequence[str] | ContentFilter | None"
+"""One expression, several, a filter made before, or `None` for everything but properties."""
+
+_SPACE: Final = frozenset(" \t\r\f\v\n")
+_HEX: Final = re.compile(r"\{[0-9A-Fa-f]{4}\}")
+_ESCAPABLE_LETTERS: Final = frozenset("nrt")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRule:
+    """One rule: entities that it takes in or leaves out."""
+
+    path: EntityPath
+    subtree: bool
+    include: bool
+
+    def matches(self, parts: tuple[str, ...]) -> bool:
+        """Whether the entity of these unescaped parts is meant."""
+        mine = self.path.parts
+        return parts[: len(mine)] == mine if self.subtree else parts == mine
+
+    def __str__(self) -> str:
+        path = str(self.path)
+        if self.subtree:
+            path = SUBTREE if path == "/" else path + SUBTREE
+        return f"{'+' if self.include else '-'} {path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFilter:
+    """Rules in the order of their precedence: the last one that matches decides."""
+
+    rules: tuple[ContentRule, ...]
+
+    @classmethod
+    def parse(cls, contents: Contents) -> Self:
+        """Read content expressions; several may stand in one string, apart by white space.
+
+        Raises:
+            ExpressionError: The message shows the expression and the position of the fault,
+                counted from 1.
+        """
+        if isinstance(contents, ContentFilter):
+            return cls(contents.rules)
+        if contents is None:
+            contents = (EVERYTHING,)
+        expressions = (contents,) if isinstance(contents, str) else tuple(contents)
+        rules: dict[tuple[tuple[str, ...], bool], ContentRule] = {}
+        for expression in expressions:
+            for rule in _parse(expression):
+                rules[rule.path.parts, rule.subtree] = rule
+        properties = EntityPath.from_parts(PROPERTIES)
+        rules.setdefault(
+            (properties.parts, True), ContentRule(properties, subtree=True, include=False)
+        )
+        return cls(tuple(sorted(rules.values(), key=_specificity)))
+
+    def matches(self, entity_path: EntityPath) -> bool:
+        """Whether the entity is taken in."""
+        parts = entity_path.parts
+        for rule in reversed(self.rules):
+            if rule.matches(parts):
+                return rule.include
+        return False
+
+    def select(self, entity_paths: Iterable[EntityPath]) -> list[EntityPath]:
+        """The entities taken in, in the order given."""
+        return [path for path in entity_paths if self.matches(path)]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.rules))
+
+
+def _specificity(rule: ContentRule) -> tuple[int, bool]:
+    # Only rules that match one entity compete, and their paths are prefixes of it: the longer
+    # path is the more specific, and of one path the exact rule.
+    return len(rule.path.parts), not rule.subtree
+
+
+def _parse(expression: object) -> list[ContentRule]:
+    if not isinstance(expression, str):
+        msg = f"a content expression is a str, not {expression!r} ({type(expression).__name__})"
+        raise ExpressionError(msg)
+    return [_rule(expression, start, end) for start, end in _tokens(expression)]
+
+
+def _tokens(expression: str) -> list[tuple[int, int]]:
+    """Where each rule begins and ends.
+
+    White space separates rules, unless it is escaped or follows a rule's sign; a newline
+    separates always.
+    """
+    tokens: list[tuple[int, int]] = []
+    position, length = 0, len(expression)
+    while position < length:
+        if expression[position] in _SPACE:
+            position += 1
+            continue
+        start = position
+        if expression[position] in "+-":
+            position += 1
+            while position < length and expression[position] in _SPACE - {"\n"}:
+                position += 1
+        while position < length and expression[position] not in _SPACE:
+            position += 2 if expression[position] == "\\" else 1
+        position = min(position, length)
+        tokens.append((start, position))
+    return tokens
+
+
+def _rule(expression: str, start: int, end: int) -> ContentRule:
+    token = expression[start:end]
+    include = token[0] != "-"
+    body = token[1:].lstrip() if token[0] in "+-" else token
+    offset = end - len(body)
+    if not body:
+        msg = f"{token!r} needs an entity path after it, such as `{token[0]} /world/**`"
+        raise _fault(expression, start, msg)
+    subtree = body.endswith(SUBTREE)
+    path = body.removesuffix(SUBTREE) if subtree else body
+    _check(expression, path, offset)
+    return ContentRule(EntityPath(path), subtree, include)
+
+
+def _check(expression: str, path: str, offset: int) -> None:
+    """Refuse what Rerun reads as a literal but nobody means as one."""
+    index = 0
+    while index < len(path):
+        char = path[index]
+        if char == "\\":
+            following = path[index + 1 : index + 2]
+            if not following:
+                raise _fault(expression, offset + index, "a backslash escapes nothing")
+            if following == "u":
+                if not _HEX.match(path, index + 2):
+                    msg = r"a unicode escape has four hexadecimal digits, as in `\u{262E}`"
+                    raise _fault(expression, offset + index, msg)
+            elif following.isalnum() and following not in _ESCAPABLE_LETTERS:
+                msg = f"`\\{following}` is no escape; write `{following}`"
+                raise _fault(expression, offset + index, msg)
+            index += 2
+            continue
+        if char == "*":
+            msg = "`*` is understood only in a trailing `/**`; a literal one is written `\\*`"
+            raise _fault(expression, offset + index, msg)
+        if char == "$":
+            msg = "there is nothing to put in place of `$…`; a literal one is written `\\$`"
+            raise _fault(expression, offset + index, msg)
+        index += 1
+
+
+def _fault(expression: str, position: int, reason: str) -> ExpressionError:
+    msg = f"content expression {expression!r}, position {position + 1}: {reason}"
+    return ExpressionError(msg)

@@ -1,0 +1,304 @@
+"""Dataframes: one row per index value, one column per timeline and component, as Rerun's reader.
+
+The way of a query: the columns that the contents select (`dataframe_columns`), the logged rows of
+each on the index (`dataframe_rows`), the distinct index values (`dataframe_index`), which cell
+stands in which row (`dataframe_runs`), and the Arrow arrays of it (`dataframe_arrays`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
+from forebay.model import TimeLike, Timeline
+from forebay.store.contents import EVERYTHING, ContentFilter, Contents
+from forebay.store.dataframe_arrays import CellColumn, ConstantColumn
+from forebay.store.dataframe_cells import Cells
+from forebay.store.dataframe_clears import Clears, EntityClears
+from forebay.store.dataframe_columns import (
+    ComponentColumn,
+    Snapshot,
+    component_columns,
+    index_field,
+    list_type,
+)
+from forebay.store.dataframe_index import (
+    IndexValues,
+    RowIndex,
+    merged_index,
+    parsed_index_values,
+    restricted,
+)
+from forebay.store.dataframe_rows import MISSING, ChunkRows, Int64s, LatestRows
+from forebay.store.dataframe_runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
+from forebay.store.dataframe_times import GreatestTimes
+
+if TYPE_CHECKING:
+    from forebay.model import EntityPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataframeQuery:
+    """What to ask of a store.
+
+    Attributes:
+        index: The timeline whose values make the rows; `None` gives one row of static data.
+        contents: Which entities; see `ContentFilter`.
+        components: Component identifiers to keep; `None` keeps all.
+        fill_latest_at: Show in each row the latest value so far. A cleared cell is empty in the
+            clear's own row, and the old value is back in the next: so does Rerun's reader.
+        respect_clears: With `fill_latest_at`, leave a cleared cell empty until it is logged
+            again, as a latest-at query answers it.
+        using_index_values: Make one row of each of these values instead of those logged.
+        start: Leave out rows before; values from before still fill.
+        end: Leave out rows after.
+        include_semantically_empty_columns: Keep columns of nothing but nulls and empty lists.
+        include_tombstone_columns: Show the columns of `Clear` itself.
+    """
+
+    index: str | None
+    contents: Contents = EVERYTHING
+    components: Collection[str] | None = None
+    fill_latest_at: bool = False
+    respect_clears: bool = False
+    using_index_values: IndexValues | None = None
+    start: TimeLike | None = None
+    end: TimeLike | None = None
+    include_semantically_empty_columns: bool = False
+    include_tombstone_columns: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataframePlan:
+    """A query worked out up to the last step: rows are counted and cells found, none is copied.
+
+    Attributes:
+        schema: Of the dataframe.
+        num_rows: Of the dataframe.
+        times: The timelines' columns.
+        columns: The components' columns.
+    """
+
+    schema: pa.Schema
+    num_rows: int
+    times: tuple[pa.Array, ...]
+    columns: tuple[CellColumn | ConstantColumn, ...]
+
+    def table(self) -> pa.Table:
+        """All rows."""
+        if not len(self.schema):
+            return self.schema.empty_table()
+        arrays = [
+            *self.times,
+            *(pa.chunked_array(column.pieces(), field.type) for column, field in self._fields()),
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def batches(
+        self, max_rows: int = DATAFRAME_BATCH_ROWS, max_bytes: int = DATAFRAME_BATCH_BYTES
+    ) -> pa.RecordBatchReader:
+        """The same rows, made batch by batch as they are read."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches(max_rows, max_bytes))
+
+    def _batches(self, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+        first = 0
+        while first < self.num_rows and len(self.schema):
+            stop = min(first + max(1, max_rows), self.num_rows)
+            while stop - first > 1 and self._size_bytes(first, stop) > max_bytes:
+                stop = first + (stop - first) // 2
+            times = [array.slice(first, stop - first) for array in self.times]
+            cells = [column.piece(first, stop) for column in self.columns]
+            yield pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
+            first = stop
+
+    def _size_bytes(self, first: int, stop: int) -> int:
+        return sum(column.size_bytes(first, stop) for column in self.columns)
+
+    def _fields(self) -> Iterator[tuple[CellColumn | ConstantColumn, pa.Field]]:
+        start = len(self.times)
+        for number, column in enumerate(self.columns):
+            yield column, self.schema.field(start + number)
+
+
+def dataframe(
+    snapshot: Snapshot,
+    index: str | None,
+    *,
+    contents: Contents = EVERYTHING,
+    components: Collection[str] | None = None,
+    fill_latest_at: bool = False,
+    respect_clears: bool = False,
+    using_index_values: IndexValues | None = None,
+    start: TimeLike | None = None,
+    end: TimeLike | None = None,
+    include_semantically_empty_columns: bool = False,
+    include_tombstone_columns: bool = False,
+) -> pa.Table:
+    """The dataframe of a snapshot; see `DataframeQuery` for the arguments.
+
+    The columns are every timeline by name (the greatest time of the cells shown, where they
+    differ), then every component of the selected entities as `/entity/path:Archetype:component`.
+    A static component shows its value in every row.
+
+    Raises:
+        UnknownTimelineError: No such index.
+        UnknownComponentError: No such component on the selected entities.
+        ExpressionError: Contents that cannot be read, or repeated index values.
+        TimeTypeError: Times of a kind that does not fit the index.
+    """
+    query = DataframeQuery(
+        index=index,
+        contents=contents,
+        components=components,
+        fill_latest_at=fill_latest_at,
+        respect_clears=respect_clears,
+        using_index_values=using_index_values,
+        start=start,
+        end=end,
+        include_semantically_empty_columns=include_semantically_empty_columns,
+        include_tombstone_columns=include_tombstone_columns,
+    )
+    return plan(snapshot, query).table()
+
+
+def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
+    """Work out a query; raises what `dataframe` raises."""
+    query = replace(query, contents=ContentFilter.parse(query.contents))
+    timeline = None if query.index is None else snapshot.timeline(query.index)
+    columns = component_columns(
+        snapshot,
+        ContentFilter.parse(query.contents),
+        components=query.components,
+        static_only=query.index is None,
+        include_semantically_empty_columns=query.include_semantically_empty_columns,
+        include_tombstone_columns=query.include_tombstone_columns,
+    )
+    timelines = [
+        Timeline(name, time_type)
+        for name, time_type in sorted(
+            snapshot.timelines().items(), key=lambda item: item[0].encode()
+        )
+    ]
+    schema = pa.schema([*map(index_field, timelines), *(column.arrow_field for column in columns)])
+    if timeline is None:
+        return _static_plan(schema, timelines, columns)
+    return _Planner(snapshot, query, timeline, columns).plan(schema, timelines)
+
+
+def _static_plan(
+    schema: pa.Schema, timelines: list[Timeline], columns: list[ComponentColumn]
+) -> DataframePlan:
+    """One row, without times."""
+    times = tuple(pa.nulls(1, schema.field(number).type) for number in range(len(timelines)))
+    constant = tuple(
+        ConstantColumn(Cells.of_static(column), 1, list_type(column.value_type))
+        for column in columns
+    )
+    return DataframePlan(schema, 1 if len(schema) else 0, times, constant)
+
+
+class _Planner:
+    """Works out a query on an index."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        query: DataframeQuery,
+        timeline: Timeline,
+        columns: list[ComponentColumn],
+    ) -> None:
+        self._query = query
+        self._timeline = timeline
+        self._columns = columns
+        self._clears = Clears(snapshot, timeline.name)
+        self._clears_of: dict[EntityPath, EntityClears | None] = {}
+        self._rows: dict[tuple[int, ...], ChunkRows] = {}
+        self._cells = [
+            None if column.is_static else Cells(column, self._rows_of(column)) for column in columns
+        ]
+        for column in columns:
+            if column.entity_path not in self._clears_of:
+                self._clears_of[column.entity_path] = self._clears.of(column.entity_path)
+
+    def _rows_of(self, column: ComponentColumn) -> ChunkRows:
+        """The rows of the column's chunks; components logged together share them."""
+        key = tuple(map(id, column.chunks))
+        rows = self._rows.get(key)
+        if rows is None:
+            rows = self._rows[key] = ChunkRows(column.chunks, self._timeline.name)
+        return rows
+
+    def plan(self, schema: pa.Schema, timelines: list[Timeline]) -> DataframePlan:
+        logged = (
+            merged_index(
+                [
+                    *(cells.rows.times for cells in self._cells if cells is not None),
+                    *(clears.latest.times for clears in self._clears_of.values() if clears),
+                ]
+            )
+            if self._query.using_index_values is None
+            else parsed_index_values(self._query.using_index_values, self._timeline)
+        )
+        values = restricted(logged, self._query.start, self._query.end, self._timeline)
+        exact = self._query.using_index_values is None and len(values) == len(logged)
+        place = Placement(RowIndex(values), exact=exact)
+        others = [
+            GreatestTimes(timeline.name, len(values))
+            for timeline in timelines
+            if timeline.name != self._timeline.name
+        ]
+        columns = tuple(
+            self._column(column, cells, place, others)
+            for column, cells in zip(self._columns, self._cells, strict=True)
+        )
+        by_name = {other.timeline: other for other in others}
+        times = tuple(
+            _time_array(
+                values if timeline.name == self._timeline.name else by_name[timeline.name].times(),
+                schema.field(number).type,
+            )
+            for number, timeline in enumerate(timelines)
+        )
+        return DataframePlan(schema, len(values), times, columns)
+
+    def _column(
+        self,
+        column: ComponentColumn,
+        cells: Cells | None,
+        place: Placement,
+        others: list[GreatestTimes],
+    ) -> CellColumn | ConstantColumn:
+        num_rows, kind = len(place.index), list_type(column.value_type)
+        if cells is None:
+            return ConstantColumn(Cells.of_static(column), num_rows, kind)
+        runs, empties = self._runs(cells, self._clears_of[column.entity_path], place)
+        for other in others:
+            other.add(cells, empties, runs)
+        return CellColumn(cells, runs, sum(map(len, empties)), num_rows, kind)
+
+    def _runs(
+        self, cells: Cells, clears: EntityClears | None, place: Placement
+    ) -> tuple[Runs, tuple[LatestRows, ...]]:
+        """Which cell stands where, and the clears that are numbered after the cells."""
+        if clears is None:
+            runs = (filled_runs if self._query.fill_latest_at else plain_runs)(cells, None, place)
+            return runs, ()
+        if not self._query.fill_latest_at:
+            return plain_runs(cells, clears, place), (clears.latest,)
+        if not self._query.respect_clears:
+            return filled_runs(cells, clears, place), (clears.latest,)
+        sources = tuple(source.latest for source in clears.sources)
+        return cleared_runs(cells, clears, place), (clears.latest, *sources)
+
+
+def _time_array(times: Int64s, kind: pa.DataType) -> pa.Array:
+    missing = times == MISSING
+    if not missing.any():
+        data = np.ascontiguousarray(times)
+        return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)], 0)
+    return pa.array(times, pa.int64(), mask=missing).view(kind)

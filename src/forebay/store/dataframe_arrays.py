@@ -1,0 +1,245 @@
+"""From runs of cells to Arrow list arrays: offsets, validity and instances, no loop over rows."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from forebay.limits import DATAFRAME_JOIN_BYTES_MAX, DATAFRAME_PIECE_BYTES_MAX
+from forebay.store.dataframe_cells import Cells
+from forebay.store.dataframe_rows import Int64s
+from forebay.store.dataframe_runs import NULL, Runs
+
+
+class CellColumn:
+    """A column whose cells come from logged rows."""
+
+    def __init__(
+        self, cells: Cells, runs: Runs, num_empty: int, num_rows: int, list_type: pa.DataType
+    ) -> None:
+        """`num_empty` clears follow the cells in the numbering of `runs`."""
+        self.num_rows = num_rows
+        self._cells = cells
+        self._runs = runs
+        self._list_type = list_type
+        empty = np.zeros(num_empty, np.int64)
+        # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
+        self._starts = np.concatenate([cells.starts, empty]) if num_empty else cells.starts
+        self._lengths = (
+            np.concatenate([cells.lengths, empty.astype(np.int32)]) if num_empty else cells.lengths
+        )
+        self._bytes: Int64s | None = None
+
+    def size_bytes(self, first: int, stop: int) -> int:
+        """About how many bytes rows `first` to `stop` take."""
+        begin, end = self._span(first, stop)
+        sizes, spans = self._sizes()[begin:end], self._spans(begin, end, first, stop)
+        return int((sizes * spans).sum()) + 4 * (stop - first)
+
+    def pieces(self) -> list[pa.Array]:
+        """The whole column, in several arrays only if one would be very large."""
+        if not self.num_rows:
+            return [self.piece(0, 0)]
+        cuts = [0, *self._cuts(), self.num_rows]
+        return [self.piece(first, stop) for first, stop in itertools.pairwise(cuts)]
+
+    def piece(self, first: int, stop: int) -> pa.Array:
+        """Rows `first` to `stop`."""
+        begin, end = self._span(first, stop)
+        if end <= begin:
+            return pa.nulls(stop - first, self._list_type)
+        return (self._filled if self._runs.filled else self._scattered)(begin, end, first, stop)
+
+    def _span(self, first: int, stop: int) -> tuple[int, int]:
+        """Which runs reach into the rows."""
+        rows = self._runs.rows
+        if first == 0 and stop == self.num_rows:
+            return 0, len(rows)
+        begin, end = np.searchsorted(rows, [first, stop])
+        if self._runs.filled and begin > 0 and (begin == len(rows) or rows[begin] > first):
+            begin -= 1
+        return int(begin), int(end)
+
+    def _spans(self, begin: int, end: int, first: int, stop: int) -> Int64s:
+        """How many of the rows each run covers."""
+        if not self._runs.filled:
+            return np.ones(end - begin, np.int64)
+        starts = np.maximum(self._runs.rows[begin:end], first)
+        return np.diff(starts, append=stop)
+
+    def _scattered(self, begin: int, end: int, first: int, stop: int) -> pa.Array:
+        shown = self._runs.shown(begin, end)
+        lengths = self._lengths[shown]
+        num_rows = stop - first
+        offsets = np.zeros(num_rows + 1, np.int32)
+        validity = None
+        if end - begin == num_rows:
+            np.cumsum(lengths, out=offsets[1:])
+        else:
+            rows = self._runs.rows[begin:end]
+            rows = rows - first if first else rows
+            offsets[1:][rows] = lengths
+            np.cumsum(offsets, out=offsets)
+            valid = np.zeros(num_rows, np.bool_)
+            valid[rows] = True
+            validity = _packed(valid)
+        instances = self._cells.instances(self._starts[shown], lengths)
+        return _list_array(self._list_type, offsets, validity, instances)
+
+    def _filled(self, begin: int, end: int, first: int, stop: int) -> pa.Array:
+        shown = self._runs.shown(begin, end)
+        spans = self._spans(begin, end, first, stop)
+        num_rows = stop - first
+        lead = num_rows - int(spans.sum())
+        lengths = self._lengths[shown]
+        present = None if isinstance(shown, slice) or bool((shown > NULL).all()) else shown > NULL
+        if present is not None:
+            lengths = np.where(present, lengths, 0)
+        validity = None
+        if lead or present is not None:
+            valid = np.zeros(num_rows, np.bool_)
+            valid[lead:] = True if present is None else np.repeat(present, spans)
+            validity = _packed(valid)
+        instances = self._cells.instances(self._starts[shown], lengths)
+        offsets = np.zeros(num_rows + 1, np.int32)
+        if bool((lengths == 1).all()):
+            offsets[lead:] = np.arange(num_rows - lead + 1, dtype=np.int32)
+            return _list_array(self._list_type, offsets, validity, repeated(instances, spans))
+        by_row = np.repeat(lengths, spans)
+        np.cumsum(by_row, out=offsets[lead + 1 :])
+        starts = np.repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
+        taken = np.repeat(starts, by_row) + np.arange(int(offsets[-1]))
+        return _list_array(self._list_type, offsets, validity, instances.take(pa.array(taken)))
+
+    def _sizes(self) -> Int64s:
+        """Bytes of one row of each run."""
+        if self._bytes is None:
+            shown = self._runs.shown(0, len(self._runs.rows))
+            of_cell = np.zeros(len(self._starts), np.int64)
+            of_cell[: len(self._cells)] = self._cells.size_bytes()
+            sizes = of_cell[shown] if len(of_cell) else np.zeros(len(self._runs.rows), np.int64)
+            self._bytes = sizes if isinstance(shown, slice) else np.where(shown > NULL, sizes, 0)
+        return self._bytes
+
+    def _cuts(self) -> list[int]:
+        """Rows to cut at, so that no piece holds more than Arrow's offsets can say."""
+        values = self._cells.values
+        if not self._runs.filled and len(values) <= 1:
+            return []
+        begin, end = 0, len(self._runs.rows)
+        if not end:
+            return []
+        sizes = self._sizes()
+        if int(sizes.max()) * self.num_rows <= DATAFRAME_JOIN_BYTES_MAX:
+            return []
+        if not self._runs.filled:
+            total = np.cumsum(sizes) // DATAFRAME_PIECE_BYTES_MAX
+            return [int(row) for row in self._runs.rows[1:][total[1:] != total[:-1]]]
+        spans = self._spans(begin, end, 0, self.num_rows)
+        total = np.cumsum(sizes * spans)
+        cuts: list[int] = []
+        # Only runs that reach over a limit are cut, and those at equal distances.
+        for run in np.flatnonzero(np.diff(total // DATAFRAME_PIECE_BYTES_MAX, prepend=0)):
+            row, rows = int(self._runs.rows[run]), int(spans[run])
+            step = max(1, DATAFRAME_PIECE_BYTES_MAX // max(1, int(sizes[run])))
+            cuts += range(row, row + rows, step)
+        return [cut for cut in cuts if cut]
+
+
+class ConstantColumn:
+    """A column of static data: one cell in every row."""
+
+    def __init__(self, value: pa.Array | None, num_rows: int, list_type: pa.DataType) -> None:
+        self.num_rows = num_rows
+        self._value = value
+        self._list_type = list_type
+        self._row_bytes = 4 + (0 if value is None else int(value.nbytes))
+
+    def size_bytes(self, first: int, stop: int) -> int:
+        """About how many bytes rows `first` to `stop` take."""
+        return self._row_bytes * (stop - first)
+
+    def pieces(self) -> list[pa.Array]:
+        """The whole column, in several arrays only if one would be very large."""
+        step = max(1, DATAFRAME_PIECE_BYTES_MAX // self._row_bytes)
+        whole = self.piece(0, min(step, self.num_rows))
+        full, rest = divmod(self.num_rows, step)
+        return [whole] * full + ([whole.slice(0, rest)] if rest or not full else [])
+
+    def piece(self, first: int, stop: int) -> pa.Array:
+        """Rows `first` to `stop`."""
+        num_rows = stop - first
+        if self._value is None:
+            return pa.nulls(num_rows, self._list_type)
+        length = len(self._value)
+        offsets = np.arange(0, length * num_rows + 1, max(length, 1), dtype=np.int32)
+        if not length:
+            offsets = np.zeros(num_rows + 1, np.int32)
+        if length == 1:
+            instances = repeated(self._value, np.array([num_rows]))
+        else:
+            instances = self._value.take(pa.array(np.tile(np.arange(length), num_rows)))
+        return _list_array(self._list_type, offsets, None, instances)
+
+
+def repeated(values: pa.Array, times: Int64s) -> pa.Array:
+    """Each value that many times; by NumPy where values are bytes of one width."""
+    dtype = _fixed_width(values)
+    if dtype is None:
+        return values.take(pa.array(np.repeat(np.arange(len(values)), times)))
+    flat, width = values, 1
+    while pa.types.is_fixed_size_list(flat.type):
+        width *= flat.type.list_size
+        flat = flat.flatten()
+    if not len(values):
+        return values
+    data = np.frombuffer(
+        flat.buffers()[1], dtype, len(values) * width, flat.offset * dtype.itemsize
+    )
+    if width > 1:
+        data = data.reshape(-1, width)
+    return _wrapped(values.type, np.repeat(data, times, axis=0).reshape(-1), int(times.sum()))
+
+
+def _fixed_width(values: pa.Array) -> np.dtype[np.void] | None:
+    """What one item of the innermost level takes, if nothing is null and nothing is bit-packed."""
+    while pa.types.is_fixed_size_list(values.type):
+        if values.null_count or not values.type.list_size:
+            return None
+        values = values.flatten()
+    kind = values.type
+    plain = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+    if values.null_count or not plain or kind.bit_width % 8:
+        return None
+    return np.dtype(
+        f"u{kind.bit_width // 8}" if kind.bit_width <= 64 else f"V{kind.bit_width // 8}"
+    )
+
+
+def _wrapped(kind: pa.DataType, data: npt.NDArray[np.void], length: int) -> pa.Array:
+    if pa.types.is_fixed_size_list(kind):
+        child = _wrapped(kind.value_type, data, length * kind.list_size)
+        return pa.Array.from_buffers(kind, length, [None], 0, children=[child])
+    return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(data)], 0)
+
+
+def _packed(valid: npt.NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(valid, bitorder="little"))
+
+
+def _list_array(
+    list_type: pa.DataType,
+    offsets: npt.NDArray[np.int32],
+    validity: pa.Buffer | None,
+    instances: pa.Array,
+) -> pa.Array:
+    return pa.Array.from_buffers(
+        list_type,
+        len(offsets) - 1,
+        [validity, pa.py_buffer(offsets)],
+        -1 if validity is not None else 0,
+        children=[instances],
+    )

@@ -1,0 +1,208 @@
+"""The cells of one column: where each begins in the logged arrays, and how to take them out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from forebay.errors import QueryError
+from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
+from forebay.store.dataframe_columns import ComponentColumn, list_offsets
+from forebay.store.dataframe_rows import ChunkRows, Int64s, Positions
+
+
+class Cells:
+    """Cells in ascending order of time, as stretches of child arrays laid end to end.
+
+    Attributes:
+        rows: The logged rows that the cells stand in.
+        starts: Where each cell begins, shape `(cells,)`.
+        lengths: Instances of each cell, shape `(cells,)`.
+        values: The child arrays.
+        bases: Where each child array begins, shape `(len(values) + 1,)`.
+    """
+
+    __slots__ = ("bases", "lengths", "rows", "starts", "value_type", "values")
+
+    def __init__(self, column: ComponentColumn, rows: ChunkRows) -> None:
+        self.value_type = column.value_type
+        arrays = [chunk.component(column.component) for chunk in rows.chunks]
+        # Small columns are joined once and for all; of large ones only what a piece needs.
+        if len(arrays) > 1 and sum(array.nbytes for array in arrays) <= DATAFRAME_JOIN_BYTES_MAX:
+            arrays = [_joined([self._typed(array, column) for array in arrays])]
+        self.values = [self._trimmed(array, column) for array in arrays]
+        self.bases = np.cumsum([0, *map(len, self.values)], dtype=np.int64)
+        starts = [_starts(array, base) for array, base in zip(arrays, self.bases, strict=False)]
+        lengths = [np.diff(list_offsets(array)) for array in arrays]
+        valid = _valid(arrays)
+        self.rows = rows.latest if valid is None else rows.latest_of(valid)
+        taken = self.rows.rows
+        all_starts, all_lengths = _concatenated(starts), _concatenated(lengths)
+        self.starts: Int64s = all_starts if taken is None else all_starts[taken]
+        self.lengths: Int64s = all_lengths if taken is None else all_lengths[taken]
+
+    @classmethod
+    def of_static(cls, column: ComponentColumn) -> pa.Array | None:
+        """The instances of the static cell with the greatest row id, if any is not null."""
+        best: tuple[bytes, pa.Array] | None = None
+        for chunk in column.static_chunks:
+            array = chunk.component(column.component)
+            valid = np.flatnonzero(array.is_valid())
+            if not len(valid):
+                continue
+            row = int(valid[-1])
+            row_id = chunk.row_id_at(row)
+            if best is None or row_id >= best[0]:
+                offsets = list_offsets(array)
+                start = int(offsets[row])
+                values = array.values.slice(start, int(offsets[row + 1]) - start)
+                best = row_id, _cast(values, column)
+        return None if best is None else best[1]
+
+    def _typed(self, array: pa.ListArray, column: ComponentColumn) -> pa.ListArray:
+        if array.type.value_type == self.value_type:
+            return array
+        offsets = list_offsets(array)
+        values = _cast(array.values.slice(0, int(offsets[-1])), column)
+        return pa.Array.from_buffers(
+            pa.list_(self.value_type),
+            len(array),
+            array.buffers()[:2],
+            null_count=array.null_count,
+            offset=array.offset,
+            children=[values],
+        )
+
+    def _trimmed(self, array: pa.ListArray, column: ComponentColumn) -> pa.Array:
+        offsets = list_offsets(array)
+        first = int(offsets[0])
+        return _cast(array.values.slice(first, int(offsets[-1]) - first), column)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def instances(self, starts: Int64s, lengths: npt.NDArray[np.integer]) -> pa.Array:
+        """The instances of some cells, one cell after another."""
+        present = lengths > 0
+        if not present.all():
+            starts, lengths = starts[present], lengths[present]
+        if not len(starts):
+            return self.values[0].slice(0, 0) if self.values else pa.nulls(0, self.value_type)
+        ends = starts + lengths
+        if bool((starts[1:] == ends[:-1]).all()):
+            return _joined(self._stretches(int(starts[0]), int(ends[-1])))
+        if bool((lengths == 1).all()):
+            return self._take(starts)
+        out = np.cumsum(lengths)
+        return self._take(np.repeat(starts - out + lengths, lengths) + np.arange(out[-1]))
+
+    def size_bytes(self) -> Int64s:
+        """About how many bytes each cell takes, shape `(cells,)`."""
+        sizes = np.zeros(len(self), np.int64)
+        order = np.flatnonzero(self.lengths > 0)
+        owners = np.searchsorted(self.bases, self.starts[order], side="right") - 1
+        if len(self.values) > 1:
+            by_owner = np.argsort(owners, kind="stable")
+            order, owners = order[by_owner], owners[by_owner]
+        cuts = [*np.flatnonzero(np.diff(owners, prepend=-1)), len(owners)]
+        for first, stop in itertools.pairwise(cuts):
+            mine, owner = order[first:stop], owners[first]
+            starts = self.starts[mine] - self.bases[owner]
+            sizes[mine] = nested_bytes(self.values[owner], starts, starts + self.lengths[mine])
+        return sizes
+
+    def _stretches(self, start: int, end: int) -> list[pa.Array]:
+        first = int(np.searchsorted(self.bases, start, side="right")) - 1
+        stretches = []
+        while start < end:
+            stop = min(end, int(self.bases[first + 1]))
+            if stop > start:
+                stretches.append(
+                    self.values[first].slice(start - int(self.bases[first]), stop - start)
+                )
+            start, first = stop, first + 1
+        return stretches
+
+    def _take(self, positions: Int64s) -> pa.Array:
+        if len(self.values) == 1:
+            return self.values[0].take(pa.array(positions))
+        # Of every array that is needed at all, the stretch between the first and last position.
+        owners = np.searchsorted(self.bases, positions, side="right") - 1
+        needed, inverse = np.unique(owners, return_inverse=True)
+        low = np.full(len(needed), np.iinfo(np.int64).max)
+        high = np.zeros(len(needed), np.int64)
+        np.minimum.at(low, inverse, positions)
+        np.maximum.at(high, inverse, positions + 1)
+        stretches = [
+            self.values[owner].slice(int(a - self.bases[owner]), int(b - a))
+            for owner, a, b in zip(needed, low, high, strict=True)
+        ]
+        joined_at = np.cumsum(high - low) - (high - low)
+        return _joined(stretches).take(pa.array(positions - low[inverse] + joined_at[inverse]))
+
+
+def _starts(array: pa.ListArray, base: np.int64) -> Int64s:
+    offsets = list_offsets(array)
+    return offsets[:-1] + (base - offsets[0])
+
+
+def _valid(arrays: Sequence[pa.ListArray]) -> Positions | None:
+    """Rows that are not null, or `None` if none is."""
+    if not any(array.null_count for array in arrays):
+        return None
+    return np.flatnonzero(np.concatenate([np.asarray(array.is_valid()) for array in arrays]))
+
+
+def _cast(values: pa.Array, column: ComponentColumn) -> pa.Array:
+    if values.type == column.value_type:
+        return values
+    try:
+        return values.cast(column.value_type)
+    except pa.ArrowException as error:
+        msg = (
+            f"{column.name} was logged as {column.value_type} and as {values.type}, which do not "
+            "fit into one column; leave the entity out, or query it with `range`"
+        )
+        raise QueryError(msg) from error
+
+
+def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+
+
+def _concatenated(arrays: Sequence[Int64s]) -> Int64s:
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+
+
+def nested_bytes(values: pa.Array, starts: Int64s, ends: Int64s) -> Int64s:  # noqa: PLR0911
+    """About how many bytes the stretches `starts` to `ends` of an array take, each by itself."""
+    kind = values.type
+    count = ends - starts
+    if pa.types.is_list(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):
+        buffer = values.buffers()[1]
+        if buffer is None or not len(values):
+            return count
+        offsets = np.frombuffer(buffer, np.int32, len(values) + 1, 4 * values.offset)
+        inner_starts = offsets[starts].astype(np.int64)
+        inner_ends = offsets[ends].astype(np.int64)
+        if pa.types.is_list(kind):
+            return 4 * count + nested_bytes(values.values, inner_starts, inner_ends)
+        return 4 * count + inner_ends - inner_starts
+    if pa.types.is_fixed_size_list(kind):
+        offset, size = values.offset, kind.list_size
+        return count + nested_bytes(values.values, (starts + offset) * size, (ends + offset) * size)
+    if pa.types.is_struct(kind):
+        total = count
+        for number in range(kind.num_fields):
+            total = total + nested_bytes(values.field(number), starts, ends)
+        return total
+    try:
+        return np.maximum(count * kind.bit_width // 8, count)
+    except ValueError:  # no fixed width: unions, run ends, large and view types
+        return count * max(1, -(-values.nbytes // max(1, len(values))))

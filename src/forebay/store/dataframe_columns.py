@@ -1,0 +1,224 @@
+"""Which columns a dataframe has: Rerun's names, order, types and metadata.
+
+Source of the rules: `re_chunk_store::store_schema` and `re_sorbet::component_column_descriptor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from forebay.chunk import ARROW_TIME_TYPES, Chunk, ComponentDescriptor
+from forebay.chunk import layout as chunk_layout
+from forebay.errors import UnknownComponentError
+from forebay.model import EntityPath, Timeline, TimeType
+from forebay.model.paths import PROPERTIES
+from forebay.store.contents import ContentFilter
+
+CLEAR: Final = "Clear:is_recursive"
+"""The only component of the `Clear` archetype: its columns are tombstones."""
+
+
+class Snapshot(Protocol):
+    """What dataframes need of a store at one moment."""
+
+    def entity_paths(self) -> Sequence[EntityPath]:
+        """Entities in Rerun's order."""
+
+    def timelines(self) -> dict[str, TimeType]:
+        """Timelines by name."""
+
+    def timeline(self, name: str) -> Timeline:
+        """One timeline, or an error that names those there are."""
+
+    def chunks(self, entity_path: EntityPath) -> Sequence[Chunk]:
+        """Temporal chunks of an entity."""
+
+    def static_chunks(self, entity_path: EntityPath) -> Sequence[Chunk]:
+        """Static chunks of an entity."""
+
+
+@dataclass(slots=True, eq=False)
+class ComponentColumn:
+    """One component of one entity, and the chunks that have it."""
+
+    entity_path: EntityPath
+    descriptor: ComponentDescriptor
+    value_type: pa.DataType
+    is_static: bool = False
+    is_empty: bool = True
+    chunks: list[Chunk] = field(default_factory=list)
+    static_chunks: list[Chunk] = field(default_factory=list)
+
+    @property
+    def component(self) -> str:
+        """The component's identifier."""
+        return self.descriptor.component
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether this is a column of `Clear`."""
+        return self.component == CLEAR
+
+    @property
+    def name(self) -> str:
+        """The column's name: the entity path or `property:…`, then the component."""
+        parts = self.entity_path.parts
+        if not parts or parts[0] != PROPERTIES:
+            prefix = str(self.entity_path)
+        elif len(parts) == 1:
+            prefix = "property"
+        else:
+            prefix = "property:" + str(EntityPath.from_parts(*parts[1:])).removeprefix("/")
+        return f"{prefix}:{self.component}"
+
+    @property
+    def arrow_field(self) -> pa.Field:
+        """The column as it stands in the dataframe's schema."""
+        metadata: dict[bytes, bytes] = {
+            chunk_layout.KIND: b"data",
+            chunk_layout.ENTITY_PATH: self.entity_path.encode(),
+            chunk_layout.COMPONENT: self.component.encode(),
+        }
+        for key, value in [
+            (chunk_layout.ARCHETYPE, self.descriptor.archetype),
+            (chunk_layout.COMPONENT_TYPE, self.descriptor.component_type),
+        ]:
+            if value is not None:
+                metadata[key] = value.encode()
+        for key, flag in [
+            (b"rerun:is_static", self.is_static),
+            (b"rerun:is_tombstone", self.is_tombstone),
+            (b"rerun:is_semantically_empty", self.is_empty),
+        ]:
+            if flag:
+                metadata[key] = b"true"
+        return pa.field(self.name, list_type(self.value_type), metadata=metadata)
+
+
+def list_type(value_type: pa.DataType) -> pa.DataType:
+    """The type of cells: Rerun calls the item `item` and lets it be null, whatever was logged."""
+    return pa.list_(pa.field("item", value_type, nullable=True))
+
+
+def index_field(timeline: Timeline) -> pa.Field:
+    """A timeline as it stands in the dataframe's schema."""
+    metadata = {chunk_layout.KIND: b"index", chunk_layout.INDEX_NAME: timeline.name.encode()}
+    return pa.field(timeline.name, ARROW_TIME_TYPES[timeline.type], metadata=metadata)
+
+
+def component_columns(
+    snapshot: Snapshot,
+    contents: ContentFilter,
+    *,
+    components: Collection[str] | None = None,
+    static_only: bool = False,
+    include_semantically_empty_columns: bool = False,
+    include_tombstone_columns: bool = False,
+) -> list[ComponentColumn]:
+    """The component columns of a query, in Rerun's order.
+
+    Raises:
+        UnknownComponentError: One of `components` is on no selected entity.
+    """
+    columns = [
+        column
+        for entity_path in contents.select(snapshot.entity_paths())
+        for column in entity_columns(snapshot, entity_path)
+    ]
+    if components is not None:
+        columns = _selected(columns, components)
+    return [
+        column
+        for column in columns
+        if (column.is_static or not static_only)
+        and (include_semantically_empty_columns or not column.is_empty)
+        and (include_tombstone_columns or not column.is_tombstone)
+    ]
+
+
+def _selected(
+    columns: Sequence[ComponentColumn], components: Collection[str]
+) -> list[ComponentColumn]:
+    wanted = {components} if isinstance(components, str) else set(components)
+    there = {column.component for column in columns}
+    missing = sorted(wanted - there)
+    if missing:
+        msg = (
+            f"no component {missing[0]!r} on the selected entities; "
+            f"there are {', '.join(sorted(there)) or 'none'}"
+        )
+        raise UnknownComponentError(msg)
+    return [column for column in columns if column.component in wanted]
+
+
+def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[ComponentColumn]:
+    """All columns of an entity, by archetype (those without first), component, component type."""
+    found: dict[ComponentDescriptor, ComponentColumn] = {}
+    for chunk in snapshot.static_chunks(entity_path):
+        for column in _columns_of(chunk, entity_path, found):
+            column.static_chunks.append(chunk)
+            column.is_static = True
+    for chunk in snapshot.chunks(entity_path):
+        for column in _columns_of(chunk, entity_path, found):
+            column.chunks.append(chunk)
+    by_component: dict[str, list[ComponentColumn]] = {}
+    for column in found.values():
+        by_component.setdefault(column.component, []).append(column)
+    for same in by_component.values():
+        if len(same) > 1:
+            _share_chunks(same)
+    return sorted(found.values(), key=_order)
+
+
+def _columns_of(
+    chunk: Chunk, entity_path: EntityPath, found: dict[ComponentDescriptor, ComponentColumn]
+) -> Iterable[ComponentColumn]:
+    for data in chunk.layout.components.values():
+        column = found.get(data.descriptor)
+        if column is None:
+            column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
+            found[data.descriptor] = column
+        if column.is_empty:
+            column.is_empty = not has_instances(chunk.batch.column(data.position))
+        yield column
+
+
+def _share_chunks(same: Sequence[ComponentColumn]) -> None:
+    """Rerun reads cells by component identifier, whatever archetype and type came with them."""
+    chunks = [chunk for column in same for chunk in column.chunks]
+    static_chunks = [chunk for column in same for chunk in column.static_chunks]
+    for column in same:
+        column.chunks, column.static_chunks = chunks, static_chunks
+
+
+def _order(column: ComponentColumn) -> tuple[tuple[bool, bytes], bytes, tuple[bool, bytes]]:
+    descriptor = column.descriptor
+    return (
+        _optional(descriptor.archetype),
+        descriptor.component.encode(),
+        _optional(descriptor.component_type),
+    )
+
+
+def _optional(text: str | None) -> tuple[bool, bytes]:
+    return (text is not None, (text or "").encode())
+
+
+def list_offsets(cells: pa.ListArray) -> npt.NDArray[np.int32]:
+    """Offsets into the child array, shape `(len(cells) + 1,)`, without copying."""
+    buffer = cells.buffers()[1]
+    if buffer is None or not len(cells):
+        return np.zeros(len(cells) + 1, np.int32)
+    return np.frombuffer(buffer, np.int32, len(cells) + 1, 4 * cells.offset)
+
+
+def has_instances(cells: pa.ListArray) -> bool:
+    """Whether any cell is neither null nor an empty list."""
+    offsets = list_offsets(cells)
+    return bool(offsets[-1] > offsets[0])

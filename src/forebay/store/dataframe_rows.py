@@ -1,0 +1,140 @@
+"""Rows of several chunks on one index, as arrays: where every dataframe query begins."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forebay.chunk import Chunk
+from forebay.chunk.row_ids import row_id_halves
+
+Int64s = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.intp]
+
+MISSING: Final = np.int64(np.iinfo(np.int64).min)
+"""Stands for "no time here". No real time has this value: Rerun keeps it for static data and
+takes a logged one as the next greater (`TimeInt::new_temporal`)."""
+
+
+class ChunkRows:
+    """The rows of chunks that have the index, one chunk after another, in order of first times.
+
+    Attributes:
+        chunks: In the order in which their rows follow one another.
+        times: Times on the index, shape `(rows,)`.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], index: str) -> None:
+        having = [chunk for chunk in chunks if index in chunk.layout.indexes and chunk.num_rows]
+        if len(having) > 1:
+            having.sort(key=lambda chunk: int(chunk.times(index)[0]))
+        self.chunks = tuple(having)
+        self.times = _real(_concatenated([chunk.times(index) for chunk in having]))
+        self._others: dict[str, Int64s | None] = {}
+
+    @functools.cached_property
+    def row_id_halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Nanoseconds and counters of the row ids, each of shape `(rows,)`."""
+        if not self.chunks:
+            return np.empty(0, np.uint64), np.empty(0, np.uint64)
+        return row_id_halves(np.concatenate([chunk.row_ids for chunk in self.chunks]))
+
+    def other(self, timeline: str) -> Int64s | None:
+        """Times on another timeline, `MISSING` where a chunk lacks it; `None` if all lack it."""
+        if timeline not in self._others:
+            self._others[timeline] = self._gather(timeline)
+        return self._others[timeline]
+
+    def _gather(self, timeline: str) -> Int64s | None:
+        if not any(timeline in chunk.layout.indexes for chunk in self.chunks):
+            return None
+        return _concatenated(
+            [
+                _real(chunk.times(timeline))
+                if timeline in chunk.layout.indexes
+                else np.full(chunk.num_rows, MISSING)
+                for chunk in self.chunks
+            ]
+        )
+
+    @functools.cached_property
+    def latest(self) -> LatestRows:
+        """Of all rows of one time the one logged last."""
+        return self.latest_of(None)
+
+    def latest_of(self, rows: Positions | None) -> LatestRows:
+        """The same among some of the rows, given in ascending order; `None` means all."""
+        times = self.times if rows is None else self.times[rows]
+        if len(times) < 2 or bool((times[1:] > times[:-1]).all()):
+            return LatestRows(self, rows, times)
+        order = self._by_time_and_row_id(times, rows)
+        by_time = times[order]
+        last = np.append(by_time[1:] != by_time[:-1], True)
+        order = order[last]
+        return LatestRows(self, order if rows is None else rows[order], by_time[last])
+
+    def _by_time_and_row_id(self, times: Int64s, rows: Positions | None) -> Positions:
+        order = np.argsort(times, kind="stable")
+        by_time = times[order]
+        ties = np.flatnonzero(by_time[1:] == by_time[:-1])
+        if len(ties):
+            high, low = self.row_id_halves
+            if rows is not None:
+                high, low = high[rows], low[rows]
+            first, second = order[ties], order[ties + 1]
+            in_order = (high[first] < high[second]) | (
+                (high[first] == high[second]) & (low[first] <= low[second])
+            )
+            if not in_order.all():
+                order = np.lexsort((low, high, times))
+        return order
+
+
+class LatestRows:
+    """Some rows of a `ChunkRows`, in ascending order of time, one for each time.
+
+    Attributes:
+        rows: Positions in `of`, or `None` if they are all, in order.
+        times: Strictly increasing, shape `(len(self),)`.
+    """
+
+    __slots__ = ("of", "rows", "times")
+
+    def __init__(self, of: ChunkRows, rows: Positions | None, times: Int64s) -> None:
+        self.of = of
+        self.rows = rows
+        self.times = times
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def other(self, timeline: str) -> Int64s | None:
+        """Times on another timeline; `None` if no row has it."""
+        times = self.of.other(timeline)
+        return times if times is None or self.rows is None else times[self.rows]
+
+    def row_id_halves(
+        self, which: npt.NDArray[np.bool_] | Positions | slice
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Nanoseconds and counters of the row ids of some of these rows."""
+        high, low = self.of.row_id_halves
+        if self.rows is None:
+            return high[which], low[which]
+        return high[self.rows[which]], low[self.rows[which]]
+
+
+def _real(times: Int64s) -> Int64s:
+    """Take the reserved value as the next greater, as Rerun does."""
+    if len(times) and times.min() == MISSING:
+        return np.maximum(times, MISSING + 1)
+    return times
+
+
+def _concatenated(arrays: Sequence[Int64s]) -> Int64s:
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)

@@ -1,0 +1,70 @@
+"""The other timelines' columns of a dataframe.
+
+A row is stitched from cells that were logged at one time of the index but maybe at different
+times of other timelines; as in Rerun, such a column shows the greatest of them (`re_dataframe`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forebay.store.dataframe_cells import Cells
+from forebay.store.dataframe_rows import MISSING, Int64s, LatestRows
+from forebay.store.dataframe_runs import NULL, Runs
+
+
+class GreatestTimes:
+    """Gathers the times of all cells shown on one timeline, row by row."""
+
+    def __init__(self, timeline: str, num_rows: int) -> None:
+        self.timeline = timeline
+        self._times = np.full(num_rows, MISSING)
+        # Of columns whose times never decrease: a carried cell's time is the greatest so far,
+        # and so all these columns are carried forward together, once.
+        self._carried: Int64s | None = None
+        self._seen: set[int] = set()
+
+    def add(self, cells: Cells, empties: tuple[LatestRows, ...], runs: Runs) -> None:
+        """Add a column; `empties` are the clears numbered after its cells."""
+        plain = runs.cells is None
+        if plain:
+            if id(cells.rows) in self._seen:
+                return
+            self._seen.add(id(cells.rows))
+        parts = [rows.other(self.timeline) for rows in (cells.rows, *empties)]
+        if all(part is None for part in parts) or not len(runs.rows):
+            return
+        times = _shown(parts, (cells.rows, *empties), runs)
+        if not runs.filled:
+            self._times[runs.rows] = np.maximum(self._times[runs.rows], times)
+        elif bool((times[1:] >= times[:-1]).all()):
+            if self._carried is None:
+                self._carried = np.full(len(self._times), MISSING)
+            self._carried[runs.rows] = np.maximum(self._carried[runs.rows], times)
+        else:
+            first = int(runs.rows[0])
+            spans = np.diff(runs.rows, append=len(self._times))
+            later = self._times[first:]
+            np.maximum(later, np.repeat(times, spans), out=later)
+
+    def times(self) -> Int64s:
+        """The greatest time in each row, `MISSING` where there is none."""
+        if self._carried is not None:
+            np.maximum.accumulate(self._carried, out=self._carried)
+            np.maximum(self._times, self._carried, out=self._times)
+            self._carried = None
+        return self._times
+
+
+def _shown(parts: list[Int64s | None], rows: tuple[LatestRows, ...], runs: Runs) -> Int64s:
+    """The time of the cell of each run."""
+    full = [
+        np.full(len(of), MISSING) if part is None else part
+        for part, of in zip(parts, rows, strict=True)
+    ]
+    times = full[0] if len(full) == 1 else np.concatenate(full)
+    if runs.cells is None:
+        return times
+    if not len(times):
+        return np.full(len(runs.cells), MISSING)
+    return np.where(runs.cells > NULL, times[runs.cells], MISSING)

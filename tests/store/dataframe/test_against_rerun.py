@@ -1,0 +1,117 @@
+"""Dataframes equal those of the installed Rerun SDK, cell by cell and schema by schema.
+
+`FOREBAY_EXAMPLES=1000 pytest tests/store/dataframe/test_against_rerun.py` looks further.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from forebay.store.dataframe import dataframe
+from tests.store.dataframe.recordings import TIMES, Step, assert_same, both, integers, steps, write
+
+EXAMPLES = int(os.environ.get("FOREBAY_EXAMPLES", "25"))
+
+# One data directory serves all examples: each overwrites the file of the one before.
+differential = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+CONTENTS = (
+    None,
+    "/a/**",
+    "/** - /a/b/**",
+    "- /a\n+ /**",
+    ["+ /**", "- /a/**", "/a/b"],
+    [],
+    "/b /image2",
+)
+
+
+def compare(path: Path, index: str | None, **arguments: Any) -> None:
+    theirs, ours = both(path)
+    if index is not None and index not in ours.timelines():
+        return
+    mine = dataframe(ours, index, **arguments)
+    note(f"ours: {integers(mine)}")
+    assert_same(mine, theirs.reader(index, **arguments).to_arrow_table())
+
+
+@differential
+@given(
+    recording=steps(),
+    batched=st.booleans(),
+    index=st.sampled_from(["frame", "frame", "duration", "when", None]),
+    fill=st.booleans(),
+    tombstones=st.booleans(),
+    empties=st.booleans(),
+    contents=st.sampled_from(CONTENTS),
+)
+def test_all_rows(  # noqa: PLR0917
+    tmp_path: Path,
+    recording: list[Step],
+    batched: bool,
+    index: str | None,
+    fill: bool,
+    tombstones: bool,
+    empties: bool,
+    contents: Any,
+) -> None:
+    path = tmp_path / "x.rrd"
+    write(path, recording, batched=batched)
+    compare(
+        path,
+        index,
+        fill_latest_at=fill,
+        include_tombstone_columns=tombstones,
+        include_semantically_empty_columns=empties,
+        contents=contents,
+    )
+
+
+@differential
+@given(
+    recording=steps(clears=False),
+    batched=st.booleans(),
+    index=st.sampled_from(["frame", "duration", "when"]),
+    fill=st.booleans(),
+    values=st.lists(st.sampled_from((*TIMES, -9, 4, 99)), unique=True),
+)
+def test_given_index_values(  # noqa: PLR0917
+    tmp_path: Path,
+    recording: list[Step],
+    batched: bool,
+    index: str,
+    fill: bool,
+    values: list[int],
+) -> None:
+    path = tmp_path / "x.rrd"
+    write(path, recording, batched=batched)
+    compare(path, index, fill_latest_at=fill, using_index_values=values)
+
+
+@differential
+@given(
+    recording=steps(),
+    index=st.sampled_from(["frame", "duration", "when"]),
+    fill=st.booleans(),
+    values=st.lists(st.sampled_from((*TIMES, -9, 4)), unique=True),
+)
+def test_given_index_values_and_clears(
+    tmp_path: Path, recording: list[Step], index: str, fill: bool, values: list[int]
+) -> None:
+    """With values that reach over all clears: see docs/differences.md on recursive clears."""
+    path = tmp_path / "x.rrd"
+    write(path, recording, batched=False)
+    compare(path, index, fill_latest_at=fill, using_index_values=sorted({*values, -10, 100}))
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
