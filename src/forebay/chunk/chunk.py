@@ -43,26 +43,36 @@ class Chunk:
         self._times: dict[str, npt.NDArray[np.int64]] = {}
 
     @classmethod
-    def validated(cls, id: ChunkId, layout: ChunkLayout, batch: pa.RecordBatch) -> Chunk:  # noqa: A002
+    def validated(
+        cls,
+        id: ChunkId,  # noqa: A002
+        layout: ChunkLayout,
+        batch: pa.RecordBatch,
+        *,
+        known_dense: bool = False,
+    ) -> Chunk:
         """A chunk from a batch that nobody has looked at yet, sorted by row id.
+
+        Args:
+            id: Its id.
+            layout: The layout of the batch.
+            batch: The rows. Every offset in it is checked before anything follows one.
+            known_dense: Row ids and times are known to have no nulls.
 
         Raises:
             InvalidChunkError: Null row ids or times, or a batch that contradicts itself.
         """
         try:
-            batch.validate()
-        except pa.ArrowInvalid as error:
+            batch.validate(full=True)
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             msg = f"the record batch of chunk {id} contradicts itself: {error}"
             raise InvalidChunkError(msg, chunk_id=id) from error
-        for position, name in [
-            (layout.row_ids, "row ids"),
-            *((index.position, f"timeline {name!r}") for name, index in layout.indexes.items()),
-        ]:
-            if batch.column(position).null_count:
-                msg = f"{name} of chunk {id} has nulls"
-                raise InvalidChunkError(msg, chunk_id=id)
+        if not known_dense:
+            _refuse_nulls(id, layout, batch)
         chunk = cls(id, layout, batch)
-        return chunk if are_sorted(chunk.row_ids) else chunk.taken(sorting(chunk.row_ids))
+        if batch.num_rows < 2 or are_sorted(chunk.row_ids):
+            return chunk
+        return chunk.taken(sorting(chunk.row_ids))
 
     @property
     def entity_path(self) -> EntityPath:
@@ -139,3 +149,13 @@ class Chunk:
 
     def __repr__(self) -> str:
         return f"Chunk({self.id}, {self.entity_path}, {self.num_rows} rows)"
+
+
+def _refuse_nulls(id: ChunkId, layout: ChunkLayout, batch: pa.RecordBatch) -> None:  # noqa: A002
+    for position, name in [
+        (layout.row_ids, "row ids"),
+        *((index.position, f"timeline {name!r}") for name, index in layout.indexes.items()),
+    ]:
+        if batch.column(position).null_count:
+            msg = f"{name} of chunk {id} has nulls"
+            raise InvalidChunkError(msg, chunk_id=id)

@@ -15,9 +15,14 @@ import pyarrow as pa
 from forebay import limits
 from forebay.chunk import Chunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
-from forebay.codec.ipc import check_record_batch, schema_end
+from forebay.codec.ipc import batch_body_length, check_end, message_extent
 from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SDK_GRPC_SINK, SDK_IPC_ENCODED, SchemaCache
+from forebay.codec.schemas import (
+    SDK_GRPC_SINK,
+    SDK_IPC_ENCODED,
+    ChunkSchema,
+    SchemaCache,
+)
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
@@ -88,16 +93,31 @@ class ChunkDecoder:
         try:
             buffer = self._uncompressed(msg)
             data = memoryview(buffer).cast("B")  # pyarrow says signed bytes
-            at = schema_end(data)
+            _, at = message_extent(data, 0)
             schema, values = self._schemas.read(data[:at])
             chunk_id = _chunk_id(values)
-            check_record_batch(data, at)
-            batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
-            return Chunk.validated(chunk_id, schema.layout, batch), values
+            return self._chunk(chunk_id, schema, buffer, data, at), values
         except InvalidChunkError as error:
             raise _rejection(error.message, msg, chunk_id) from error
         except _DAMAGED as error:
             raise _rejection(f"the chunk's payload is damaged: {error}", msg, chunk_id) from error
+
+    @staticmethod
+    def _chunk(
+        chunk_id: ChunkId, schema: ChunkSchema, buffer: pa.Buffer, data: memoryview, at: int
+    ) -> Chunk:
+        begin, end = message_extent(data, at)
+        message = data[at:end].tobytes()
+        body_length = schema.dense_batches.get(message)
+        known = body_length is not None
+        if body_length is None:
+            body_length = batch_body_length(data, begin)
+        check_end(data, end, body_length)
+        batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
+        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known)
+        if not known and _is_dense(chunk):
+            schema.remember_dense(message, body_length)
+        return chunk
 
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
         if msg.encoding != Encoding.ARROW_IPC:
@@ -137,6 +157,17 @@ def encode_chunk(
         chunk.id,
         chunk.is_static,
     )
+
+
+def _is_dense(chunk: Chunk) -> bool:
+    """Whether row ids and times have no validity bitmap.
+
+    A matter of the record batch message alone, so what follows from it holds for all batches
+    that have the same.
+    """
+    layout = chunk.layout
+    positions = [layout.row_ids, *(index.position for index in layout.indexes.values())]
+    return all(chunk.batch.column(position).buffers()[0] is None for position in positions)
 
 
 def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:

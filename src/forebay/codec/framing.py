@@ -34,6 +34,7 @@ FOOT: Final = b"FOOT"
 OLD_MAGICS: Final = (b"RRF0", b"RRF1", b"RRIO")
 STREAM_HEADER: Final = struct.Struct("<4s4sBBH")
 MESSAGE_HEADER: Final = struct.Struct("<QQ")
+STREAM_TRAILER: Final = struct.Struct("<4s4sI")
 FOOTER_ENTRY_SIZE: Final = 20
 SERIALIZER_MSGPACK: Final = 1
 SERIALIZER_PROTOBUF: Final = 2
@@ -201,7 +202,7 @@ class StreamDecoder:
         self._message_offset = self._item_offset
         if kind > BLUEPRINT_ACTIVATION_COMMAND:
             # A stream that was cut off before its end, and another one behind it?
-            if item[:3] != MAGIC[:3]:
+            if bytes(item[:3]) != MAGIC[:3]:
                 msg = f"unknown kind of message ({kind:#x}) at byte {self._item_offset}"
                 raise CorruptError(msg, byte_offset=self._item_offset)
             self._stream_header(item[: STREAM_HEADER.size])
@@ -247,18 +248,18 @@ class StreamDecoder:
 
     def _after_end(self, item: memoryview) -> None:
         """A stream footer, another stream, or nothing."""
-        if item[:4] != MAGIC:
+        magic, foot, count = STREAM_TRAILER.unpack(item)
+        if magic != MAGIC:
             start, low = struct.unpack("<QI", item)
             # A footer entry points back at the payload of an END message.
             if start + low > self._item_offset:
                 self._stream_header(item)
             self._footer_entries += 1
             self._expect(self._footer_entry, FOOTER_ENTRY_SIZE - len(item))
-        elif item[4:8] != FOOT and not self._footer_entries:
+        elif foot != FOOT and not self._footer_entries:
             self._stream_header(item)
         else:
-            (count,) = struct.unpack("<I", item[8:])
-            if item[4:8] != FOOT or count != self._footer_entries:
+            if foot != FOOT or count != self._footer_entries:
                 msg = f"the stream footer that ends at byte {self._item_offset + 12} is damaged"
                 raise CorruptError(msg, byte_offset=self._item_offset)
             self._footer_entries = 0

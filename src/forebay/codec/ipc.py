@@ -28,81 +28,87 @@ _SCHEMA_ENDIANNESS: Final = 4
 _END_OF_STREAM: Final = (b"", b"\0\0\0\0", b"\xff\xff\xff\xff\0\0\0\0")
 
 
-def schema_end(data: memoryview) -> int:
-    """Where the schema message ends and the record batch begins.
+def message_extent(data: memoryview, at: int) -> tuple[int, int]:
+    """Begin and end of the flatbuffer of the message that begins at `at`.
 
     Raises:
-        ValueError: No schema message is there.
+        ValueError: No message begins there.
     """
-    begin, end = _metadata(data, 0)
-    if _header_type(data, begin) != _SCHEMA:
-        msg = "the Arrow stream does not begin with a schema"
+    begin = at + _PREFIX.size
+    if begin > len(data):
+        msg = "the Arrow stream ends where a message should begin"
         raise ValueError(msg)
-    return end
+    continuation, length = _PREFIX.unpack_from(data, at)
+    if continuation != CONTINUATION or not 0 < length <= len(data) - begin:
+        if at and bytes(data[at : at + 9]) in _END_OF_STREAM:
+            msg = "the Arrow stream has a schema but no record batch"
+        else:
+            msg = f"no Arrow message begins at byte {at} of the payload"
+        raise ValueError(msg)
+    return begin, begin + length
 
 
-def check_record_batch(data: memoryview, at: int) -> None:
-    """See that there is one record batch, uncompressed, and nothing else.
+def batch_body_length(data: memoryview, begin: int) -> int:
+    """Bytes behind the flatbuffer at `begin`, which must be that of an uncompressed batch.
 
     Raises:
-        ValueError: There is none, there are more, or it is encoded as no chunk is.
+        ValueError: It is something else, or encoded as no chunk is.
     """
-    if data[at:] in _END_OF_STREAM:
-        msg = "the Arrow stream has a schema but no record batch"
-        raise ValueError(msg)
-    begin, end = _metadata(data, at)
-    header_type = _header_type(data, begin)
+    message = _table(data, begin)
+    header_type = _u8(data, _slot(data, message, _HEADER_TYPE))
     if header_type != _RECORD_BATCH:
         what = "a dictionary" if header_type == _DICTIONARY_BATCH else f"message {header_type}"
         msg = f"the Arrow stream has {what} where its record batch should be"
         raise ValueError(msg)
-    message = _table(data, begin)
     header = _slot(data, message, _HEADER)
-    if not header or _slot(data, header + _U32.unpack_from(data, header)[0], _BATCH_COMPRESSION):
+    if not header or _slot(data, _table(data, header), _BATCH_COMPRESSION):
         # Its buffers would claim sizes of their own, which nothing bounds.
         msg = "the record batch has compressed buffers; only the message may be compressed"
         raise ValueError(msg)
-    body_length = _slot(data, message, _BODY_LENGTH)
-    body_end = end + (_I64.unpack_from(data, body_length)[0] if body_length else 0)
-    if not end <= body_end <= len(data):
-        msg = f"the record batch claims {body_end - end} bytes; there are {len(data) - end}"
+    position = _slot(data, message, _BODY_LENGTH)
+    return int(_I64.unpack_from(data, position)[0]) if position else 0
+
+
+def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
+    """See that the record batch's body is there, and that nothing follows.
+
+    Raises:
+        ValueError: It is cut off, or there is more than one batch.
+    """
+    body_end = batch_end + body_length
+    if not batch_end <= body_end <= len(data):
+        msg = f"the record batch claims {body_length} bytes; there are {len(data) - batch_end}"
         raise ValueError(msg)
-    if data[body_end : body_end + 8] not in _END_OF_STREAM:
+    if bytes(data[body_end : body_end + 8]) not in _END_OF_STREAM:
         msg = "the Arrow stream goes on after its record batch; a chunk is exactly one"
         raise ValueError(msg)
 
 
-def is_big_endian(data: memoryview) -> bool:
-    """Whether the schema announces numbers in big-endian order."""
-    begin, _ = _metadata(data, 0)
-    header = _slot(data, _table(data, begin), _HEADER)
-    if not header:
-        return False
-    schema = header + _U32.unpack_from(data, header)[0]
-    endianness = _slot(data, schema, _SCHEMA_ENDIANNESS)
-    return bool(endianness) and _U16.unpack_from(data, endianness)[0] != 0
+def check_schema(data: memoryview) -> None:
+    """See that the message is a schema of little-endian numbers.
 
-
-def _metadata(data: memoryview, at: int) -> tuple[int, int]:
-    """Begin and end of the flatbuffer of the message that begins at `at`."""
-    if len(data) - at < _PREFIX.size:
-        msg = "the Arrow stream ends where a message should begin"
+    Raises:
+        ValueError: It is not.
+    """
+    begin, _ = message_extent(data, 0)
+    message = _table(data, begin)
+    if _u8(data, _slot(data, message, _HEADER_TYPE)) != _SCHEMA:
+        msg = "the Arrow stream does not begin with a schema"
         raise ValueError(msg)
-    continuation, length = _PREFIX.unpack_from(data, at)
-    begin = at + _PREFIX.size
-    if continuation != CONTINUATION or not 0 < length <= len(data) - begin:
-        msg = f"no Arrow message begins at byte {at} of the payload"
+    header = _slot(data, message, _HEADER)
+    endianness = _slot(data, _table(data, header), _SCHEMA_ENDIANNESS) if header else 0
+    if endianness and _U16.unpack_from(data, endianness)[0] != 0:
+        msg = "the chunk is big-endian; Rerun's are little-endian"
         raise ValueError(msg)
-    return begin, begin + int(length)
 
 
-def _header_type(data: memoryview, begin: int) -> int:
-    position = _slot(data, _table(data, begin), _HEADER_TYPE)
+def _u8(data: memoryview, position: int) -> int:
     return data[position] if position else 0
 
 
-def _table(data: memoryview, begin: int) -> int:
-    return begin + int(_U32.unpack_from(data, begin)[0])
+def _table(data: memoryview, position: int) -> int:
+    """Where the table is that the offset at `position` leads to."""
+    return position + int(_U32.unpack_from(data, position)[0])
 
 
 def _slot(data: memoryview, table: int, slot: int) -> int:

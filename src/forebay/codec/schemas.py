@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ import pyarrow as pa
 from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
-from forebay.codec.ipc import is_big_endian
+from forebay.codec.ipc import check_schema
 from forebay.errors import InvalidChunkError
 
 SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
@@ -32,16 +32,35 @@ VARIABLE_KEYS: Final = (CHUNK_ID, SDK_IPC_ENCODED, SDK_GRPC_SINK, VIEWER_IPC_DEC
 SORBET_VERSION_MIN: Final = (0, 1, 3)
 """Of Rerun 0.36. Rerun itself migrates older chunks when it reads them; we send people there."""
 
+DENSE_BATCHES_MAX: Final = 16
+DENSE_BATCH_BYTES_MAX: Final = 4096
+
 Span: TypeAlias = tuple[bytes, int, int]
 """A metadata key, and begin and end of its value in the schema message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSchema:
-    """What chunks of one schema share; `arrow` is without the metadata in which they differ."""
+    """What chunks of one schema share.
+
+    Attributes:
+        arrow: The schema, without the metadata in which they differ.
+        layout: What its columns are.
+        dense_batches: Record batch messages (without bodies) that are known to be sound and to
+            have no validity bitmap on row ids and times, and the lengths of their bodies. The
+            rows of one entity, logged one by one, all have the same.
+    """
 
     arrow: pa.Schema
     layout: ChunkLayout
+    dense_batches: dict[bytes, int] = field(default_factory=dict)
+
+    def remember_dense(self, message: bytes, body_length: int) -> None:
+        """Keep one, within bounds."""
+        if len(message) <= DENSE_BATCH_BYTES_MAX:
+            if len(self.dense_batches) >= DENSE_BATCHES_MAX:
+                self.dense_batches.clear()
+            self.dense_batches[message] = body_length
 
 
 class SchemaCache:
@@ -65,9 +84,7 @@ class SchemaCache:
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
-        if is_big_endian(message):
-            msg = "the chunk is big-endian; Rerun's are little-endian"
-            raise InvalidChunkError(msg)
+        check_schema(message)
         arrow = pa.ipc.read_schema(pa.py_buffer(message))
         metadata = dict(arrow.metadata or {})
         _check_version(metadata)

@@ -35,15 +35,11 @@ from forebay.model.ids import Tuid
 MessageT = TypeVar("MessageT", bound=Message)
 TuidT = TypeVar("TuidT", bound=Tuid)
 
-CACHEABLE_STORE_ID_BYTES: Final = 1024
-"""Longer store ids are nobody's; keeping them would let a sender fill the cache with bulk."""
-
-_UNUSUAL: Final = -1
-_VARINT_FIELDS: Final = (0x10, 0x18, 0x20, 0x38)
-_DELIMITED_FIELDS: Final = (0x0A, 0x2A, 0x32)
-_ENUM_LIMIT: Final = 1 << 31
-_TUID_BYTES: Final = 18
-_UINT64_MASK: Final = (1 << 64) - 1
+_HEAD_BYTES: Final = 192
+"""More than all that stands before the payload: a store id of at most 129 bytes, and numbers."""
+_TAIL_BYTES: Final = frozenset((0, 2, 20, 22))
+"""What may stand behind the payload: a chunk's id of 20 bytes, and whether it is static."""
+_STATIC: Final = (b"\x38\x00", b"\x38\x01")
 
 
 def decode_log_msg(data: Payload, byte_offset: int | None = None) -> LogMsg:
@@ -138,88 +134,80 @@ def _only_field(data: Payload, tag: int) -> Payload | None:
     size = len(data)
     if size < 2 or data[0] != tag:
         return None
-    value, at = _varint(data, 1, size)
-    return memoryview(data)[at:] if at > 0 and value == size - at else None
+    try:
+        length, at = _varint(data, 1)
+    except IndexError:
+        return None
+    return memoryview(data)[at:] if length == size - at else None
 
 
-def _varint(data: Payload, at: int, end: int) -> tuple[int, int]:
-    """Value and next position; the position is `_UNUSUAL` if it is long or cut off."""
-    value = shift = 0
-    while at < end and shift < 63:
+def _varint(data: Payload, at: int) -> tuple[int, int]:
+    """Value and next position of a number below 2^63; IndexError if it is longer or cut off."""
+    value = data[at]
+    at += 1
+    if value < 0x80:
+        return value, at
+    value &= 0x7F
+    for shift in range(7, 63, 7):
         byte = data[at]
         at += 1
-        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
-        shift += 7
-    return 0, _UNUSUAL
+            return value | byte << shift, at
+        value |= (byte & 0x7F) << shift
+    raise IndexError
 
 
 def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
-    """Read the form that SDKs write; `None` says nothing of `data` but that protobuf must look."""
+    """Read the form that SDKs write; `None` says nothing of `data` but that protobuf must look.
+
+    That form has its fields in the order of their numbers, each at most once.
+    """
     view = memoryview(data)
     end = len(view)
-    at = 0
-    found: dict[int, Payload | int] = {}
-    while at < end:
-        tag = view[at]
-        at += 1
-        if tag in found or at == end:
-            return None
-        # Inlined for values below 128, which most of them are.
-        value = view[at]
-        if value < 0x80:
-            at += 1
-        else:
-            value, at = _varint(view, at, end)
-            if at < 0:
-                return None
-        if tag in _VARINT_FIELDS:
-            found[tag] = value
-        elif tag in _DELIMITED_FIELDS and value <= end - at:
-            found[tag] = view[at : at + value]
-            at += value
-        else:
-            return None
-    return _scanned_arrow_msg(found, byte_offset)
-
-
-def _scanned_arrow_msg(found: dict[int, Payload | int], byte_offset: int | None) -> ArrowMsg | None:
-    encoded_store_id = found.get(0x0A)
-    compression = found.get(0x10, 0)
-    encoding = found.get(0x20, 0)
-    chunk_id = found.get(0x32)
-    is_static = found.get(0x38)
-    if (
-        encoded_store_id is None
-        or len(encoded_store_id) > CACHEABLE_STORE_ID_BYTES  # type: ignore[arg-type]
-        or compression >= _ENUM_LIMIT  # type: ignore[operator]
-        or encoding >= _ENUM_LIMIT  # type: ignore[operator]
-    ):
-        return None
-    parsed_chunk_id = None
-    if chunk_id is not None:
-        tuid = bytes(chunk_id)
-        if len(tuid) != _TUID_BYTES or tuid[0] != 0x09 or tuid[9] != 0x11:
-            return None
-        parsed_chunk_id = ChunkId(tuid[8:0:-1] + tuid[17:9:-1])
+    head = view[:_HEAD_BYTES].tobytes()
     try:
-        store_id = _cached_store_id(bytes(encoded_store_id))  # type: ignore[arg-type]
-    except DecodeError:
+        size = head[1]
+        if head[0] != 0x0A or size > 0x7F:
+            return None
+        at = size + 2
+        store_id = _cached_store_id(head[2:at])
+        compression = uncompressed_size = encoding = 0
+        if head[at] == 0x10:
+            compression = head[at + 1]
+            at += 2
+        if head[at] == 0x18:
+            uncompressed_size, at = _varint(head, at + 1)
+        if head[at] == 0x20:
+            encoding = head[at + 1]
+            at += 2
+        if head[at] != 0x2A or compression > 0x7F or encoding > 0x7F:
+            return None
+        size, at = _varint(head, at + 1)
+    except (IndexError, DecodeError):
+        return None
+    tail = view[at + size :].tobytes() if end - at - size in _TAIL_BYTES else b"?"
+    chunk_id: ChunkId | None = None
+    is_static: bool | None = None
+    if tail[:3] == b"\x32\x12\x09" and tail[11] == 0x11:
+        chunk_id = ChunkId(tail[10:2:-1] + tail[19:11:-1])
+        tail = tail[20:]
+    if tail in _STATIC:
+        is_static = tail == _STATIC[1]
+    elif tail:
         return None
     return ArrowMsg(
         store_id,
-        found.get(0x2A, b""),  # type: ignore[arg-type]
-        compression,  # type: ignore[arg-type]
-        found.get(0x18, 0),  # type: ignore[arg-type]
-        parsed_chunk_id,
-        None if is_static is None else bool(is_static),
-        encoding,  # type: ignore[arg-type]
+        view[at : at + size],
+        compression,
+        uncompressed_size,
+        chunk_id,
+        is_static,
+        encoding,
         byte_offset,
     )
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)  # of keys below 128 bytes: see `_scan_arrow_msg`
 def _cached_store_id(encoded: bytes) -> StoreId:
     return _store_id(common_pb2.StoreId.FromString(encoded))
 
