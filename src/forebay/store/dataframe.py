@@ -218,8 +218,11 @@ class _Planner:
         self._clears = Clears(snapshot, timeline.name)
         self._clears_of: dict[EntityPath, EntityClears | None] = {}
         self._rows: dict[tuple[int, ...], ChunkRows] = {}
+        # A static cell puts all temporal ones out of sight, unless it is null.
+        self._static = [Cells.of_static(column) for column in columns]
         self._cells = [
-            None if column.is_static else Cells(column, self._rows_of(column)) for column in columns
+            Cells(column, self._rows_of(column)) if value is None else None
+            for column, value in zip(columns, self._static, strict=True)
         ]
         for column in columns:
             if column.entity_path not in self._clears_of:
@@ -253,8 +256,8 @@ class _Planner:
             if timeline.name != self._timeline.name
         ]
         columns = tuple(
-            self._column(column, cells, place, others)
-            for column, cells in zip(self._columns, self._cells, strict=True)
+            self._column(column, value, cells, place, others)
+            for column, value, cells in zip(self._columns, self._static, self._cells, strict=True)
         )
         by_name = {other.timeline: other for other in others}
         times = tuple(
@@ -269,13 +272,14 @@ class _Planner:
     def _column(
         self,
         column: ComponentColumn,
+        value: pa.Array | None,
         cells: Cells | None,
         place: Placement,
         others: list[GreatestTimes],
     ) -> CellColumn | ConstantColumn:
         num_rows, kind = len(place.index), list_type(column.value_type)
         if cells is None:
-            return ConstantColumn(Cells.of_static(column), num_rows, kind)
+            return ConstantColumn(value, num_rows, kind)
         runs, empties = self._runs(cells, self._clears_of[column.entity_path], place)
         for other in others:
             other.add(cells, empties, runs)

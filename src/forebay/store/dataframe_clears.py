@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from forebay.chunk import Chunk
 from forebay.model import EntityPath
-from forebay.store.dataframe_columns import CLEAR, Snapshot, list_offsets
+from forebay.store.dataframe_columns import CLEAR, Snapshot, has_cells, list_offsets
 from forebay.store.dataframe_rows import ChunkRows, LatestRows
 
 Bools = npt.NDArray[np.bool_]
@@ -102,8 +102,9 @@ class Clears:
         chunks = self._chunks.get(entity_path)
         if chunks is None:
             chunks = []
-            if entity_path in self._there and not _having(
-                self._snapshot.static_chunks(entity_path)
+            if entity_path in self._there and not any(
+                has_cells(chunk.component(CLEAR))
+                for chunk in _having(self._snapshot.static_chunks(entity_path))
             ):
                 chunks = [
                     chunk

@@ -167,6 +167,12 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     for chunk in snapshot.chunks(entity_path):
         for column in _columns_of(chunk, entity_path, found):
             column.chunks.append(chunk)
+    if not snapshot.chunks(entity_path) and not any(
+        has_cells(chunk.component(column.component))
+        for column in found.values()
+        for chunk in column.static_chunks
+    ):
+        return []  # static nulls do not make an entity
     by_component: dict[str, list[ComponentColumn]] = {}
     for column in found.values():
         by_component.setdefault(column.component, []).append(column)
@@ -216,6 +222,11 @@ def list_offsets(cells: pa.ListArray) -> npt.NDArray[np.int32]:
     if buffer is None or not len(cells):
         return np.zeros(len(cells) + 1, np.int32)
     return np.frombuffer(buffer, np.int32, len(cells) + 1, 4 * cells.offset)
+
+
+def has_cells(cells: pa.ListArray) -> bool:
+    """Whether any cell is not null."""
+    return bool(cells.null_count < len(cells))
 
 
 def has_instances(cells: pa.ListArray) -> bool:

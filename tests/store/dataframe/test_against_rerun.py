@@ -9,11 +9,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
+from forebay.chunk import Chunk
 from forebay.store.dataframe import dataframe
+from tests.store.dataframe import handmade
 from tests.store.dataframe.recordings import TIMES, Step, assert_same, both, integers, steps, write
 
 EXAMPLES = int(os.environ.get("FOREBAY_EXAMPLES", "25"))
@@ -112,6 +115,33 @@ def test_given_index_values_and_clears(
     path = tmp_path / "x.rrd"
     write(path, recording, batched=False)
     compare(path, index, fill_latest_at=fill, using_index_values=sorted({*values, -10, 100}))
+
+
+@differential
+@given(
+    made=handmade.chunks(),
+    index=st.sampled_from([line.name for line in handmade.LINES]),
+    fill=st.booleans(),
+    values=st.none() | st.lists(handmade.TIMES, unique=True),
+    empties=st.booleans(),
+)
+def test_handmade_chunks(
+    made: list[Chunk], index: str, fill: bool, values: list[int] | None, empties: bool
+) -> None:
+    theirs, ours = handmade.both(made)
+    assume(index in ours.timelines())
+    arguments: dict[str, Any] = {
+        "fill_latest_at": fill,
+        "using_index_values": values,
+        "include_semantically_empty_columns": empties,
+    }
+    for chunk in made:
+        note(f"{chunk!r} {integers(pa.table(chunk.batch))}")
+    mine = dataframe(ours, index, **arguments)
+    other = theirs.reader(index, **arguments).to_arrow_table()
+    note(f"ours: {integers(mine)}")
+    note(f"rerun: {other.schema.names} {integers(other)}")
+    assert_same(mine, other)
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
