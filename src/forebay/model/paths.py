@@ -10,6 +10,8 @@ import re
 import string
 from typing import Final, Self
 
+from forebay.model.alphabetic import is_alphanumeric
+
 RESERVED_PREFIX: Final = "__"
 PROPERTIES: Final = "__properties"
 
@@ -17,6 +19,9 @@ _ESCAPED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _PLAIN: Final = frozenset("_-.")
 _PUNCTUATION: Final = frozenset(string.punctuation + " ")
+_CODE_POINT: Final = re.compile(r"\{\+?([0-9A-Fa-f]+)\}")
+_ZERO: Final = ord("0")
+_ONE: Final = ord("1")
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
 
 
@@ -112,7 +117,7 @@ def _unescape(token: str) -> str:
         char = token[index]
         index += 1
         if char == "u":
-            taken, text = _unicode_escape(token[index : index + 6])
+            taken, text = _unicode_escape(token[index:])
             index += taken
             out.append(text)
         else:
@@ -121,14 +126,23 @@ def _unescape(token: str) -> str:
 
 
 def _unicode_escape(rest: str) -> tuple[int, str]:
-    """Read `{262E}`; an invalid escape stands for itself."""
-    match = re.match(r"\{([0-9A-Fa-f]{4})\}", rest)
+    """Read `{262E}`: how many characters it takes, and what it means.
+
+    An invalid escape stands for itself, as far as Rerun has then read: to a closing brace, or
+    until there would be no room for one (`{10FFFF}` has eight bytes).
+    """
+    taken = num_bytes = 0
+    for char in rest:
+        taken += 1
+        num_bytes += len(char.encode())
+        if char == "}" or num_bytes >= 8:
+            break
+    match = _CODE_POINT.fullmatch(rest, 0, taken)
     if match:
         code = int(match[1], 16)
-        if not 0xD800 <= code <= 0xDFFF:
-            return 6, chr(code)
-    end = rest.find("}") + 1 or len(rest)
-    return end, "\\u" + rest[:end]
+        if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
+            return taken, chr(code)
+    return taken, "\\u" + rest[:taken]
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -137,7 +151,7 @@ def _escape(part: str) -> str:
 
 
 def _escape_char(char: str) -> str:
-    if char.isalnum() or char in _PLAIN:
+    if is_alphanumeric(char) or char in _PLAIN:
         return char
     if char in _ESCAPED:
         return _ESCAPED[char]
@@ -148,13 +162,19 @@ def _escape_char(char: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _part_key(part: str) -> tuple[object, ...]:
-    """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`."""
+    """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`, `a-b < a1 < a_`.
+
+    A number stands where its first digit stands among the characters.
+    """
     natural: list[tuple[object, ...]] = []
     for piece in filter(None, _DIGITS.split(part)):
-        if piece[0] in string.digits:
+        if piece[0] == "0":
             # Digits after a leading zero compare as a fraction does: 1.02 after 1.010.
-            fraction = piece[0] == "0"
-            natural.append((0, piece) if fraction else (1, len(piece), piece))
+            natural.append((_ZERO, piece))
+        elif piece[0] in string.digits:
+            natural.append((_ONE, len(piece), piece))
         else:
-            natural.extend((2, char.lower() if char.isascii() else char, char) for char in piece)
+            natural.extend(
+                (ord(char.lower() if char.isascii() else char), ord(char)) for char in piece
+            )
     return (part.startswith(RESERVED_PREFIX), tuple(natural))
