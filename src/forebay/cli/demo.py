@@ -112,10 +112,11 @@ def _arm(db: EntityDb) -> str:
 
 
 def _camera(db: EntityDb) -> str:
-    last = db.time_range("frame")[1]
-    table = db.range("frame", last - 4, last, "/camera/brightness")
+    first, last = db.time_range("frame")
+    first = max(first, last - 4)
+    table = db.range("frame", first, last, "/camera/brightness")
     values = ", ".join(f"{value[0]:.1f}" for value in table["Scalars:scalars"].to_pylist())
-    return f'range("frame", {last - 4}, {last}, "/camera/brightness") = [{values}]'
+    return f'range("frame", {first}, {last}, "/camera/brightness") = [{values}]'
 
 
 def _lidar(db: EntityDb) -> str:

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import forebay
+from forebay.cli import run
+from forebay.model import StoreId
+from forebay.server import Address
+from tests.integration.processes import forebay_serve
+from tests.server.client import TIMEOUT_S, Client, numbered
+
+A = StoreId.recording("app", "a")
+
+
+class At:
+    """What `Client` needs to know of a server in another process."""
+
+    def __init__(self, url: str) -> None:
+        self.address = Address.parse(url.removeprefix("rerun+http://").removesuffix("/proxy"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> None:
+    with forebay_serve("--data", str(tmp_path)) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+        client.write(*(numbered(A, i) for i in range(10)))
+        assert server.stop(number) == 0
+    assert "received 10 messages" in server.stderr
+    assert "Traceback" not in server.stderr
+    (file,) = tmp_path.iterdir()
+    assert forebay.load(file)[A].num_rows == 10
+
+
+def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:
+    with (
+        forebay_serve("--grace", "0", "--data", str(tmp_path)) as server,
+        Client(At(server.url)) as client,  # type: ignore[arg-type]
+    ):
+        client.write(numbered(A, 0))
+        stream = client.open_stream()
+        assert server.stop() == 0
+        stream.vanish()
+    assert "received 1 message," in server.stderr
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with forebay.serve("127.0.0.1:0") as server:
+        assert run(["serve", "--bind", str(server.address)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"forebay: cannot listen on {server.address}")
+    assert captured.err.count("\n") == 1
+
+
+def test_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--bind", "nonsense:port"]) == 1
+    assert "give HOST:PORT" in capsys.readouterr().err
+
+
+def test_a_warning_beyond_loopback() -> None:
+    with forebay_serve("--bind", "0.0.0.0:0") as server:
+        assert server.stop() == 0
+    assert "open to the network" in server.stderr
+    with forebay_serve() as server:
+        assert server.stop() == 0
+    assert "open to the network" not in server.stderr
+
+
+def test_load_interrupted(recordings: dict[str, Path]) -> None:
+    """Ctrl-C in the middle of a load (of a pipe that never ends): exit code 130, no traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "forebay", "load", "/dev/stdin", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout is not None
+        # More than a pipe holds: when this returns, the load is in the middle of it.
+        process.stdin.write(recordings["bulky"].read_bytes()[:-1])
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_S) == 130
+        assert process.stdout.read() == b""
+        assert b"Traceback" not in process.stderr.read()
