@@ -1,4 +1,10 @@
-"""`IngestionWorker`: turns `ArrowMsg`s into chunks, in order, behind a bounded queue."""
+"""`IngestionWorker`: turns `ArrowMsg`s into chunks, in order, behind a bounded queue.
+
+One class and a long file on purpose: all of it is one state behind one lock (`_lock`), and whoever
+changes how submitters wait has to see how turns and owners wake them. What can be decided without
+that lock is in `core`. One other lock is ever taken while it is held, the byte budget's, which is
+a leaf. Callbacks and `Runtime.schedule` are called without any.
+"""
 
 from __future__ import annotations
 
