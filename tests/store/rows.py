@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -179,18 +180,15 @@ def _cells(table: pa.Table, first: int) -> Iterable[dict[str, Any]]:
 def collect(
     store: ChunkStore,
     *,
-    target_bytes: int | None = None,
-    target_fraction: float | None = None,
+    bytes_to_free: int | None = None,
+    fraction: float | None = None,
     protect_latest: int = 1,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[], bool] = bool,
 ) -> list[ChunkStoreEvent[Chunk]]:
     """Garbage collection; without a target, of everything that may go."""
-    return store.gc(
-        target_bytes=target_bytes,
-        target_fraction=target_fraction,
-        protect_latest=protect_latest,
-        should_stop=should_stop,
-    )
+    if fraction is not None:
+        bytes_to_free = math.ceil(store.byte_size * fraction)
+    return store.gc(bytes_to_free, protect_latest=protect_latest, should_stop=should_stop)
 
 
 def real_bytes(chunks: Iterable[Chunk]) -> int:
