@@ -39,6 +39,9 @@ THREADS_MAX: Final = 256
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""
 
+ROOM_WAKE_INTERVAL_S: Final = 0.005
+"""While a queue is more than half full, who waits for room looks no more often than this."""
+
 EXIT_DRAIN_S: Final = 2.0
 """How long a process that ends waits for messages that are still being decoded."""
 
@@ -105,3 +108,6 @@ DATAFRAME_BATCH_ROWS: Final = 65_536
 
 DATAFRAME_BATCH_BYTES: Final = 64 * MIB
 """Bytes after which a record batch of a streamed dataframe ends early (one row always fits)."""
+
+FLATTEN_INSTANCES_MAX: Final = 64
+"""Longest list that is flattened into columns, unless the caller says otherwise."""
