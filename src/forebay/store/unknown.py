@@ -5,10 +5,15 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from forebay.errors import UnknownEntityError, UnknownTimelineError
+from forebay.model import EntityPath, Timeline
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from forebay.errors import QueryError
+    from forebay.model import StoreId, TimeType
+    from forebay.store.entity import EntityIndex
 
 NAMED_MAX: Final = 20
 
@@ -37,3 +42,34 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     else:
         msg += f" (it has no {noun} at all)"
     return error(msg)
+
+
+def find_entity(
+    entities: Mapping[EntityPath, EntityIndex], entity: str, store_id: StoreId
+) -> EntityIndex:
+    """The index of an entity, given its path in any form.
+
+    Raises:
+        UnknownEntityError: There is no such entity; the message names those there are.
+    """
+    path = EntityPath(entity)
+    found = entities.get(path)
+    if found is None:
+        error = unknown(UnknownEntityError, "entity", path, entities, str(store_id))
+        error.store_id = store_id
+        raise error
+    return found
+
+
+def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:
+    """A timeline with the latest type of its times.
+
+    Raises:
+        UnknownTimelineError: There is no such timeline; the message names those there are.
+    """
+    kind = timelines.get(name)
+    if kind is None:
+        error = unknown(UnknownTimelineError, "timeline", name, timelines, str(store_id))
+        error.store_id = store_id
+        raise error
+    return Timeline(name, kind)
