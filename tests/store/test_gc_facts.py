@@ -300,3 +300,18 @@ def test_no_row_is_ever_held_twice_when_a_chunk_comes_again(direction: int, how:
     replay.follow(store.insert(whole))
     replay.assert_matches(store)
     assert max(model.as_bag(rows_held(store.snapshot())).values()) == 1
+
+
+def test_a_chunk_that_was_collected_entirely_may_come_again() -> None:
+    """Its rows are gone, so they are news; what is still there is none."""
+    merged = [chunk_of(row(n, n, {"P:colors": [n]})) for n in range(100)]
+    split = chunk_of(*(row(n, n, {"P:colors": [n]}, "/split") for n in range(9000)))
+    store, replay = ChunkStore(STORE_ID), Replay()
+    for _ in range(2):
+        for chunk in (*merged, split):
+            replay.follow(store.insert(chunk))
+        assert store.num_rows == 9100
+        assert store.insert(split) == store.insert(merged[0]) == []
+        replay.follow(collect(store, protect_latest=0))
+        assert store.is_empty
+    replay.assert_matches(store)
