@@ -103,6 +103,9 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
 
+DATAFRAME_BLOCK_BYTES: Final = 32 * MIB
+"""Arrays of one dataframe share blocks of memory of up to this size."""
+
 DATAFRAME_BATCH_ROWS: Final = 65_536
 """Rows of a record batch of a streamed dataframe, unless the caller says otherwise."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 
@@ -261,6 +263,48 @@ def test_actions_in_order_wait_for_what_was_submitted_before(
     gate.open.set()
     db.flush(PATIENCE_S)
     assert seen[1:] == [[0.0, 1.0]], "after all earlier chunks and before any later one"
+
+
+def test_an_interrupted_commit_goes_on_where_it_stopped(
+    db: EntityDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = db._store.insert
+    interrupts = iter([False, True, False, False])
+
+    def interrupted(chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
+        if next(interrupts):
+            raise KeyboardInterrupt
+        return insert(chunk)
+
+    monkeypatch.setattr(db._store, "insert", interrupted)
+    for number in range(3):
+        db.submit_arrow_msg(message(number))
+    assert db._worker is not None
+    assert db._worker.wait_processed(timeout=PATIENCE_S)
+    with pytest.raises(KeyboardInterrupt):
+        db.poll_worker_output()
+    assert conserved(db)
+    assert db.ingestion_stats().in_flight == 3
+    outputs = db.poll_worker_output()
+    assert [n for out in outputs for n in added(out.result)] == [0.0, 1.0, 2.0]
+    assert numbers(db) == [0.0, 1.0, 2.0]
+    assert db.ingestion_stats().committed == 3
+
+
+def test_a_dropped_store_is_gone_at_once(runtime: Runtime) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+        db.submit_arrow_msg(message(0))
+        db.flush(PATIENCE_S)
+        if isinstance(runtime, NativeRuntime):
+            assert runtime.join(PATIENCE_S)
+        gone = weakref.ref(db)
+        del db
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) -> None:

@@ -215,6 +215,22 @@ class TestManyStores:
             order[db.store_id] = numbers(db)
         assert order == {recording_id(name): list(range(250)) for name in "ab"}
 
+    def test_many_messages_at_once_keep_each_stores_order(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(announce(blueprint_id()))
+        msgs = [
+            message(number, store_id)
+            for number in range(300)
+            for store_id in (recording_id("a"), blueprint_id(), recording_id("b"))
+        ]
+        msgs.insert(450, activate(blueprint_id()))
+        hub.receive_log_msgs(msgs)
+        hub.flush(PATIENCE_S)
+        for name in "ab":
+            assert numbers(hub.recording(name)) == list(range(300))
+        active = hub.active_blueprint(APP)
+        assert active is not None
+        assert numbers(active) == list(range(150))
+
     def test_a_store_held_back_delays_no_other(self, gate: Gate, native: NativeRuntime) -> None:
         hub = StoreHub(runtime=native, decoder_factory=gate, capacity=20)
         stuck = recording_id("stuck")

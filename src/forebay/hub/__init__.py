@@ -3,7 +3,7 @@
 from forebay.hub.app import App
 from forebay.hub.entity_db import EntityDb, Event, WorkerOutput
 from forebay.hub.load import LoadProgress, load
-from forebay.hub.sources import read_messages, write_messages
+from forebay.hub.sources import read_messages, replacing, write_messages
 from forebay.hub.store_hub import StoreHub
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "WorkerOutput",
     "load",
     "read_messages",
+    "replacing",
     "write_messages",
 ]

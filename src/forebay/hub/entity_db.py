@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
@@ -13,6 +14,7 @@ from forebay.hub.subscribers import Subscribers, Subscription
 from forebay.ingest import (
     IngestionStats,
     IngestionWorker,
+    Outcome,
     ProcessedChunk,
     RejectedMsg,
     chunk_decoder,
@@ -31,7 +33,7 @@ from forebay.runtime import Runtime, default_runtime
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from forebay.ingest import ByteBudget, Decode
     from forebay.store import StoreSnapshot
@@ -54,6 +56,18 @@ class WorkerOutput:
     chunk: Chunk | None
     was_empty: bool
     result: list[Event] | ForebayError
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """`method`, without keeping its object alive: a store that is dropped is gone at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call
 
 
 class EntityDb(Queries):
@@ -106,6 +120,8 @@ class EntityDb(Queries):
         self._worker: IngestionWorker | None = None
         self._decoder_factory = decoder_factory
         self._decode: Decode | None = None
+        self._taken: deque[Outcome] = deque()
+        self._refused: list[RejectedMsg] = []
         self._uncollected: list[WorkerOutput] = []
         self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_commit_seq = 0
@@ -125,7 +141,7 @@ class EntityDb(Queries):
         submits and polls never waits for itself.
 
         Raises:
-            FlushTimeoutError: Still full after `timeout` seconds; the message was not taken.
+            QueueFullError: Still full after `timeout` seconds; the message was not taken.
             WorkerClosedError: The store was closed.
         """
         (self._worker or self._start_worker()).submit(arrow_msg, source, timeout)
@@ -133,6 +149,10 @@ class EntityDb(Queries):
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
         return (self._worker or self._start_worker()).try_submit(arrow_msg, source)
+
+    def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
+        """Hand over several messages in order, for less than one by one; blocks while full."""
+        (self._worker or self._start_worker()).submit_many(arrow_msgs, source)
 
     def add_log_msg(self, msg: LogMsg, source: str = "") -> list[Event]:
         """Take in one message here and now, after everything submitted before it.
@@ -206,8 +226,8 @@ class EntityDb(Queries):
         output of so many of the worker's turns (`limits.TURN_MSGS_MAX` messages each).
         """
         with self._commit_lock:
+            self._commit(turns_max)
             outputs, self._uncollected = self._uncollected, []
-            outputs += self._commit(turns_max)
         self._deliver()
         return outputs
 
@@ -221,7 +241,7 @@ class EntityDb(Queries):
         if worker is None:
             return
         in_time = worker.wait_processed(timeout=timeout)
-        self._commit_and_keep()
+        self._commit_finished()
         if not in_time:
             stats = self.ingestion_stats()
             msg = (
@@ -234,7 +254,7 @@ class EntityDb(Queries):
         """Finish and commit what was accepted, then take nothing new. Queries go on."""
         worker = self._worker or self._start_worker()
         worker.close(timeout)
-        self._commit_and_keep()
+        self._commit_finished()
 
     @property
     def commits_itself(self) -> bool:
@@ -256,47 +276,47 @@ class EntityDb(Queries):
                     store_id=self.store_id,
                     runtime=self._runtime,
                     hub_budget=self._hub_budget,
-                    on_output=self._on_output,
-                    on_full=self._commit_and_keep,
+                    on_output=_weakly(self._on_output),
+                    on_full=_weakly(self._commit_finished),
                     decoder_factory=self._decoder_factory,
                 )
             return self._worker
 
     def _on_output(self) -> None:
         if self._commits_itself:
-            self._commit_and_keep()
+            self._commit_finished()
 
-    def _commit_and_keep(self) -> None:
+    def _commit_finished(self) -> None:
         """Commit now; reports wait for the next poll, if anybody is to poll."""
         with self._commit_lock:
-            outputs = self._commit()
-            if not self._commits_itself:
-                self._uncollected += outputs
+            self._commit()
         self._deliver()
 
-    def _commit(self, turns_max: int | None = None) -> list[WorkerOutput]:
-        """Move output into the store; the caller holds the commit lock."""
+    def _commit(self, turns_max: int | None = None) -> None:
+        """Move output into the store; the caller holds the commit lock.
+
+        What is taken from the worker stays in `_taken` until it is in the store: after a Ctrl-C in
+        the middle, the next commit goes on where this one stopped.
+        """
         worker = self._worker
         if worker is None:
-            return []
-        outcomes = worker.take_output(turns_max)
-        if not outcomes:
-            return []
-        outputs: list[WorkerOutput] = []
-        refused: list[RejectedMsg] = []
-        try:
-            for outcome in outcomes:
-                self._call_due(outcome.seq)
-                outputs.append(self._commit_one(outcome, refused))
-                self._next_commit_seq = outcome.seq + 1
-            self._call_due(self._next_commit_seq)
-        finally:
-            worker.acknowledge(refused)
-        return outputs
+            return
+        self._taken.extend(worker.take_output(turns_max))
+        if not self._taken:
+            return
+        while self._taken:
+            outcome = self._taken[0]
+            self._call_due(outcome.seq)
+            output = self._commit_one(outcome)
+            if not self._commits_itself:
+                self._uncollected.append(output)
+            self._next_commit_seq = outcome.seq + 1
+            self._taken.popleft()
+        self._call_due(self._next_commit_seq)
+        refused, self._refused = self._refused, []
+        worker.acknowledge(refused)
 
-    def _commit_one(
-        self, outcome: ProcessedChunk | RejectedMsg, refused: list[RejectedMsg]
-    ) -> WorkerOutput:
+    def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         was_empty = self._store.is_empty
         match outcome:
             case RejectedMsg():
@@ -305,7 +325,7 @@ class EntityDb(Queries):
                 try:
                     events = self._insert(outcome.chunk)
                 except ForebayError as error:
-                    refused.append(outcome.refused(self.store_id, error))
+                    self._refused.append(outcome.refused(self.store_id, error))
                     return WorkerOutput(outcome.chunk, was_empty, error)
                 self._offer(events)
                 return WorkerOutput(outcome.chunk, was_empty, events)

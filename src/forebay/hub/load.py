@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
-from forebay.hub.sources import PathLike, load_error, open_file, read_stream
+from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
 from forebay.limits import FILES_READ_AT_ONCE
 from forebay.runtime import run_side_by_side
@@ -17,7 +17,7 @@ from forebay.runtime import run_side_by_side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.model import LogMsg
+    from forebay.model import LogMsg, StoreId
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +107,28 @@ class _FileLoading:
         with open_file(self._path) as file:
             total = os.fstat(file.fileno()).st_size
             decoder = StreamDecoder()
-            reported = -1
             try:
-                for msg in read_stream(file, decoder):
-                    self._hub.receive_log_msg(self._renamed(msg), self._path)
-                    if self._progress is not None and decoder.byte_offset != reported:
-                        reported = decoder.byte_offset
-                        self._progress(LoadProgress(self._path, reported, total))
+                for messages in read_blocks(file, decoder):
+                    self._hub.receive_log_msgs(self._renamed(messages), self._path)
+                    if self._progress is not None:
+                        self._progress(LoadProgress(self._path, decoder.byte_offset, total))
             except CodecError as error:
                 raise load_error(self._path, error) from error
             finally:
                 if self._progress is not None:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
 
-    def _renamed(self, msg: LogMsg) -> LogMsg:
+    def _renamed(self, messages: list[LogMsg]) -> list[LogMsg]:
         if self._application_id is None and self._recording_id is None:
-            return msg
-        store_id = msg.store_id
-        return msg.with_store_id(
-            replace(
-                store_id,
-                application_id=self._application_id or store_id.application_id,
-                recording_id=(self._recording_id if store_id.is_recording else None)
-                or store_id.recording_id,
-            )
+            return messages
+        return [msg.with_store_id(self._renamed_id(msg.store_id)) for msg in messages]
+
+    def _renamed_id(self, store_id: StoreId) -> StoreId:
+        recording_id = self._recording_id if store_id.is_recording else None
+        return replace(
+            store_id,
+            application_id=self._application_id or store_id.application_id,
+            recording_id=recording_id or store_id.recording_id,
         )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from forebay.store import DataframeView, dataframe, dataframe_view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
     from forebay.model import EntityPath, TimeLike, TimeType
-    from forebay.store import Cell, StoreSnapshot
+    from forebay.store import Cell, Contents, IndexValues, StoreSnapshot
 
 
 class Queries(ABC):
@@ -57,7 +59,7 @@ class Queries(ABC):
         timeline: str | None,
         time: TimeLike | None,
         entity: str,
-        components: Sequence[str] | str | None = None,
+        components: Iterable[str] | str | None = None,
     ) -> Mapping[str, Cell]:
         """The newest value of each component of `entity` at or before `time`.
 
@@ -75,7 +77,7 @@ class Queries(ABC):
         start: TimeLike | None,
         end: TimeLike | None,
         entity: str,
-        components: Sequence[str] | str | None = None,
+        components: Iterable[str] | str | None = None,
     ) -> pa.Table:
         """All rows of `entity` from `start` to `end`, both included, by time and row id.
 
@@ -83,3 +85,45 @@ class Queries(ABC):
             UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError
         """
         return self.snapshot().range(timeline, start, end, entity, components)
+
+    def dataframe(
+        self,
+        index: str | None,
+        contents: Contents = "/**",
+        *,
+        fill_latest_at: bool = False,
+        using_index_values: IndexValues | None = None,
+        **options: Any,
+    ) -> pa.Table:
+        """One row per distinct value of `index`: columns, order and cells as Rerun's reader gives.
+
+        Args:
+            index: The timeline whose values make the rows; `None` gives one row of static data.
+            contents: Entities in Rerun's syntax, such as `"/world/**"` or
+                `["/**", "- /world/secret/**"]`.
+            fill_latest_at: Carry each component's last value forward.
+            using_index_values: Make one row of each of these values instead of those logged.
+            options: Whatever else `forebay.store.DataframeQuery` has, such as `start`, `end`,
+                `components` and `respect_clears`.
+
+        Raises:
+            UnknownTimelineError, UnknownComponentError, ExpressionError, TimeTypeError
+        """
+        return dataframe(
+            self.snapshot(),
+            index,
+            contents=contents,
+            fill_latest_at=fill_latest_at,
+            using_index_values=using_index_values,
+            **options,
+        )
+
+    def dataframe_view(
+        self, index: str | None, contents: Contents = "/**", **options: Any
+    ) -> DataframeView:
+        """The same dataframe, made batch by batch by whoever reads it.
+
+        It speaks the Arrow PyCapsule interface: give it to Polars, DuckDB, DataFusion or pandas as
+        it is, or call `batches()` for results larger than memory.
+        """
+        return dataframe_view(self.snapshot(), index, contents=contents, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from forebay.errors import UnknownStoreError
 from forebay.hub.entity_db import EntityDb, Event
@@ -20,11 +20,15 @@ from forebay.model import (
     StoreKind,
 )
 from forebay.runtime import Runtime, default_runtime
+from forebay.store import dataframes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
     from forebay.ingest import Decode
+    from forebay.store import Contents
 
 logger = logging.getLogger("forebay")
 
@@ -199,6 +203,25 @@ class StoreHub:
             case _:
                 assert_never(msg)
 
+    def receive_log_msgs(self, msgs: Sequence[LogMsg], source: str = "") -> None:
+        """The same for many messages, for less than one by one.
+
+        Each store gets its messages in order; chunks of several stores may change places.
+        """
+        waiting: dict[StoreId, list[ArrowMsg]] = {}
+        for msg in msgs:
+            if isinstance(msg, ArrowMsg):
+                waiting.setdefault(msg.store_id, []).append(msg)
+            else:
+                self._submit(waiting.pop(msg.store_id, []), source)
+                self.receive_log_msg(msg, source)
+        for arrow_msgs in waiting.values():
+            self._submit(arrow_msgs, source)
+
+    def _submit(self, arrow_msgs: list[ArrowMsg], source: str) -> None:
+        if arrow_msgs:
+            self.entity_db(arrow_msgs[0].store_id, source).submit_arrow_msgs(arrow_msgs, source)
+
     def _receive_activation(self, command: BlueprintActivationCommand, source: str) -> None:
         db = self.entity_db(command.blueprint_id, source)
         if command.blueprint_id.kind is StoreKind.RECORDING:
@@ -293,6 +316,14 @@ class StoreHub:
             A function that ends the subscription.
         """
         return self._subscribers.add(callback)
+
+    def dataframe(self, index: str | None, contents: Contents = "/**", **options: Any) -> pa.Table:
+        """The dataframes of all recordings, one below the other, with whose row it is in front.
+
+        The first column is `rerun_recording_id`; see `EntityDb.dataframe` for the rest.
+        """
+        snapshots = {db.store_id.recording_id: db.snapshot() for db in self.recordings()}
+        return dataframes(snapshots, index, contents=contents, **options)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before, to any store, is committed.
