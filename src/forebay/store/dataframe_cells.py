@@ -32,8 +32,8 @@ class Cells:
         self.value_type = column.value_type
         arrays = [chunk.component(column.component) for chunk in rows.chunks]
         # Small columns are joined once and for all; of large ones only what a piece needs.
-        if len(arrays) > 1 and sum(array.nbytes for array in arrays) <= DATAFRAME_JOIN_BYTES_MAX:
-            arrays = [_joined([self._typed(array, column) for array in arrays])]
+        if len(arrays) > 1:
+            arrays = self._joined_if_small(arrays, column)
         self.values = [self._trimmed(array, column) for array in arrays]
         self.bases = np.cumsum([0, *map(len, self.values)], dtype=np.int64)
         starts = [_starts(array, base) for array, base in zip(arrays, self.bases, strict=False)]
@@ -44,6 +44,16 @@ class Cells:
         all_starts, all_lengths = _concatenated(starts), _concatenated(lengths)
         self.starts: Int64s = all_starts if taken is None else all_starts[taken]
         self.lengths: Int64s = all_lengths if taken is None else all_lengths[taken]
+
+    def _joined_if_small(
+        self, arrays: list[pa.ListArray], column: ComponentColumn
+    ) -> list[pa.ListArray]:
+        try:
+            chunked = pa.chunked_array(arrays)
+        except pa.ArrowException:  # logged with several types
+            chunked = pa.chunked_array([self._typed(array, column) for array in arrays])
+        small = chunked.nbytes <= DATAFRAME_JOIN_BYTES_MAX
+        return [pa.concat_arrays(chunked.chunks)] if small else chunked.chunks
 
     @classmethod
     def of_static(cls, column: ComponentColumn) -> pa.Array | None:
@@ -99,6 +109,14 @@ class Cells:
             return self._take(starts)
         out = np.cumsum(lengths)
         return self._take(np.repeat(starts - out + lengths, lengths) + np.arange(out[-1]))
+
+    def cell_bytes_max(self) -> int | None:
+        """Bytes of the longest cell, if instances have one width."""
+        try:
+            width = self.value_type.bit_width
+        except ValueError:
+            return None
+        return int(self.lengths.max(initial=0)) * -(-width // 8)
 
     def size_bytes(self) -> Int64s:
         """About how many bytes each cell takes, shape `(cells,)`."""

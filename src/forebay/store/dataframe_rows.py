@@ -50,14 +50,15 @@ class ChunkRows:
         return self._others[timeline]
 
     def _gather(self, timeline: str) -> Int64s | None:
-        if not any(timeline in chunk.layout.indexes for chunk in self.chunks):
+        having = [timeline in chunk.layout.indexes for chunk in self.chunks]
+        if all(having):
+            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+        if not any(having):
             return None
         return _concatenated(
             [
-                _real(chunk.times(timeline))
-                if timeline in chunk.layout.indexes
-                else np.full(chunk.num_rows, MISSING)
-                for chunk in self.chunks
+                _real(chunk.times(timeline)) if has else np.full(chunk.num_rows, MISSING)
+                for chunk, has in zip(self.chunks, having, strict=True)
             ]
         )
 

@@ -48,7 +48,7 @@ def cells(table: pa.Table, column: str = X) -> list[Any]:
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds so small that every column comes in pieces."""
     monkeypatch.setattr(dataframe_cells, "DATAFRAME_JOIN_BYTES_MAX", 8)
-    monkeypatch.setattr(dataframe_arrays, "DATAFRAME_JOIN_BYTES_MAX", 8)
+
     monkeypatch.setattr(dataframe_arrays, "DATAFRAME_PIECE_BYTES_MAX", 24)
 
 
