@@ -161,5 +161,9 @@ class ServerError(ForebayError):
     """The server cannot start or go on."""
 
 
+class BenchError(ForebayError):
+    """A benchmark could not be run."""
+
+
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""

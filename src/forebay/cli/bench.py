@@ -1,0 +1,112 @@
+"""`forebay bench`: the workloads, beside Rerun."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from forebay.bench import WORKLOADS, Bench, Size, run_workloads
+from forebay.bench.figures import number
+from forebay.bench.machine import about_machine
+from forebay.cli import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from forebay.bench import Cost, Figure
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--quick", "size", flag_value=Size.QUICK.value, help="Seconds: only that it runs.")
+@click.option(
+    "--short", "size", flag_value=Size.SHORT.value, default=Size.SHORT.value, help="The default."
+)
+@click.option("--full", "size", flag_value=Size.FULL.value, help="As the workloads are stated.")
+@click.option("--pairs", type=click.IntRange(min=1), help="At most so many runs of each side.")
+@click.option("--json", "json_path", metavar="FILE", help="Write JSON there; - is stdout.")
+@click.option("--plots", metavar="DIR", help="Draw the plots into this folder.")
+@click.option("--list", "only_list", is_flag=True, help="Name the workloads.")
+def bench(
+    names: tuple[str, ...],
+    *,
+    size: str,
+    pairs: int | None,
+    json_path: str | None,
+    plots: str | None,
+    only_list: bool,
+) -> int:
+    """Run the workloads NAME... (all of them by default), ours and the peer's in turns.
+
+    Each measurement runs in a fresh process. Ratios of one run mean something, and so do CPU
+    seconds; a wall time alone says what else the machine did. The exit code is 1 if both sides
+    gave different answers.
+    """
+    console = Console(stderr=json_path == "-")
+    if only_list:
+        for name, (_, _, words) in WORKLOADS.items():
+            console.print(f"{name:7}{words}")
+        return 0
+    figures: list[Figure] = []
+    with Console(stderr=True).status("") as status:
+        sized = Bench(size=Size(size), say=status.update, pairs_max=pairs)
+        for figure in run_workloads([name.upper() for name in names], sized):
+            figures.append(figure)
+            if figure.same_answer is False:
+                console.print(f"{figure.workload}: the answers differ")
+    console.print(table_of(figures))
+    document = {"machine": about_machine(), "size": size, "figures": [f.as_json() for f in figures]}
+    if json_path == "-":
+        click.echo(json.dumps(document, indent=1))
+    elif json_path:
+        Path(json_path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if plots:
+        _draw(figures, plots)
+    return EXIT_FAILED if any(figure.same_answer is False for figure in figures) else 0
+
+
+def _draw(figures: list[Figure], folder: str) -> None:
+    from forebay.bench.plots import draw  # noqa: PLC0415 - matplotlib is an extra
+
+    for path in draw(figures, Path(folder)):
+        click.echo(path, err=True)
+
+
+def table_of(figures: list[Figure]) -> Table:
+    """All figures; wall and CPU in seconds, memory at its peak in MB."""
+    table = Table(title=None, caption="wall | CPU seconds | peak MB; medians")
+    for column in ("", "what", "value", "target", "", "CPU", "ours", "peer", "", "same"):
+        table.add_column(column, justify="right" if column in {"value", "CPU"} else "left")
+    last = ""
+    for figure in figures:
+        if last not in ("", figure.workload):
+            table.add_section()
+        last = figure.workload
+        ratio = figure.cpu_ratio
+        table.add_row(
+            figure.workload,
+            figure.what,
+            f"{number(figure.value)}{figure.unit}",
+            "" if figure.target is None else str(figure.target),
+            _mark(figure.is_met),
+            "" if ratio is None else f"{number(ratio)}x",
+            _cost(figure.ours),
+            _cost(figure.peer),
+            figure.peer_name,
+            _mark(figure.same_answer),
+        )
+    return table
+
+
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    megabytes = cost.rss_peak_bytes / 1e6
+    return f"{number(cost.wall_s)} | {number(cost.cpu_s)} | {megabytes:.0f}"
+
+
+def _mark(is_good: Any) -> str:
+    return "" if is_good is None else "[green]yes[/]" if is_good else "[red]no[/]"
