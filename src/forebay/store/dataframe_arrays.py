@@ -90,12 +90,11 @@ class CellColumn:
         else:
             rows = self._runs.rows[begin:end]
             rows = rows - first if first else rows
-            valid = np.zeros(num_rows, np.bool_)
-            valid[rows] = True
-            validity = _packed(valid)
-            offsets[1:] = 0
-            offsets[1:][rows] = lengths
-            np.cumsum(offsets, out=offsets)
+            validity = memory.bitmap(rows, num_rows)
+            begun = int(rows[0]) + 1
+            offsets[1:begun] = 0
+            ends = np.cumsum(lengths, dtype=np.int32)
+            offsets[begun:] = np.repeat(ends, np.diff(rows, append=num_rows))
         instances = self._cells.instances(self._starts[shown], lengths)
         return _list_array(self._list_type, offsets, validity, instances)
 

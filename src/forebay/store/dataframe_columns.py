@@ -160,14 +160,16 @@ def _selected(
 def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[ComponentColumn]:
     """All columns of an entity, by archetype (those without first), component, component type."""
     found: dict[ComponentDescriptor, ComponentColumn] = {}
+    of_layout: dict[int, list[tuple[int, ComponentColumn]]] = {}
+    temporal = snapshot.chunks(entity_path)
     for chunk in snapshot.static_chunks(entity_path):
-        for column in _columns_of(chunk, entity_path, found):
+        for column in _columns_of(chunk, entity_path, found, of_layout):
             column.static_chunks.append(chunk)
             column.is_static = True
-    for chunk in snapshot.chunks(entity_path):
-        for column in _columns_of(chunk, entity_path, found):
+    for chunk in temporal:
+        for column in _columns_of(chunk, entity_path, found, of_layout):
             column.chunks.append(chunk)
-    if not snapshot.chunks(entity_path) and not any(
+    if not temporal and not any(
         has_cells(chunk.component(column.component))
         for column in found.values()
         for chunk in column.static_chunks
@@ -183,16 +185,25 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
 
 
 def _columns_of(
-    chunk: Chunk, entity_path: EntityPath, found: dict[ComponentDescriptor, ComponentColumn]
+    chunk: Chunk,
+    entity_path: EntityPath,
+    found: dict[ComponentDescriptor, ComponentColumn],
+    of_layout: dict[int, list[tuple[int, ComponentColumn]]],
 ) -> Iterable[ComponentColumn]:
-    for data in chunk.layout.components.values():
-        column = found.get(data.descriptor)
-        if column is None:
-            column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
-            found[data.descriptor] = column
+    """The columns that a chunk has cells for; looked up once for all chunks of one layout."""
+    columns = of_layout.get(id(chunk.layout))
+    if columns is None:
+        columns = of_layout[id(chunk.layout)] = []
+        for data in chunk.layout.components.values():
+            column = found.get(data.descriptor)
+            if column is None:
+                column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
+                found[data.descriptor] = column
+            columns.append((data.position, column))
+    for position, column in columns:
         if column.is_empty:
-            column.is_empty = not has_instances(chunk.batch.column(data.position))
-        yield column
+            column.is_empty = not has_instances(chunk.batch.column(position))
+    return [column for _, column in columns]
 
 
 def _share_chunks(same: Sequence[ComponentColumn]) -> None:

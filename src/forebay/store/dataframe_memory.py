@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from forebay.limits import DATAFRAME_BLOCK_BYTES, MIB
 
@@ -19,15 +20,16 @@ _HUGE_BYTES_MIN = 4 * MIB
 
 
 class Memory:
-    """Gives out uninitialised arrays."""
+    """Gives out uninitialised arrays, and validity bitmaps."""
 
-    __slots__ = ("_block", "_expected", "_used")
+    __slots__ = ("_block", "_expected", "_flags", "_used")
 
     def __init__(self, expected_bytes: int = 0) -> None:
         """`expected_bytes` is about what will be asked for; little is not worth a block."""
         self._expected = expected_bytes
         self._block = np.empty(0, np.uint8)
         self._used = 0
+        self._flags = np.empty(0, np.bool_)
 
     def empty(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array of shape `(count,)`."""
@@ -46,3 +48,12 @@ class Memory:
         self._used += -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
         self._expected -= size
         return self._block[start : start + size].view(kind)
+
+    def bitmap(self, rows: npt.NDArray[np.intp], count: int) -> pa.Buffer:
+        """An Arrow validity bitmap of `count` rows, of which `rows` are valid."""
+        if len(self._flags) != count:
+            self._flags = np.zeros(count, np.bool_)
+        self._flags[rows] = True
+        packed = np.packbits(self._flags, bitorder="little")
+        self._flags[rows] = False
+        return pa.py_buffer(packed)

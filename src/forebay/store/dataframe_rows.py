@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from forebay.chunk import Chunk
 from forebay.chunk.row_ids import row_id_halves
@@ -30,10 +31,15 @@ class ChunkRows:
 
     def __init__(self, chunks: Sequence[Chunk], index: str) -> None:
         having = [chunk for chunk in chunks if index in chunk.layout.indexes and chunk.num_rows]
+        times = _times(having, index)
         if len(having) > 1:
-            having.sort(key=lambda chunk: int(chunk.times(index)[0]))
+            counts = np.array([chunk.num_rows for chunk in having])
+            first = times[np.cumsum(counts) - counts]
+            if bool((first[1:] < first[:-1]).any()):
+                having = [having[number] for number in np.argsort(first, kind="stable")]
+                times = _times(having, index)
         self.chunks = tuple(having)
-        self.times = _real(_concatenated([chunk.times(index) for chunk in having]))
+        self.times = _real(times)
         self._others: dict[str, Int64s | None] = {}
 
     @functools.cached_property
@@ -52,7 +58,7 @@ class ChunkRows:
     def _gather(self, timeline: str) -> Int64s | None:
         having = [timeline in chunk.layout.indexes for chunk in self.chunks]
         if all(having):
-            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+            return _real(_times(self.chunks, timeline))
         if not any(having):
             return None
         return _concatenated(
@@ -133,6 +139,18 @@ def _real(times: Int64s) -> Int64s:
     if len(times) and times.min() == MISSING:
         return np.maximum(times, MISSING + 1)
     return times
+
+
+def _times(chunks: Sequence[Chunk], timeline: str) -> Int64s:
+    """Times of chunks that have the timeline, end to end: joined by Arrow, all in one call."""
+    if len(chunks) < 2:
+        return _concatenated([chunk.times(timeline) for chunk in chunks])
+    columns = [chunk.batch.column(chunk.layout.indexes[timeline].position) for chunk in chunks]
+    try:
+        joined = pa.concat_arrays(columns)
+    except pa.ArrowException:  # one name, times of several types
+        return _concatenated([chunk.times(timeline) for chunk in chunks])
+    return np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset)
 
 
 def _concatenated(arrays: Sequence[Int64s]) -> Int64s:
