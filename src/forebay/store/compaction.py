@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+import pyarrow as pa
+
 from forebay.chunk import concatenable, concatenated, fits_limits, is_time_sorted
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
@@ -111,7 +113,12 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
 def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
     if len(leaves) == 1:
         return leaves
-    chunk = concatenated([leaf.chunk for leaf in leaves])
+    try:
+        chunk = concatenated([leaf.chunk for leaf in leaves])
+    except pa.ArrowException:
+        # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
+        # saves time and memory, so such chunks stay as they are.
+        return leaves
     if not fits_limits(chunk):
         # Times out of order, or more bytes than estimated: halves fit better.
         half = len(leaves) // 2
