@@ -60,7 +60,11 @@ def test_dropping_an_entity_takes_all_of_it_and_nothing_below() -> None:
 
 
 def test_an_entity_may_come_back_after_it_was_dropped() -> None:
-    store = store_of_rows(row(1, 1, {"P:colors": [1]}), row(2, None, {"P:labels": ["2"]}))
+    chunks = [chunk_of(row(1, 1, {"P:colors": [1]})), chunk_of(row(2, None, {"P:labels": ["2"]}))]
+    store = store_of(*chunks)
+    store.drop_entity("/world")
+    assert all(store.insert(chunk) for chunk in chunks), "its rows are gone, so they are news"
+    assert latest_ids(store, "frame", 9) == {"P:colors": row_id(1), "P:labels": row_id(2)}
     store.drop_entity("/world")
     store.insert(chunk_of(row(3, 3, {"P:colors": [3]})))
     assert latest_ids(store, "frame", 9) == {"P:colors": row_id(3)}

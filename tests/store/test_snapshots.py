@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import threading
@@ -25,6 +26,7 @@ from tests.store.rows import (
     chunk_of,
     collect,
     latest,
+    narrow_nodes,
     ranged,
     row,
     row_id,
@@ -76,8 +78,11 @@ class SnapshotMachine(RuleBasedStateMachine):
     @initialize(
         rows=logs(max_rows=40, min_rows=10, entities=("/", "/a", "/a/b")),
         seed=st.integers(0, 2**32 - 1),
+        fanout=st.sampled_from((2, 3, 64)),
     )
-    def begin(self, rows: list[Row], seed: int) -> None:
+    def begin(self, rows: list[Row], seed: int, fanout: int) -> None:
+        self.narrowed = contextlib.ExitStack()
+        self.narrowed.enter_context(narrow_nodes(fanout))
         self.store = ChunkStore(STORE_ID)
         self.replay = Replay()
         self.waiting = cut(rows, random.Random(seed))
@@ -88,6 +93,10 @@ class SnapshotMachine(RuleBasedStateMachine):
         before = self.replay.last_event_id
         self.replay.follow(events)
         assert self.replay.last_event_id == before + len(events)
+
+    def teardown(self) -> None:
+        if hasattr(self, "narrowed"):
+            self.narrowed.close()
 
     @rule(count=st.integers(1, 6))
     def insert(self, count: int) -> None:
