@@ -103,9 +103,6 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
 
-DATAFRAME_BLOCK_BYTES: Final = 32 * MIB
-"""Arrays of one dataframe share blocks of memory of up to this size."""
-
 DATAFRAME_BATCH_ROWS: Final = 65_536
 """Rows of a record batch of a streamed dataframe, unless the caller says otherwise."""
 
@@ -114,3 +111,11 @@ DATAFRAME_BATCH_BYTES: Final = 64 * MIB
 
 FLATTEN_INSTANCES_MAX: Final = 64
 """Longest list that is flattened into columns, unless the caller says otherwise."""
+
+GC_TARGET_FRACTION: Final = 0.9
+"""A store or hub over its memory limit is collected down to this share of it, so that collection
+comes now and then and not with every message."""
+
+GC_SLICE_S: Final = 0.0035
+"""How long garbage collection holds a store before readers and commits get their turn (Rerun's
+time budget)."""

@@ -95,14 +95,14 @@ def test_a_chunk_that_the_store_refuses_is_a_rejection(
     db: EntityDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No chunk is known that the store refuses, so its insertion is made to fail for one.
-    insert = db._store.insert
+    insert = db._store._store.insert
 
     def failing(chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
         if chunk.times("frame")[0] == 1:
             raise MemoryError
         return insert(chunk)
 
-    monkeypatch.setattr(db._store, "insert", failing)
+    monkeypatch.setattr(db._store._store, "insert", failing)
     for number in range(3):
         db.submit_arrow_msg(message(number))
     outputs = collect(db)
@@ -268,7 +268,7 @@ def test_actions_in_order_wait_for_what_was_submitted_before(
 def test_an_interrupted_commit_goes_on_where_it_stopped(
     db: EntityDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert = db._store.insert
+    insert = db._store._store.insert
     interrupts = iter([False, True, False, False])
 
     def interrupted(chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
@@ -276,11 +276,11 @@ def test_an_interrupted_commit_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return insert(chunk)
 
-    monkeypatch.setattr(db._store, "insert", interrupted)
+    monkeypatch.setattr(db._store._store, "insert", interrupted)
     for number in range(3):
         db.submit_arrow_msg(message(number))
-    assert db._worker is not None
-    assert db._worker.wait_processed(timeout=PATIENCE_S)
+    assert db._inflow._worker is not None
+    assert db._inflow._worker.wait_processed(timeout=PATIENCE_S)
     with pytest.raises(KeyboardInterrupt):
         db.poll_worker_output()
     assert conserved(db)
@@ -309,5 +309,5 @@ def test_a_dropped_store_is_gone_at_once(runtime: Runtime) -> None:
 
 def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) -> None:
     db.add_log_msg(message(0))
-    with db._commit_lock:
+    with db._store.order_lock:
         assert db.latest_at("frame", 0, "/numbers")["Scalars:scalars"].value.to_pylist() == [0.0]

@@ -7,7 +7,10 @@ import uuid
 from typing import TYPE_CHECKING, Any, assert_never
 
 from forebay.errors import UnknownStoreError
-from forebay.hub.entity_db import EntityDb, Event
+from forebay.hub.entity_db import EntityDb
+from forebay.hub.guarded_store import Event
+from forebay.hub.inflow import weakly
+from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
 from forebay.ingest import ByteBudget, chunk_decoder
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
@@ -46,6 +49,8 @@ class StoreHub:
         capacity: int = QUEUE_CAPACITY_MSGS,
         store_budget: int = STORE_BUDGET_BYTES,
         hub_budget: int = HUB_BUDGET_BYTES,
+        store_memory_limit: int | None = None,
+        memory_limit: int | None = None,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
@@ -55,6 +60,9 @@ class StoreHub:
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store.
             hub_budget: Bytes that may be in flight for all stores together.
+            store_memory_limit: Bytes of data that each recording may hold (see `EntityDb`).
+            memory_limit: Bytes of data that all stores may hold; over it, the largest recordings
+                give up their oldest rows until all are level.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each worker.
         """
@@ -63,6 +71,8 @@ class StoreHub:
         self._decoder_factory = decoder_factory
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._store_memory_limit = store_memory_limit
+        self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
         self._lock = self.runtime.rlock()
         self._dbs: dict[StoreId, EntityDb] = {}
         self._commits_itself = True
@@ -84,6 +94,7 @@ class StoreHub:
                         store_id,
                         capacity=self._capacity,
                         byte_budget=self._store_budget,
+                        memory_limit=(self._store_memory_limit if store_id.is_recording else None),
                         hub_budget=self._budget,
                         runtime=self.runtime,
                         commits_itself=self._commits_itself,
@@ -94,7 +105,8 @@ class StoreHub:
         return db
 
     def _add(self, db: EntityDb) -> None:
-        db.hub_subscribers = self._subscribers
+        on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
+        db.join_hub(self._subscribers, on_committed)
         # A new dict each time: whoever iterates over the old one is not disturbed.
         self._dbs = {**self._dbs, db.store_id: db}
         if db.store_id.is_recording and self._active_recording is None:
@@ -184,6 +196,10 @@ class StoreHub:
                 del chosen[application_id]
         if self._active_recording in store_ids:
             self._active_recording = next((db.store_id for db in self.recordings()), None)
+
+    def _enforce_memory_limit(self) -> None:
+        if self._memory is not None:
+            self._memory.enforce(self.entity_dbs)
 
     # ---- messages ------------------------------------------------------------------------
 
