@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,3 +177,24 @@ def test_a_message_that_names_no_store_is_refused(encoded: bytes) -> None:
 def test_numbers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(CorruptError, match="cannot be written"):
         encode_log_msg(ArrowMsg(StoreId.recording("a", "b"), b"", uncompressed_size=-1))
+
+
+def test_protobuf_in_pure_python_says_the_same_of_bad_text() -> None:
+    """As on free-threaded interpreters; it raises another error over text that is not UTF-8."""
+    code = """
+from forebay.codec import decode_log_msg
+from forebay.errors import CorruptError
+try:
+    decode_log_msg(bytes([0x12, 4, 0x0A, 2, 0x12, 0x01]) + b"")
+except CorruptError:
+    pass
+store_id = bytes([0x12, 2, 0xC2, 0x20])
+arrow_msg = bytes([0x0A, len(store_id)]) + store_id + bytes([0x2A, 0])
+try:
+    decode_log_msg(bytes([0x12, len(arrow_msg)]) + arrow_msg)
+except CorruptError:
+    raise SystemExit(0)
+raise SystemExit("accepted")
+"""
+    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

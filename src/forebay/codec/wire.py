@@ -191,7 +191,7 @@ def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         if head[at] != 0x2A or compression > 0x7F or encoding > 0x7F:
             return None
         size, at = _varint(head, at + 1)
-    except (IndexError, DecodeError):
+    except (IndexError, DecodeError, ValueError):  # the last: protobuf in pure Python, on bad UTF-8
         return None
     tail = view[at + size :].tobytes() if end - at - size in _TAIL_BYTES else b"?"
     chunk_id: ChunkId | None = None
