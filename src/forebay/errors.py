@@ -22,6 +22,7 @@ ForebayError
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
 ├── ServerError                the server cannot start or go on
+├── BenchError                 a benchmark that cannot be run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
 ```
 """
@@ -56,6 +57,11 @@ class ForebayError(Exception):
         self.store_id = store_id
         self.chunk_id = chunk_id
         self.byte_offset = byte_offset
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Fields are given by keyword, which pickling cannot know. A hub stays where it is.
+        fields = {name: value for name, value in vars(self).items() if name != "hub"}
+        return _restored, (type(self), self.message, fields)
 
     def __str__(self) -> str:
         # KeyError would print the repr of the message; every error of ours prints the message.
@@ -142,6 +148,8 @@ class LoadError(ForebayError):
         hub: What was readable before (and beside) the damage.
     """
 
+    hub: object | None = None
+
     def __init__(
         self,
         message: str,
@@ -154,7 +162,8 @@ class LoadError(ForebayError):
     ) -> None:
         super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.path = path
-        self.hub = hub
+        if hub is not None:
+            self.hub = hub
 
 
 class ServerError(ForebayError):
@@ -167,3 +176,10 @@ class BenchError(ForebayError):
 
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def _restored(kind: type[ForebayError], message: str, fields: dict[str, object]) -> ForebayError:
+    error = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    vars(error).update(fields)
+    return error

@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from forebay.chunk import Chunk
 from forebay.errors import FlushTimeoutError, ForebayError
@@ -46,8 +46,7 @@ class InflowSettings:
     decoder_factory: Callable[[], Decode] = chunk_decoder
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOutput:
+class WorkerOutput(NamedTuple):
     """What became of one submitted message.
 
     Attributes:
@@ -138,7 +137,7 @@ class Inflow:
         return events
 
     def call_in_order(self, action: Callable[[], None]) -> None:
-        """Call `action` under the store's order lock once everything submitted so far is in, and no more."""
+        """Call `action`, under the order lock, once all submitted so far is in, and no more."""
         with self._store.order_lock:
             if self._worker is not None:
                 position = self._worker.last_seq + 1

@@ -5,15 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from forebay.store import DataframeView, dataframe, dataframe_view
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
     from forebay.model import EntityPath, TimeLike, TimeType
-    from forebay.store import Cell, Contents, IndexValues, StoreSnapshot
+    from forebay.store import Cell, Contents, DataframeView, StoreSnapshot
 
 
 class Queries(ABC):
@@ -86,37 +84,16 @@ class Queries(ABC):
         """
         return self.snapshot().range(timeline, start, end, entity, components)
 
-    def dataframe(
-        self,
-        index: str | None,
-        contents: Contents = "/**",
-        *,
-        fill_latest_at: bool = False,
-        using_index_values: IndexValues | None = None,
-        **options: Any,
-    ) -> pa.Table:
+    def dataframe(self, index: str | None, contents: Contents = "/**", **options: Any) -> pa.Table:
         """One row per distinct value of `index`: columns, order and cells as Rerun's reader gives.
 
-        Args:
-            index: The timeline whose values make the rows; `None` gives one row of static data.
-            contents: Entities in Rerun's syntax, such as `"/world/**"` or
-                `["/**", "- /world/secret/**"]`.
-            fill_latest_at: Carry each component's last value forward.
-            using_index_values: Make one row of each of these values instead of those logged.
-            options: Whatever else `forebay.store.DataframeQuery` has, such as `start`, `end`,
-                `components` and `respect_clears`.
+        See `StoreSnapshot.dataframe` for the options, `fill_latest_at` and `using_index_values`
+        among them.
 
         Raises:
             UnknownTimelineError, UnknownComponentError, ExpressionError, TimeTypeError
         """
-        return dataframe(
-            self.snapshot(),
-            index,
-            contents=contents,
-            fill_latest_at=fill_latest_at,
-            using_index_values=using_index_values,
-            **options,
-        )
+        return self.snapshot().dataframe(index, contents, **options)
 
     def dataframe_view(
         self, index: str | None, contents: Contents = "/**", **options: Any
@@ -126,4 +103,4 @@ class Queries(ABC):
         It speaks the Arrow PyCapsule interface: give it to Polars, DuckDB, DataFusion or pandas as
         it is, or call `batches()` for results larger than memory.
         """
-        return dataframe_view(self.snapshot(), index, contents=contents, **options)
+        return self.snapshot().dataframe_view(index, contents, **options)

@@ -27,6 +27,8 @@ CLEAR: Final = "Clear:is_recursive"
 class Snapshot(Protocol):
     """What dataframes need of a store at one moment."""
 
+    __slots__ = ()
+
     def entity_paths(self) -> Sequence[EntityPath]:
         """Entities in Rerun's order."""
 

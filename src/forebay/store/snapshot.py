@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from forebay.chunk import ARROW_TIME_TYPES
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.model import to_index_value
+from forebay.store.dataframe_source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _TIME_LIMIT = 1 << 63
 
 
-class StoreSnapshot:
+class StoreSnapshot(DataframeSource):
     """What a store held at one generation: safe from any thread, for as long as it is wanted.
 
     An entity is named by its path in any form that Rerun's SDK accepts. An unknown entity,
