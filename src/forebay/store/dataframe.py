@@ -94,7 +94,7 @@ class DataframePlan:
         """All rows."""
         if not len(self.schema):
             return self.schema.empty_table()
-        memory = Memory(sum(column.buffer_bytes for column in self.columns))
+        memory = Memory()
         arrays = [
             *self.times,
             *(
@@ -111,13 +111,12 @@ class DataframePlan:
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(max_rows, max_bytes))
 
     def _batches(self, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
-        first = 0
+        first, memory = 0, Memory()
         while first < self.num_rows and len(self.schema):
             stop = min(first + max(1, max_rows), self.num_rows)
             while stop - first > 1 and self._size_bytes(first, stop) > max_bytes:
                 stop = first + (stop - first) // 2
             times = [array.slice(first, stop - first) for array in self.times]
-            memory = Memory()
             cells = [column.piece(first, stop, memory) for column in self.columns]
             yield pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
             first = stop

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
 from forebay.store.dataframe_cells import Cells
-from forebay.store.dataframe_memory import Memory
+from forebay.store.dataframe_memory import Memory, empty
 from forebay.store.dataframe_rows import Int64s
 from forebay.store.dataframe_runs import NULL, Runs
 
@@ -26,12 +26,10 @@ class CellColumn:
         self._cells = cells
         self._runs = runs
         self._list_type = list_type
-        empty = np.zeros(num_empty, np.int64)
+        nothing = np.zeros(num_empty, np.int32)
         # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
-        self._starts = np.concatenate([cells.starts, empty]) if num_empty else cells.starts
-        self._lengths = (
-            np.concatenate([cells.lengths, empty.astype(np.int32)]) if num_empty else cells.lengths
-        )
+        self._starts = np.concatenate([cells.starts, nothing]) if num_empty else cells.starts
+        self._lengths = np.concatenate([cells.lengths, nothing]) if num_empty else cells.lengths
         self._bytes: Int64s | None = None
 
     def size_bytes(self, first: int, stop: int) -> int:
@@ -39,12 +37,6 @@ class CellColumn:
         begin, end = self._span(first, stop)
         sizes, spans = self._sizes()[begin:end], self._spans(begin, end, first, stop)
         return int((sizes * spans).sum()) + 4 * (stop - first)
-
-    @property
-    def buffer_bytes(self) -> int:
-        """About how many bytes the arrays take that are made anew for the whole column."""
-        longest = (self._cells.cell_bytes_max() or 0) if self._runs.filled else 0
-        return (4 + min(longest, 16)) * self.num_rows
 
     def pieces(self, memory: Memory) -> list[pa.Array]:
         """The whole column, in several arrays only if one would be very large."""
@@ -82,7 +74,7 @@ class CellColumn:
         shown = self._runs.shown(begin, end)
         lengths = self._lengths[shown]
         num_rows = stop - first
-        offsets = memory.empty(num_rows + 1, np.int32)
+        offsets = empty(num_rows + 1, np.int32)
         offsets[0] = 0
         validity = None
         if end - begin == num_rows:
@@ -113,12 +105,12 @@ class CellColumn:
             valid[lead:] = True if present is None else np.repeat(present, spans)
             validity = _packed(valid)
         instances = self._cells.instances(self._starts[shown], lengths)
-        offsets = memory.empty(num_rows + 1, np.int32)
-        offsets[: lead + 1] = 0
         if bool((lengths == 1).all()):
-            offsets[lead:] = np.arange(num_rows - lead + 1, dtype=np.int32)
-            filled = repeated(instances, spans, memory)
+            offsets = memory.rising(lead, num_rows)
+            filled = repeated(instances, spans)
             return _list_array(self._list_type, offsets, validity, filled)
+        offsets = empty(num_rows + 1, np.int32)
+        offsets[: lead + 1] = 0
         by_row = np.repeat(lengths, spans)
         np.cumsum(by_row, out=offsets[lead + 1 :])
         starts = np.repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
@@ -174,11 +166,6 @@ class ConstantColumn:
         """About how many bytes rows `first` to `stop` take."""
         return self._row_bytes * (stop - first)
 
-    @property
-    def buffer_bytes(self) -> int:
-        """Static cells are too few to share memory."""
-        return 0
-
     def pieces(self, memory: Memory) -> list[pa.Array]:
         """The whole column, in several arrays only if one would be very large."""
         step = max(1, DATAFRAME_PIECE_BYTES_MAX // self._row_bytes)
@@ -186,7 +173,7 @@ class ConstantColumn:
         full, rest = divmod(self.num_rows, step)
         return [whole] * full + ([whole.slice(0, rest)] if rest or not full else [])
 
-    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:
+    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:  # noqa: ARG002
         """Rows `first` to `stop`."""
         num_rows = stop - first
         if self._value is None:
@@ -196,13 +183,13 @@ class ConstantColumn:
         if not length:
             offsets = np.zeros(num_rows + 1, np.int32)
         if length == 1:
-            instances = repeated(self._value, np.array([num_rows]), memory)
+            instances = repeated(self._value, np.array([num_rows]))
         else:
             instances = self._value.take(pa.array(np.tile(np.arange(length), num_rows)))
         return _list_array(self._list_type, offsets, None, instances)
 
 
-def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
+def repeated(values: pa.Array, times: Int64s) -> pa.Array:
     """Each value that many times; by NumPy where values are bytes of one width."""
     dtype = _fixed_width(values)
     if dtype is None:
@@ -219,8 +206,8 @@ def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
     if width > 1:
         data = data.reshape(-1, width)
     count = int(times.sum())
-    # NumPy repeats into an array of its own, which the next column reuses.
-    out = memory.empty(count * width, dtype)
+    # NumPy repeats into an array of its own, whose memory the next column reuses.
+    out = empty(count * width, dtype)
     out[:] = np.repeat(data, times, axis=0).reshape(-1)
     return _wrapped(values.type, out, count)
 

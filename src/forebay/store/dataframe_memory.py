@@ -1,8 +1,8 @@
-"""Memory for a dataframe's arrays, cut from few large blocks.
+"""Memory for a dataframe's arrays.
 
-First-touch page faults cost more than filling the arrays of a dataframe does; NumPy asks for huge
-pages for allocations of 4 MiB and more, so many arrays share one. A block lives as long as any
-array that was cut from it.
+First-touch page faults cost more than filling the arrays of a dataframe does. Arrow's pool keeps
+what was freed and takes huge pages where there are any, so arrays come from there; and what
+columns have in common they share.
 """
 
 from __future__ import annotations
@@ -13,41 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.limits import DATAFRAME_BLOCK_BYTES, MIB
 
-_ALIGNMENT_BYTES = 64  # as Arrow recommends
-_HUGE_BYTES_MIN = 4 * MIB
+def empty(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An uninitialised array of shape `(count,)` in Arrow's pool."""
+    kind = np.dtype(dtype)
+    if not count:
+        return np.empty(0, kind)
+    return np.frombuffer(pa.allocate_buffer(count * kind.itemsize), kind)
 
 
 class Memory:
-    """Gives out uninitialised arrays, and validity bitmaps."""
+    """What the columns of one dataframe share."""
 
-    __slots__ = ("_block", "_expected", "_flags", "_used")
+    __slots__ = ("_flags", "_lead", "_rising")
 
-    def __init__(self, expected_bytes: int = 0) -> None:
-        """`expected_bytes` is about what will be asked for; little is not worth a block."""
-        self._expected = expected_bytes
-        self._block = np.empty(0, np.uint8)
-        self._used = 0
+    def __init__(self) -> None:
         self._flags = np.empty(0, np.bool_)
-
-    def empty(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of shape `(count,)`."""
-        kind = np.dtype(dtype)
-        size = count * kind.itemsize
-        if size >= DATAFRAME_BLOCK_BYTES or self._expected < _HUGE_BYTES_MIN:
-            return np.empty(count, kind)
-        if self._used + size > len(self._block):
-            self._block = np.empty(
-                max(_HUGE_BYTES_MIN, size, min(self._expected, DATAFRAME_BLOCK_BYTES)), np.uint8
-            )
-            self._used = -self._block.ctypes.data % _ALIGNMENT_BYTES
-            if self._used + size > len(self._block):
-                return np.empty(count, kind)
-        start = self._used
-        self._used += -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        self._expected -= size
-        return self._block[start : start + size].view(kind)
+        self._lead = 0
+        self._rising = np.empty(0, np.int32)
 
     def bitmap(self, rows: npt.NDArray[np.intp], count: int) -> pa.Buffer:
         """An Arrow validity bitmap of `count` rows, of which `rows` are valid."""
@@ -57,3 +40,13 @@ class Memory:
         packed = np.packbits(self._flags, bitorder="little")
         self._flags[rows] = False
         return pa.py_buffer(packed)
+
+    def rising(self, lead: int, count: int) -> npt.NDArray[np.int32]:
+        """Offsets of `count` lists: `lead` empty ones, then lists of one; do not change them."""
+        if lead > self._lead or len(self._rising) - self._lead < count + 1:
+            self._lead = min(max(lead, 2 * self._lead, 1024), max(lead, count))
+            self._rising = empty(self._lead + count + 1, np.int32)
+            self._rising[: self._lead] = 0
+            self._rising[self._lead :] = np.arange(count + 1, dtype=np.int32)
+        start = self._lead - lead
+        return self._rising[start : start + count + 1]
