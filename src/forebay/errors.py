@@ -31,7 +31,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.limits import NAMES_TOLD_MAX
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forebay.model import ChunkId, StoreId
 
 
@@ -176,6 +180,14 @@ class BenchError(ForebayError):
 
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def told(names: Iterable[str]) -> str:
+    """Names of what there is, for a message that a person reads: the first ones, each cut short."""
+    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
+    more = len(shown) - NAMES_TOLD_MAX
+    listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
+    return f"{listed}, … and {more:,} more" if more > 0 else listed
 
 
 def _restored(kind: type[ForebayError], message: str, fields: dict[str, object]) -> ForebayError:

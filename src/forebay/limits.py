@@ -119,3 +119,14 @@ comes now and then and not with every message."""
 GC_SLICE_S: Final = 0.0035
 """How long garbage collection holds a store before readers and commits get their turn (Rerun's
 time budget)."""
+
+REPORTS_KEPT_MAX: Final = 100_000
+"""Outputs that were committed outside a poll (to make room) and wait to be told of; beyond it, or
+beyond the store's byte budget, the oldest are forgotten and counted."""
+
+CALLBACK_THREADS_MAX: Final = 64
+"""Threads that subscribers are called on. They are not the workers': callbacks that hang can hold
+up other callbacks, never the ingestion of a store."""
+
+NAMES_TOLD_MAX: Final = 10
+"""Names of what there is that an error message tells."""

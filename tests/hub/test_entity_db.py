@@ -311,3 +311,27 @@ def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) ->
     db.add_log_msg(message(0))
     with db._store.order_lock:
         assert db.latest_at("frame", 0, "/numbers")["Scalars:scalars"].value.to_pylist() == [0.0]
+
+
+def test_reports_that_nobody_polls_are_bounded(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("forebay.hub.inflow.REPORTS_KEPT_MAX", 10)
+    db = EntityDb(recording_id(), runtime=runtime)
+    for number in range(100):
+        db.submit_arrow_msg(message(number))
+    db.flush(PATIENCE_S)
+    assert numbers(db) == list(range(100)), "the data is all there"
+    assert [n for out in db.poll_worker_output() for n in added(out.result)] == list(range(90, 100))
+    assert db._inflow.num_reports_lost == 90
+    assert sum("nobody polls" in record.message for record in caplog.records) == 1
+
+
+def test_reports_of_nothing_new_are_bounded_in_bytes(runtime: Runtime) -> None:
+    again = message(0)
+    db = EntityDb(recording_id(), runtime=runtime, byte_budget=20 * again.uncompressed_size)
+    for _ in range(200):
+        db.submit_arrow_msg(again)
+    db.flush(PATIENCE_S)
+    assert len(db.poll_worker_output()) <= 20
+    assert db.ingestion_stats().committed == 200

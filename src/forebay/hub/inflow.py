@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -19,12 +20,14 @@ from forebay.ingest import (
     RejectedMsg,
     chunk_decoder,
 )
-from forebay.limits import QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import QUEUE_CAPACITY_MSGS, REPORTS_KEPT_MAX, STORE_BUDGET_BYTES
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
     from forebay.ingest import ByteBudget, Decode
     from forebay.model import ArrowMsg
+
+logger = logging.getLogger("forebay")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class Inflow:
     Attributes:
         commits_itself: Commit as soon as the worker has output, on its thread. Otherwise output
             waits for `poll`.
+        num_reports_lost: Outputs committed that no poll told of, because none came in time.
     """
 
     def __init__(
@@ -87,7 +91,9 @@ class Inflow:
         self._decode: Decode | None = None
         self._taken: deque[Outcome] = deque()
         self._refused: list[RejectedMsg] = []
-        self._reports: list[WorkerOutput] = []
+        self._reports: deque[tuple[WorkerOutput, int]] = deque()
+        self._reports_bytes = 0
+        self.num_reports_lost = 0
         self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_commit_seq = 0
         self._num_direct = 0
@@ -150,7 +156,9 @@ class Inflow:
         """Commit finished output; report on all that was committed since the last poll."""
         with self._store.order_lock:
             self._commit(turns_max)
-            outputs, self._reports = self._reports, []
+            outputs = [report for report, _ in self._reports]
+            self._reports.clear()
+            self._reports_bytes = 0
         self._store.settle()
         return outputs
 
@@ -206,12 +214,36 @@ class Inflow:
             self._call_due(outcome.seq)
             report = self._commit_one(outcome)
             if not self.commits_itself:
-                self._reports.append(report)
+                self._keep_report(report, outcome.size_bytes)
             self._next_commit_seq = outcome.seq + 1
             self._taken.popleft()
         self._call_due(self._next_commit_seq)
         refused, self._refused = self._refused, []
         worker.acknowledge(refused)
+
+    def _keep_report(self, report: WorkerOutput, size_bytes: int) -> None:
+        """Keep a report for the next poll; if nobody ever polls, the oldest ones go.
+
+        The data itself is in the store: what is lost is word of it, which is worth less than the
+        memory of a process that never asks. Chunks that the store took over cost nothing here;
+        those that it knew already, or refused, live on in their reports alone.
+        """
+        if isinstance(report.result, list) and report.result:
+            size_bytes = 0
+        self._reports.append((report, size_bytes))
+        self._reports_bytes += size_bytes
+        while len(self._reports) > REPORTS_KEPT_MAX or (
+            self._reports_bytes > self._settings.byte_budget and len(self._reports) > 1
+        ):
+            _, forgotten_bytes = self._reports.popleft()
+            self._reports_bytes -= forgotten_bytes
+            if not self.num_reports_lost:
+                logger.warning(
+                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
+                    "call poll_worker_output(), or let the store commit by itself",
+                    self._store_id,
+                )
+            self.num_reports_lost += 1
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:

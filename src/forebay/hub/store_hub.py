@@ -6,7 +6,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, assert_never
 
-from forebay.errors import UnknownStoreError
+from forebay.errors import UnknownStoreError, told
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
 from forebay.hub.inflow import weakly
@@ -107,22 +107,22 @@ class StoreHub:
     def _add(self, db: EntityDb) -> None:
         on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
         db.join_hub(self._subscribers, on_committed)
-        # A new dict each time: whoever iterates over the old one is not disturbed.
-        self._dbs = {**self._dbs, db.store_id: db}
+        self._dbs[db.store_id] = db
         if db.store_id.is_recording and self._active_recording is None:
             self._active_recording = db.store_id
 
     def entity_dbs(self) -> list[EntityDb]:
         """Every store, in the order in which they came up."""
-        return list(self._dbs.values())
+        with self._lock:
+            return list(self._dbs.values())
 
     def recordings(self) -> list[EntityDb]:
         """Every recording, in the order in which they came up."""
-        return [db for db in self._dbs.values() if db.store_id.is_recording]
+        return [db for db in self.entity_dbs() if db.store_id.is_recording]
 
     def blueprints(self) -> list[EntityDb]:
         """Every blueprint, clones that were made active among them."""
-        return [db for db in self._dbs.values() if db.store_id.is_blueprint]
+        return [db for db in self.entity_dbs() if db.store_id.is_blueprint]
 
     def recording(self, recording_id: str, application_id: str | None = None) -> EntityDb:
         """The recording of that id.
@@ -140,10 +140,10 @@ class StoreHub:
         if len(found) == 1:
             return found[0]
         if found:
-            apps = ", ".join(repr(db.store_id.application_id) for db in found)
+            apps = told(repr(db.store_id.application_id) for db in found)
             msg = f"several applications have a recording {recording_id!r}: {apps}; say which"
             raise UnknownStoreError(msg)
-        there = ", ".join(repr(db.store_id.recording_id) for db in self.recordings()) or "none"
+        there = told(repr(db.store_id.recording_id) for db in self.recordings())
         msg = f"there is no recording {recording_id!r}; there are: {there}"
         raise UnknownStoreError(msg)
 
@@ -156,7 +156,7 @@ class StoreHub:
         try:
             return self._dbs[store_id]
         except KeyError:
-            there = ", ".join(map(str, self._dbs)) or "none"
+            there = told(str(db.store_id) for db in self.entity_dbs())
             msg = f"there is no {store_id}; there are: {there}"
             raise UnknownStoreError(msg, store_id=store_id) from None
 

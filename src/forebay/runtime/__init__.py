@@ -12,6 +12,7 @@ from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.services import (
     Event,
     Service,
+    callback_runtime,
     default_runtime,
     executor,
     run_side_by_side,
@@ -30,6 +31,7 @@ __all__ = [
     "SimulatedRuntime",
     "SimulationError",
     "Task",
+    "callback_runtime",
     "default_runtime",
     "executor",
     "gil_enabled",
