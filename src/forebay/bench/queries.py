@@ -128,7 +128,6 @@ def latest_at(bench: Bench) -> Iterator[Figure]:
     for size in sizes:
         path = bench.recording("columns", size)
         runs.append(bench.run(latest_at_ours, path=path, queries=queries))
-    note = "per CPU second, best of five laps; one component, three components"
     for name in ("db", "snapshot"):
         for components in (1, 3):
             micros = [run[f"{name}_{components}"]["cpu_us"] for run in runs]
@@ -139,7 +138,6 @@ def latest_at(bench: Bench) -> Iterator[Figure]:
                 1e6 / micros[0],
                 unit="/s",
                 target=at_least(100_000, "/s"),
-                note=note,
                 values={f"us_at_{size}": value for size, value in zip(sizes, micros, strict=True)},
             )
             yield Figure(
