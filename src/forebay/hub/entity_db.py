@@ -77,18 +77,23 @@ class EntityDb(Queries):
     ) -> None:
         """Hand a message to the worker, which is made now if there is none.
 
+        Whoever calls has routed it: the store takes it whatever store it names.
+
         Blocks while the queue or the budget is full. If finished output fills it, that output is
         committed here first, and its events come with the next poll, so a thread that both
         submits and polls never waits for itself.
 
         Raises:
             QueueFullError: Still full after `timeout` seconds; the message was not taken.
+            TypeError: It is no `ArrowMsg`.
             WorkerClosedError: The store was closed.
         """
+        _check_arrow_msg(arrow_msg)
         self._inflow.worker.submit(arrow_msg, source, timeout)
 
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
+        _check_arrow_msg(arrow_msg)
         return self._inflow.worker.try_submit(arrow_msg, source)
 
     def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
@@ -271,3 +276,9 @@ class EntityDb(Queries):
 
     def __repr__(self) -> str:
         return f"EntityDb({self.store_id}, {self.num_chunks} chunks, {self.num_rows} rows)"
+
+
+def _check_arrow_msg(msg: object) -> None:
+    if not isinstance(msg, ArrowMsg):
+        text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
+        raise TypeError(text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from forebay.chunk import Chunk
-from forebay.errors import FlushTimeoutError, ForebayError
+from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
 from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.ingest import (
     IngestionStats,
@@ -20,7 +20,12 @@ from forebay.ingest import (
     RejectedMsg,
     chunk_decoder,
 )
-from forebay.limits import QUEUE_CAPACITY_MSGS, REPORTS_KEPT_MAX, STORE_BUDGET_BYTES
+from forebay.limits import (
+    QUEUE_CAPACITY_MSGS,
+    REJECTIONS_KEPT_MAX,
+    REPORTS_KEPT_MAX,
+    STORE_BUDGET_BYTES,
+)
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     from forebay.model import ArrowMsg
 
 logger = logging.getLogger("forebay")
+
+NOT_SUBMITTED = -1
+"""The sequence number of a rejection that never was in the worker's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +104,10 @@ class Inflow:
         self.num_reports_lost = 0
         self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_commit_seq = 0
+        self._is_closed = False
         self._num_direct = 0
+        self._num_direct_rejected = 0
+        self._direct_rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
 
     @property
     def worker(self) -> IngestionWorker:
@@ -127,13 +138,29 @@ class Inflow:
         """
         self.flush()
         with self._store.order_lock:
+            self._check_open()
             decode = self._decode = self._decode or self._settings.decoder_factory()
-            return self._insert_directly(decode(msg))
+            try:
+                chunk = decode(msg)
+            except ForebayError as error:
+                self._direct_rejections.append(
+                    RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
+                )
+                self._num_direct_rejected += 1
+                raise
+            return self._insert_directly(chunk)
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
         """Insert a chunk here and now, after everything submitted before it."""
         self.flush()
-        return self._insert_directly(chunk)
+        with self._store.order_lock:
+            self._check_open()
+            return self._insert_directly(chunk)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            msg = f"{self._store_id} is closed and takes nothing new"
+            raise WorkerClosedError(msg, store_id=self._store_id)
 
     def _insert_directly(self, chunk: Chunk) -> list[Event]:
         with self._store.order_lock:
@@ -183,6 +210,7 @@ class Inflow:
 
     def close(self, timeout: float | None = None) -> None:
         """Finish and commit what was accepted, then take nothing new."""
+        self._is_closed = True
         self.worker.close(timeout)
         self.commit_finished()
 
@@ -270,12 +298,18 @@ class Inflow:
             stats = IngestionStats(capacity=settings.capacity, byte_budget=settings.byte_budget)
         else:
             stats = self._worker.stats()
-        direct = self._num_direct
-        return replace(stats, accepted=stats.accepted + direct, committed=stats.committed + direct)
+        direct, refused = self._num_direct, self._num_direct_rejected
+        return replace(
+            stats,
+            accepted=stats.accepted + direct + refused,
+            committed=stats.committed + direct,
+            rejected=stats.rejected + refused,
+        )
 
     def rejections(self) -> list[RejectedMsg]:
         """Messages that could not become part of the store, newest last, each with its cause."""
-        return [] if self._worker is None else self._worker.rejections()
+        rejections = [] if self._worker is None else self._worker.rejections()
+        return [*self._direct_rejections, *rejections]
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:

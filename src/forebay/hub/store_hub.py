@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Never
 
 from forebay.errors import UnknownStoreError, told
 from forebay.hub.entity_db import EntityDb
@@ -217,7 +217,7 @@ class StoreHub:
             case BlueprintActivationCommand():
                 self._receive_activation(msg, source)
             case _:
-                assert_never(msg)
+                _refuse_as_message(msg)
 
     def receive_log_msgs(self, msgs: Sequence[LogMsg], source: str = "") -> None:
         """The same for many messages, for less than one by one.
@@ -367,3 +367,8 @@ class StoreHub:
 
     def __repr__(self) -> str:
         return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"
+
+
+def _refuse_as_message(msg: object) -> Never:
+    text = f"a LogMsg is received, not {msg!r:.80}; see forebay.read_messages()"
+    raise TypeError(text)
