@@ -139,7 +139,15 @@ class WorkerClosedError(IngestError):
 
 
 class MessageDroppedError(IngestError):
-    """Messages that a store's policy dropped, as the outcome of their submission."""
+    """Messages that a store's policy dropped, as the outcome of their submission.
+
+    Attributes:
+        count: How many, one after another.
+    """
+
+    def __init__(self, message: str, *, count: int = 1, store_id: StoreId | None = None) -> None:
+        super().__init__(message, store_id=store_id)
+        self.count = count
 
 
 class SpillError(IngestError):

@@ -2,159 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from forebay.chunk import Chunk
-from forebay.errors import QueueFullError, WorkerClosedError
-from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
+from forebay.ingest import IngestionWorker, Outcome, RejectedMsg
 from forebay.ingest.core import IngestCore
-from forebay.model import ArrowMsg
-from forebay.runtime import Lock, SimulatedRuntime, SimulationError
-from tests.ingest.support import SIZE, decode_number, number_of, numbered
+from forebay.runtime import SimulationError
 from tests.ingest.test_core import LeaksBytes, OutOfOrder
+from tests.ingest.worlds import SmallTurns, World
 
 SEEDS = 2400
-
-
-class SmallTurns(IngestionWorker):
-    _turn_msgs_max = 2
-
-
-@dataclass
-class Store:
-    """One worker, who submits to it, who takes from it, and what is known of both."""
-
-    world: World
-    name: str
-    worker: IngestionWorker = field(init=False)
-    commit_lock: Lock = field(init=False)
-    accepted: dict[int, int] = field(default_factory=dict)
-    committed: list[Outcome] = field(default_factory=list)
-    submitters: int = 0
-
-    def commit(self) -> None:
-        with self.commit_lock:
-            taken = self.worker.take_output()
-            self.world.runtime.pause()
-            self.committed += taken
-            if taken:
-                self.worker.acknowledge()
-
-    def submit(self, first: int, count: int) -> None:
-        """Submit numbers one after the other, in one of the ways there are."""
-        chance = self.world.chance
-        for number in range(first, first + count):
-            msg = numbered(number, chance.choice([SIZE, SIZE, 2 * SIZE, 9 * SIZE]))
-            way = chance.randrange(4)
-            try:
-                if way == 0:
-                    while not self.worker.try_submit(msg):
-                        self.world.runtime.pause()
-                        if self.world.chance.random() < 0.3:
-                            self.commit()
-                elif way == 1:
-                    self.accepted[self.worker.submit(msg, timeout=1e-4)] = number
-                elif way == 2:
-                    self.worker.submit_many([msg, msg, msg][: chance.randint(1, 3)])
-                else:
-                    self.accepted[self.worker.submit(msg)] = number
-            except QueueFullError:
-                assert way == 1
-            except WorkerClosedError:
-                return
-        self.submitters -= 1
-
-    def poll(self) -> None:
-        while self.submitters > 0:
-            self.world.runtime.pause()
-            self.commit()
-
-    def close(self) -> None:
-        self.world.runtime.sleep(self.world.chance.random() * 1e-3)
-        self.worker.close()
-        self.submitters = 0
-
-    def check(self) -> None:
-        if not self.worker._lock.locked():  # type: ignore[attr-defined]
-            self.worker.validate()
-        seqs = [out.seq for out in self.committed]
-        assert seqs == list(range(len(seqs))), f"order of {self.name}"
-
-    def check_end(self) -> None:
-        self.commit()
-        self.check()
-        stats = self.worker.stats()
-        assert stats.accepted == len(self.committed), f"lost in {self.name}"
-        assert (stats.in_flight, stats.queue_bytes, stats.output_bytes) == (0, 0, 0)
-        for out in self.committed:
-            if out.seq in self.accepted and isinstance(out, ProcessedChunk):
-                assert out.chunk == self.accepted[out.seq]  # type: ignore[comparison-overlap]
-        assert stats.rejected == sum(isinstance(out, RejectedMsg) for out in self.committed)
-
-
-class World:
-    """Two stores that share a budget, with faults, closings and every kind of owner."""
-
-    def __init__(self, seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> None:
-        self.chance = chance = random.Random(seed)
-        self.runtime = runtime = SimulatedRuntime(
-            seed, workers=chance.randint(1, 3), steps_max=10_000
-        )
-        self.budget = ByteBudget(12 * SIZE, runtime=runtime)
-        self.stores: list[Store] = []
-        for name in ("a", "b"):
-            store = Store(self, name)
-            commits_itself = chance.random() < 0.4
-            store.commit_lock = runtime.rlock()
-            store.worker = worker_type(
-                chance.randint(1, 4),
-                chance.choice([2, 5, 20]) * SIZE,
-                runtime=runtime,
-                hub_budget=self.budget,
-                turns_max=chance.randint(1, 2),
-                on_output=store.commit if commits_itself else None,
-                on_full=store.commit,
-                decoder_factory=lambda: self.decode,
-            )
-            self.stores.append(store)
-            store.submitters = chance.randint(1, 2)
-            for number in range(store.submitters):
-                submit = functools.partial(store.submit, 100 * number, 5)
-                runtime.spawn(f"submitter-{name}{number}", submit)
-            if chance.random() < 0.5:
-                runtime.spawn(f"poller-{name}", store.poll)
-            if chance.random() < 0.2:
-                runtime.spawn(f"closer-{name}", store.close)
-
-    def decode(self, msg: ArrowMsg) -> Chunk:
-        """Decode at once, after a while, not at all, or not the first time."""
-        match self.chance.randrange(12):
-            case 0:
-                raise MemoryError
-            case 1:
-                self.runtime.sleep(self.chance.random() * 1e-3)
-            case 2:
-                self.runtime.pause()
-            case _:
-                pass
-        assert number_of(msg) < 1000
-        return decode_number(msg)
-
-    def check(self) -> None:
-        for store in self.stores:
-            store.check()
-
-    def run(self) -> None:
-        self.runtime.run(self.check)
-        for store in self.stores:
-            store.check_end()
-        assert self.budget.used_bytes == 0
 
 
 @pytest.mark.parametrize("block", range(8))

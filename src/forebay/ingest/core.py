@@ -136,7 +136,10 @@ class IngestCore:
         Returns:
             The place from which on everything comes later.
         """
-        self.queue.set_barrier(self.accepted)
+        lowest = self.queue.lowest_seq()
+        if self.spill_depth:
+            lowest = self._spilled_from if lowest is None else min(lowest, self._spilled_from)
+        self.queue.set_barrier(self.accepted, lowest)
         self._spills_all = self.spill_depth > 0
         return self.accepted
 

@@ -101,8 +101,7 @@ class SpillFiles:
             self._write_all(segment.file, frame)
         except OSError:
             # A part may be there: the next frame has to begin where this one did.
-            segment.file.seek(segment.num_bytes)
-            segment.file.truncate()
+            self._cut(segment)
             raise
         segment.num_bytes += len(frame)
         segment.last_bytes = len(frame)
@@ -140,8 +139,17 @@ class SpillFiles:
             segment.num_bytes -= segment.last_bytes
             self.num_bytes -= segment.last_bytes
             segment.costs.pop()
+            self._cut(segment)
+
+    def _cut(self, segment: _Segment) -> None:
+        """Forget what stands behind the frames of a segment, and the file if there are none."""
+        if segment.num_bytes:
             segment.file.seek(segment.num_bytes)
             segment.file.truncate()
+            return
+        self._segments.remove(segment)
+        segment.file.close()
+        segment.path.unlink(missing_ok=True)
 
     # Reading
 
@@ -169,8 +177,10 @@ class SpillFiles:
         error: Exception | None = None
         data = b""
         try:
-            data = self._read_file(segment.path)
-            segment.path.unlink(missing_ok=True)
+            try:
+                data = self._read_file(segment.path)
+            finally:
+                segment.path.unlink(missing_ok=True)
         except (OSError, MemoryError) as read_error:
             error = read_error
         spilled: list[Spilled] = []
