@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test check format bench proto clean
+.PHONY: setup run test check format bench simulate soak proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 
@@ -30,6 +30,14 @@ format: setup ## put the code into shape
 
 bench: setup ## the workloads, short
 	$(BIN)/forebay bench
+
+SEEDS ?= 10000
+simulate: setup ## the engine under SEEDS seeded schedules; prints a seed that replays
+	$(BIN)/python -m tests.ingest.simulate --seeds $(SEEDS)
+
+MINUTES ?= 30
+soak: setup ## 64 stores at mixed rates under a memory limit, for MINUTES
+	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES)
 
 proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py

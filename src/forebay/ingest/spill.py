@@ -121,7 +121,7 @@ class SpillFiles:
             if parent is not None:
                 Path(parent).mkdir(parents=True, exist_ok=True)
             self._directory = Path(tempfile.mkdtemp(prefix="forebay-spill-", dir=parent))
-            weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
+            weakref.finalize(self, _remove, self._directory, self._segments)
         segment = _Segment(self._directory / f"{self._num_segments}.spill")
         self._num_segments += 1
         self._segments.append(segment)
@@ -219,6 +219,13 @@ class SpillFiles:
         error = SpillError(text, store_id=store_id)
         error.__cause__ = damage.with_traceback(None)
         return RejectedMsg(seq, store_id, None, error, source)  # type: ignore[arg-type]
+
+
+def _remove(directory: Path, segments: deque[_Segment]) -> None:
+    """Leave nothing behind when the store is gone."""
+    for segment in segments:
+        segment.file.close()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 class _DamagedFrameError(SpillError):
