@@ -1,23 +1,19 @@
 """Long runs of the simulation: `make simulate SEEDS=100000`, or one seed again with `--first`.
 
-A failure prints its seed, which replays it; then Hypothesis looks for a shorter schedule.
+A failure prints its seed, which replays it; then a shorter schedule is looked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import random
 import sys
 import time
-
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from forebay.ingest import IngestionWorker
 from forebay.runtime import SimulationError
 from tests.ingest.worlds import SmallTurns, World
-
-STEPS_TRIED = 2000
 
 
 def failure(seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> str:
@@ -29,44 +25,40 @@ def failure(seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> str:
     return ""
 
 
-def shortest(
-    seed: int, worker_type: type[IngestionWorker] = SmallTurns, examples: int = 300
-) -> list[int]:
-    """A short list of choices of the schedule, in this seed's world, that fails as well.
+def shortest(seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> list[int]:
+    """The fewest first choices of a failing schedule that still fail, in this seed's world.
 
-    After the choices of the list the schedule always takes the first way; so an empty list is
-    a failure that needs no particular schedule.
+    After them the schedule always takes the first way; so an empty list is a failure that needs
+    no particular schedule.
     """
-    best: list[list[int]] = []
+    draw = random.Random(seed).randrange
+    choices: list[int] = []
 
-    def fails(choices: list[int]) -> bool:
-        left = iter(choices)
-        world = World(seed, worker_type, choose=lambda n: next(left, 0) % n)
-        try:
-            world.run()
-        except (SimulationError, AssertionError) as error:
-            # Always the first way can be a way without an end; that is no failure of the worker.
-            return "no end after" not in str(error)
-        return False
+    def record(ways: int) -> int:
+        choices.append(draw(ways))
+        return choices[-1]
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.lists(st.integers(0, 7), max_size=STEPS_TRIED))
-    def look(choices: list[int]) -> None:
-        if fails(choices):
-            best.append(choices)
-            raise AssertionError
+    if not _fails(World(seed, worker_type, choose=record)):
+        return []
+    best, cut = choices, len(choices)
+    while cut := min(cut // 2, len(best)):
+        while cut <= len(best) and _fails(_replay(seed, worker_type, best[:-cut])):
+            best = best[:-cut]
+    return best
 
+
+def _replay(seed: int, worker_type: type[IngestionWorker], choices: list[int]) -> World:
+    left = iter(choices)
+    return World(seed, worker_type, choose=lambda ways: next(left, 0) % ways)
+
+
+def _fails(world: World) -> bool:
     try:
-        look()
-    except AssertionError:
-        return min(best, key=len)
-    return []
+        world.run()
+    except (SimulationError, AssertionError) as error:
+        # Always the first way can be a way without an end; that is no failure of the worker.
+        return "no end after" not in str(error)
+    return False
 
 
 def main() -> int:

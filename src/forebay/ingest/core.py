@@ -236,9 +236,8 @@ class IngestCore:
             return None
         self._decoding[batch.first_place] = batch
         counts = self.counts
-        in_flight_bytes = self.queue_bytes + self.output_bytes + self.spill_bytes
-        seen_bytes = in_flight_bytes + counts.settled_bytes + counts.dropped_bytes
-        counts.note_totals(now_s, self.accepted, seen_bytes)
+        if now_s >= counts.next_totals_s:
+            counts.note_totals(now_s, self.accepted, self.seen_bytes)
         if batch.entries:
             counts.note_queued(now_s, now_s - batch.entries[0].accepted_s)
         return batch
@@ -307,6 +306,12 @@ class IngestCore:
                     before.stamps or finished.stamps,
                 )
         output.append(finished)
+
+    @property
+    def seen_bytes(self) -> int:
+        """What all messages accepted so far counted for."""
+        in_flight = self.queue_bytes + self.output_bytes + self.spill_bytes
+        return in_flight + self.counts.settled_bytes + self.counts.dropped_bytes
 
     def is_processed(self, seq: int) -> bool:
         """Whether all messages up to this one are processed or dropped."""

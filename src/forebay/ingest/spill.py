@@ -244,8 +244,8 @@ def _read_frame(data: memoryview, at: int) -> tuple[ArrowMsg, float, int]:
     begin = at + _FRAME.size
     end = begin + length
     if end > len(data):
-        msg = f"the file ends inside the message at byte {at}"
-        raise SpillError(msg)
+        text = f"the file ends inside the message at byte {at}"
+        raise SpillError(text)
     if zlib.crc32(data[at + 4 : end]) != checksum:
         raise _DamagedFrameError(at, end)
     msg = decode_log_msg(data[begin:end])
