@@ -38,21 +38,23 @@ def shortest(seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> list
         choices.append(draw(ways))
         return choices[-1]
 
-    if not _fails(World(seed, worker_type, choose=record)):
+    if not fails(World(seed, worker_type, choose=record)):
         return []
     best, cut = choices, len(choices)
     while cut := min(cut // 2, len(best)):
-        while cut <= len(best) and _fails(_replay(seed, worker_type, best[:-cut])):
+        while cut <= len(best) and fails(replay(seed, worker_type, best[:-cut])):
             best = best[:-cut]
     return best
 
 
-def _replay(seed: int, worker_type: type[IngestionWorker], choices: list[int]) -> World:
+def replay(seed: int, worker_type: type[IngestionWorker], choices: list[int]) -> World:
+    """A seed's world under these choices, and the first way ever after."""
     left = iter(choices)
     return World(seed, worker_type, choose=lambda ways: next(left, 0) % ways)
 
 
-def _fails(world: World) -> bool:
+def fails(world: World) -> bool:
+    """Whether a world trips over something."""
     try:
         world.run()
     except (SimulationError, AssertionError) as error:
