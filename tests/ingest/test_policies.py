@@ -243,7 +243,7 @@ def test_a_full_queue_warns_once_until_it_drained(
         assert len(caplog.records) == 2, "after it drained, it is news again"
     held.gate.go.set()
     held.worker.close(TIMEOUT_S)
-    assert [gap.first_seq for gap in held.worker.gaps()] == [4, 54]
+    assert [gap.first_seq for gap in held.worker.gaps()] == [4, 55]
 
 
 def test_dropped_output_stays_one_outcome(native: NativeRuntime) -> None:

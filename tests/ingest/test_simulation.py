@@ -11,8 +11,7 @@ import pytest
 from forebay.ingest import IngestionWorker, Outcome, RejectedMsg
 from forebay.ingest.core import IngestCore
 from forebay.model import ArrowMsg
-from forebay.runtime import SimulationError
-from tests.ingest.simulate import failure, fails, replay, shortest
+from tests.ingest.simulate import fails, failure, replay, shortest
 from tests.ingest.test_core import LeaksBytes, OutOfOrder
 from tests.ingest.worlds import FailingSpill, SmallTurns, World
 
