@@ -105,3 +105,6 @@ DATAFRAME_BATCH_ROWS: Final = 65_536
 
 DATAFRAME_BATCH_BYTES: Final = 64 * MIB
 """Bytes after which a record batch of a streamed dataframe ends early (one row always fits)."""
+
+WEB_WORKER_SLICE_S: Final = 0.01
+"""How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
