@@ -21,6 +21,7 @@ ForebayError
 │   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
+├── SiteError                  the static site cannot be written
 ├── ServerError                the server cannot start or go on
 └── MissingExtraError          (ImportError) an optional dependency is not installed
 ```
@@ -155,6 +156,10 @@ class LoadError(ForebayError):
         super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.path = path
         self.hub = hub
+
+
+class SiteError(ForebayError):
+    """The static site cannot be written, or the Pyodide that it should hold is none."""
 
 
 class ServerError(ForebayError):
