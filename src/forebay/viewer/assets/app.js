@@ -19,7 +19,7 @@ if (config.wheels) config.wheels = config.wheels.map((url) => new URL(url, docum
 
 const spares = new Spares(config);
 const recordings = [];
-const chosen = { recording: null, store: 0, timeline: null, entity: null, time: null };
+const chosen = { recording: null, store: null, timeline: null, entity: null, time: null };
 
 /** For scripts and for the curious: what the page knows. */
 window.forebay = { recordings, chosen, spares, readTable, Engine, open };
@@ -140,7 +140,7 @@ function close(recording) {
 }
 
 function choose(recording) {
-  Object.assign(chosen, { recording, store: 0, timeline: null, entity: null, time: null });
+  Object.assign(chosen, { recording, store: null, timeline: null, entity: null, time: null });
   if (recording?.overview) showOverview();
   else if (recording) clearWork();
   drawRecordings();
@@ -148,7 +148,9 @@ function choose(recording) {
 
 function clearWork() {
   tree.show([], null);
-  plot.show([], String);
+  plot.show([], () => "");
+  $("latest-title").textContent = "At the cursor";
+  $("now").textContent = "";
   fillTable($("latest"), { rows: 0, names: [], columns: {} });
   fillTable($("rows"), { rows: 0, names: [], columns: {} });
 }
@@ -175,9 +177,15 @@ const currentRange = () => currentTimeline()?.range.map(BigInt);
 
 function showOverview() {
   const { stores } = chosen.recording.overview;
-  // A file may hold a blueprint before its recording.
-  const first = stores.findIndex((store) => store.kind === "recording" && store.entities.length);
-  chosen.store = Math.max(0, first);
+  if (!stores[chosen.store]) {
+    // A file may hold a blueprint before its recording.
+    const first = stores.findIndex((store) => store.kind === "recording" && store.entities.length);
+    chosen.store = Math.max(0, first);
+  }
+  $("store").replaceChildren(...stores.map((store, i) =>
+    new Option(`${store.kind === "blueprint" ? "blueprint of " : ""}${store.application_id} · ${store.recording_id}`, i)));
+  $("store").value = chosen.store;
+  for (const part of document.querySelectorAll(".several")) part.hidden = stores.length < 2;
   const store = currentStore();
   if (!store) return;
   const names = Object.keys(store.timelines);
@@ -190,14 +198,19 @@ function showOverview() {
     ...names.map((name) => new Option(`${name} (${store.timelines[name].type})`, name)));
   $("timeline").value = chosen.timeline ?? "";
   if (!store.entities.some(({ path }) => path.startsWith(chosen.entity ?? "?"))) {
-    const plottable = store.entities.find(({ path, components }) =>
-      !path.startsWith("/__") && components.some((each) => each.is_plottable));
-    chosen.entity = (plottable ?? store.entities[0])?.path ?? null;
+    const has = (test) => store.entities.find(({ path, components }) =>
+      !path.startsWith("/__") && components.some(test));
+    const best = has(({ name }) => name === "Scalars:scalars") ?? has((each) => each.is_plottable);
+    chosen.entity = (best ?? store.entities[0])?.path ?? null;
   }
   tree.show(store.entities, chosen.entity);
   showData();
 }
 
+$("store").addEventListener("change", ({ target }) => {
+  Object.assign(chosen, { store: Number(target.value), timeline: null, entity: null, time: null });
+  showOverview();
+});
 $("timeline").addEventListener("change", ({ target }) => {
   chosen.timeline = target.value;
   chosen.time = null;

@@ -2,8 +2,9 @@
 //
 // To the worker                      From the worker
 //                                      loaded
-//   boot   config, source, modules     stage    name, ms
+//   boot   config, modules             stage    name, ms
 //                                      ready    modules, heap
+//   open   source
 //   block  buffer (changes hands)      credit   blocks, progress
 //   end                                finished progress, overview
 //   ask    id, question                answer   id, value | buffer (changes hands)
@@ -48,12 +49,9 @@ export class Engine {
   #watch;
   #failure = null;
 
-  /**
-   * @param config Where Pyodide, the wheels and the engine are.
-   * @param source The recording's name, for its messages.
-   */
-  constructor(config, source = "") {
-    this.#boot = { type: "boot", config, source };
+  /** `config` says where Pyodide, the wheels and the engine are. */
+  constructor(config) {
+    this.#boot = { type: "boot", config };
     this.stages = [];
     this.heapBytes = 0;
     this.onProgress = () => {};
@@ -83,6 +81,11 @@ export class Engine {
 
   get failure() {
     return this.#failure;
+  }
+
+  /** Begin a recording, by its name for people; once, and before its first block. */
+  open(source) {
+    if (!this.#failure) this.worker.postMessage({ type: "open", source });
   }
 
   /** Bytes of the recording, at most BLOCK_BYTES; waits until there is a credit for them. */

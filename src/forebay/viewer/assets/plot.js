@@ -80,6 +80,7 @@ export class Plot {
     const [low, high] = this.#range();
     const toX = (x) => LEFT + x * (width - LEFT - RIGHT);
     const toY = (y) => TOP + (1 - (y - low) / (high - low)) * (height - TOP - BOTTOM);
+    if (!this.lines.length) return;
     this.#grid(pen, style, low, high, toX, toY);
     this.lines.forEach((line, i) => drawLine(pen, line, COLORS[i % COLORS.length], toX, toY));
     pen.strokeStyle = style.getPropertyValue("--accent");

@@ -6,21 +6,30 @@ import { Engine } from "./engine.js";
 
 /** Engines that are started ahead, so that a recording finds one that is ready. */
 export class Spares {
+  #spares = [];
+
   constructor(config) {
     this.config = config;
-    this.spare = null;
   }
 
-  /** Start one now, for whoever comes next. */
-  prepare() {
-    this.spare ??= new Engine(this.config);
-    this.spare.onFailed = () => { this.spare = null; };
-    return this.spare;
+  /** See to it that there are so many; gives the one that is taken next. */
+  prepare(count = 1) {
+    while (this.#spares.length < count) {
+      const engine = new Engine(this.config);
+      engine.onFailed = () => { this.#spares = this.#spares.filter((each) => each !== engine); };
+      this.#spares.push(engine);
+    }
+    return this.#spares[0];
+  }
+
+  /** All that wait, once they are ready. */
+  ready() {
+    return Promise.all(this.#spares.map((engine) => engine.ready));
   }
 
   take() {
-    const engine = this.prepare();
-    this.spare = null;
+    this.prepare();
+    const engine = this.#spares.shift();
     engine.onFailed = () => {};
     return engine;
   }
@@ -87,6 +96,7 @@ export class Recording {
     const { engine } = this;
     try {
       await engine.ready;
+      engine.open(this.name);
       this.state = "reading";
       this.onChange(this);
       for await (const buffer of this.source.blocks()) {

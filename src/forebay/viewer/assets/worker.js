@@ -1,8 +1,9 @@
 // One recording's interpreter. Bytes come in by credit, questions at any time; answers leave as
 // buffers that change hands. What the messages are is written down in engine.js.
 
-let session = null;
 let pyodide = null;
+let Session = null;
+let session = null;
 let blocksWaiting = 0; // fed but not yet decoded: their credits are owed to the page
 let isFinishing = false;
 
@@ -71,7 +72,7 @@ async function wheelsOf(config) {
   return config.packages.map((name) => config.pyodide + lock.packages[name].file_name);
 }
 
-async function boot({ config, source, modules }) {
+async function boot({ config, modules }) {
   let last = performance.now();
   const stage = (name) => {
     const now = performance.now();
@@ -92,8 +93,7 @@ async function boot({ config, source, modules }) {
   pyodide.runPython("import sys; sys.path.insert(0, '/forebay')");
   pyodide.runPython("import numpy, pyarrow");
   stage("arrow");
-  const { Session } = pyodide.pyimport("forebay.viewer");
-  session = Session(source, requestSlice);
+  Session = pyodide.pyimport("forebay.viewer").Session;
   stage("engine");
   post({ type: "ready", modules: compiled, heap: pyodide._module?.HEAPU8?.length ?? 0 });
 }
@@ -188,6 +188,9 @@ self.onmessage = ({ data }) => {
         post({ type: "crashed", error: `the engine did not start: ${lastLine(error)}` });
         self.close();
       });
+      break;
+    case "open":
+      guarded(() => { session = Session(data.source, requestSlice); });
       break;
     case "block":
       guarded(() => feed(data.buffer));

@@ -1,0 +1,278 @@
+"""The page in a real browser, with the network off."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rerun as rr
+from playwright.sync_api import Browser, sync_playwright
+
+from forebay.limits import MIB
+from forebay.viewer import Session
+from tests.corpus import RECORDINGS, recording
+from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
+from tests.wasm.compare import assert_same_answer
+from tests.wasm.conftest import serve
+
+BLOCK = MIB // 4
+STALL_MS_MAX = 50.0
+FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, site_url: str) -> SitePage:
+    page = SitePage(browser, site_url)
+    page.wait_ready()
+    return page
+
+
+@pytest.fixture
+def page(opened: SitePage) -> Iterator[SitePage]:
+    yield opened
+    picture = os.environ.get("FOREBAY_SCREENSHOTS")
+    if picture:
+        name = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
+        opened.page.screenshot(path=Path(picture) / f"{name}.png")
+    opened.close_all()
+    assert opened.errors == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+def write_large(path: Path, seed: int, steps: int) -> Path:
+    """A recording of four times `steps` chunks of scalars and as many of points, 0.17 MB a step."""
+    stream = rr.RecordingStream(f"large-{seed}", recording_id=f"large-{seed}")
+    stream.save(path)
+    random = np.random.default_rng(seed)
+    rows = 500
+    for step in range(steps):
+        frames = np.arange(step * rows, (step + 1) * rows)
+        column = rr.TimeColumn("frame", sequence=frames)
+        for line in range(4):
+            noise = random.normal(size=rows) * 0.3
+            values = np.sin(frames / (500 * (line + 1))) * 10 + noise
+            stream.send_columns(f"/plot/s{line}", [column], rr.Scalars.columns(scalars=values))
+        stream.set_time("frame", sequence=int(frames[0]))
+        points = random.normal(size=(8000, 3)).astype(np.float32)
+        stream.log("/world/points", rr.Points3D(points))
+        stream.flush()
+    stream.disconnect()
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(folder: Path) -> list[Path]:
+    return [write_large(folder / f"large-{seed}.rrd", seed, 150) for seed in (1, 2)]
+
+
+def native(path: Path) -> Session:
+    """The same engine here."""
+    session = Session(path.name)
+    data = path.read_bytes()
+    for at in range(0, len(data), BLOCK):
+        session.feed(data[at : at + BLOCK])
+        while session.run_slice():
+            pass
+    session.finish()
+    return session
+
+
+def test_every_recording_gives_the_same_answers(page: SitePage, folder: Path) -> None:
+    # One stream after another is a stream, and each recording in it is a store of its own.
+    path = folder / "all.rrd"
+    path.write_bytes(b"".join(recording(name).read_bytes() for name in RECORDINGS))
+    (number,) = page.open([path])
+    page.wait_state(number, "whole", "damaged", "lost")
+    ours = native(path)
+    overview = json.loads(ours.overview())
+    assert page.overview(number) == overview
+    assert page.state(number) == "whole"
+    assert len(overview["stores"]) >= len(RECORDINGS)
+    questions = questions_about(overview)
+    assert len(questions) > 300
+    for question, answer in zip(questions, page.ask(number, questions), strict=True):
+        expected = ours.ask(json.dumps(question))
+        if question["kind"] == "csv":
+            assert answer == expected, question
+        else:
+            assert_same_answer(str(question), answer, expected)
+
+
+PROGRESS = "() => forebay.recordings.map((r) => [r.state, r.progress, r.engine.stages])"
+STALLS = """() => {
+  const found = { longest: 0, frames: 0, longestFrame: 0, count: 0, over: 0 };
+  let last = performance.now();
+  found.timer = setInterval(() => {
+    const now = performance.now();
+    const stall = now - last - 4;
+    last = now;
+    found.count += 1;
+    if (stall > 50) found.over += 1;
+    found.longest = Math.max(found.longest, stall);
+  }, 4);
+  let lastFrame = null;
+  const frame = (now) => {
+    if (lastFrame !== null) found.longestFrame = Math.max(found.longestFrame, now - lastFrame);
+    lastFrame = now;
+    found.frames += 1;
+    if (found.timer) requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  window.stalls = found;
+}"""
+
+
+def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
+    page: SitePage, large: list[Path], folder: Path
+) -> None:
+    damaged = folder / "damaged.rrd"
+    content = bytearray(large[0].read_bytes())
+    half = len(content) // 2
+    content[half : half + 5000] = bytes(5000)
+    damaged.write_bytes(content)
+    # The steady state: three interpreters are up, and all three recordings come in.
+    page.run("async () => { forebay.spares.prepare(3); await forebay.spares.ready(); }")
+    page.run(STALLS)
+    first, second, third = page.open([*large, damaged])
+    page.until(
+        "(numbers) => numbers.some((n) => forebay.recordings[n].state === 'whole')",
+        [first, second],
+    )
+    stalls = page.run("() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }")
+    report("stalls", {**stalls, "recordings": page.run(PROGRESS)})
+    for number, path in zip((first, second), large, strict=True):
+        assert page.wait_state(number, "whole", "damaged", "lost") == "whole", page.states()
+        ours = json.loads(native(path).overview())
+        assert page.overview(number)["stores"] == ours["stores"]
+    assert page.wait_state(third, "whole", "damaged", "lost") == "damaged"
+    ours = json.loads(native(damaged).overview())
+    theirs = page.overview(third)
+    assert theirs == ours
+    assert theirs["error"] or theirs["stores"][0]["rejected"]
+    assert "damaged" in page.text(f"#recordings li:nth-child({third + 1})")
+    assert stalls["count"] > 100
+    assert stalls["longest"] < STALL_MS_MAX
+
+
+@pytest.mark.parametrize("how", ["killed", "hung", "crashed"])
+def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, how: str) -> None:
+    kept, lost = page.open([recording("indexes"), recording("static")])
+    page.wait_state(kept, "whole")
+    page.wait_state(lost, "whole")
+    page.run("() => { forebay.Engine.hangMs = 2500; }")
+    match how:
+        case "killed":
+            page.run("(n) => forebay.recordings[n].engine.worker.terminate()", lost)
+        case "hung":
+            worker = page.page.workers[-1]
+            page.run("(n) => { forebay.lost = forebay.recordings[n].engine; }", lost)
+            worker.evaluate("() => { setTimeout(() => { for (;;); }, 0); }")
+        case "crashed":
+            worker = page.page.workers[-1]
+            worker.evaluate("() => { setTimeout(() => { throw new Error('broken'); }, 0); }")
+    page.wait_state(lost, "lost")
+    page.run("() => { forebay.Engine.hangMs = 20000; }")
+    assert page.state(kept) == "whole"
+    card = page.text(f"#recordings li:nth-child({lost + 1})")
+    assert "lost" in card
+    assert ("broken" if how == "crashed" else "no sign of life") in card
+    # Others are unharmed, and a fresh worker takes the lost one's place.
+    question = {"kind": "dataframe", "store": 0, "timeline": "frame"}
+    assert page.ask(kept, [question])
+    page.page.click(f"#recordings li:nth-child({lost + 1}) .again")
+    page.wait_state(lost, "whole")
+    assert (
+        page.overview(lost)["stores"]
+        == json.loads(native(recording("static")).overview())["stores"]
+    )
+
+
+def test_a_person_finds_entities_times_rows_and_a_plot(page: SitePage) -> None:
+    (number,) = page.open([recording("indexes")])
+    page.wait_state(number, "whole")
+    assert page.text("#tree").split() == ["▾", "plot", "s0", "51", "rows", "s1", "50", "rows"]
+    page.page.select_option("#timeline", "frame")
+    page.page.click("#tree [data-path='/plot/s1']")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s1'")
+    page.run(
+        """() => {
+          const cursor = document.querySelector("#cursor");
+          cursor.value = 0;
+          cursor.dispatchEvent(new Event("input"));
+        }"""
+    )
+    page.until("() => document.querySelectorAll('#rows tr').length > 40")
+    assert "Scalars:scalars" in page.text("#latest")
+    page.until(
+        "() => /2 lines/.test(document.querySelector('canvas').ariaLabel ?? "
+        "document.querySelector('canvas').getAttribute('aria-label'))"
+    )
+
+
+def test_exports_are_what_the_engine_says(page: SitePage, folder: Path) -> None:
+    (number,) = page.open([recording("indexes")])
+    page.wait_state(number, "whole")
+    page.page.select_option("#timeline", "frame")
+    page.page.click("#tree [data-path='/plot']")
+    ours = native(recording("indexes"))
+    asked = {"store": 0, "timeline": "frame", "contents": "/plot/**"}
+    for button, kind in (("#export-csv", "csv"), ("#export-arrow", "dataframe")):
+        with page.page.expect_download() as download:
+            page.page.click(button)
+        saved = folder / download.value.suggested_filename
+        download.value.save_as(saved)
+        expected = ours.ask(json.dumps({"kind": kind, **asked}))
+        if kind == "csv":
+            assert saved.read_bytes() == expected
+        else:
+            assert_same_answer(kind, saved.read_bytes(), expected)
+
+
+def test_a_recording_comes_from_a_url_as_well(page: SitePage) -> None:
+    for url in serve(recording("indexes").parent):
+        page.page.fill("#url", f"{url}indexes.rrd")
+        page.page.click("#open-url button")
+        page.wait_state(0, "whole")
+        ours = json.loads(native(recording("indexes")).overview())
+        assert page.overview(0)["stores"] == ours["stores"]
+        page.page.fill("#url", f"{url}nothing.rrd")
+        page.page.click("#open-url button")
+        page.wait_state(1, "lost")
+        assert "404" in page.text("#recordings li:nth-child(2)")
+
+
+def test_nothing_leaves_the_page(page: SitePage) -> None:
+    (number,) = page.open([recording("indexes")])
+    page.wait_state(number, "whole")
+    for url in serve(recording("indexes").parent):
+        attempt = f"() => fetch('{url}static.rrd').then(() => 'sent', () => 'refused')"
+        assert page.run(attempt) == "refused"
+        assert [worker.evaluate(attempt) for worker in page.page.workers] == ["refused"] * len(
+            page.page.workers
+        )
+    own = [url for url in page.requests if url.startswith((page.url, "blob:", "data:"))]
+    others = {url for url in page.requests if url not in own}
+    assert all("/indexes.rrd" in url or "/nothing.rrd" in url for url in others), others
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    if FIGURES is not None:
+        with FIGURES.open("a") as file:
+            file.write(json.dumps({name: figures}) + "\n")
