@@ -47,7 +47,7 @@ def time_text(time: int, kind: TimeType) -> str:
 
 
 def csv_bytes(table: pa.Table) -> bytes:
-    """A table as CSV with a header; nested cells are JSON, durations are nanoseconds."""
+    """A table as CSV with a header; nested cells are JSON, bytes hexadecimal, durations in ns."""
     sink = pa.BufferOutputStream()
     flat = [_flat(column) for column in table.columns]
     names = table.column_names
@@ -60,9 +60,19 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_duration(kind):
         return column.cast(pa.int64())
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        texts = [None if cell is None else _json(cell) for cell in column.to_pylist()]
+        texts = [_json(_compact(cell)) if cell.is_valid else None for cell in column]
         return pa.chunked_array([pa.array(texts, pa.string())])
     return column
+
+
+def _compact(value: pa.Scalar) -> Any:
+    """The value as Python's, with lists of bytes as bytes: an image is millions of them."""
+    if value.is_valid and pa.types.is_list(value.type):
+        if pa.types.is_uint8(value.type.value_type):
+            return value.values.to_numpy(zero_copy_only=False).tobytes()
+        if pa.types.is_list(value.type.value_type):
+            return [_compact(each) for each in value.values]
+    return value.as_py()
 
 
 def _plain(value: pa.Scalar) -> str:

@@ -19,7 +19,7 @@ export const BLOCK_BYTES = 256 * 1024;
 export const CREDITS = 4;
 
 const PING_MS = 1000;
-const HANG_MS = 20_000; // one message of 100 MB takes seconds to decode, and nothing interrupts it
+const HANG_MS = 30_000; // one message of 100 MB, or one large export, takes seconds uninterrupted
 const BOOT_MS = 180_000;
 
 const compiled = new Map(); // WebAssembly modules by key: what one worker compiled serves all
