@@ -23,6 +23,7 @@ ForebayError
 ├── LoadError                  a file that could not be loaded, or only in part
 ├── SiteError                  the static site cannot be written
 ├── ServerError                the server cannot start or go on
+├── BenchError                 a benchmark that cannot be run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
 ```
 """
@@ -31,7 +32,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.limits import NAMES_TOLD_MAX
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forebay.model import ChunkId, StoreId
 
 
@@ -57,6 +62,11 @@ class ForebayError(Exception):
         self.store_id = store_id
         self.chunk_id = chunk_id
         self.byte_offset = byte_offset
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Fields are given by keyword, which pickling cannot know. A hub stays where it is.
+        fields = {name: value for name, value in vars(self).items() if name != "hub"}
+        return _restored, (type(self), self.message, fields)
 
     def __str__(self) -> str:
         # KeyError would print the repr of the message; every error of ours prints the message.
@@ -143,6 +153,8 @@ class LoadError(ForebayError):
         hub: What was readable before (and beside) the damage.
     """
 
+    hub: object | None = None
+
     def __init__(
         self,
         message: str,
@@ -155,7 +167,8 @@ class LoadError(ForebayError):
     ) -> None:
         super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.path = path
-        self.hub = hub
+        if hub is not None:
+            self.hub = hub
 
 
 class SiteError(ForebayError):
@@ -166,5 +179,24 @@ class ServerError(ForebayError):
     """The server cannot start or go on."""
 
 
+class BenchError(ForebayError):
+    """A benchmark could not be run."""
+
+
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def told(names: Iterable[str]) -> str:
+    """Names of what there is, for a message that a person reads: the first ones, each cut short."""
+    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
+    more = len(shown) - NAMES_TOLD_MAX
+    listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
+    return f"{listed}, … and {more:,} more" if more > 0 else listed
+
+
+def _restored(kind: type[ForebayError], message: str, fields: dict[str, object]) -> ForebayError:
+    error = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    vars(error).update(fields)
+    return error

@@ -39,6 +39,9 @@ THREADS_MAX: Final = 256
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""
 
+ROOM_WAKE_INTERVAL_S: Final = 0.005
+"""While a queue is more than half full, who waits for room looks no more often than this."""
+
 EXIT_DRAIN_S: Final = 2.0
 """How long a process that ends waits for messages that are still being decoded."""
 
@@ -105,6 +108,28 @@ DATAFRAME_BATCH_ROWS: Final = 65_536
 
 DATAFRAME_BATCH_BYTES: Final = 64 * MIB
 """Bytes after which a record batch of a streamed dataframe ends early (one row always fits)."""
+
+FLATTEN_INSTANCES_MAX: Final = 64
+"""Longest list that is flattened into columns, unless the caller says otherwise."""
+
+GC_TARGET_FRACTION: Final = 0.9
+"""A store or hub over its memory limit is collected down to this share of it, so that collection
+comes now and then and not with every message."""
+
+GC_SLICE_S: Final = 0.0035
+"""How long garbage collection holds a store before readers and commits get their turn (Rerun's
+time budget)."""
+
+REPORTS_KEPT_MAX: Final = 100_000
+"""Outputs that were committed outside a poll (to make room) and wait to be told of; beyond it, or
+beyond the store's byte budget, the oldest are forgotten and counted."""
+
+CALLBACK_THREADS_MAX: Final = 64
+"""Threads that subscribers are called on. They are not the workers': callbacks that hang can hold
+up other callbacks, never the ingestion of a store."""
+
+NAMES_TOLD_MAX: Final = 10
+"""Names of what there is that an error message tells."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""

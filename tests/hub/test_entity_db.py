@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 
@@ -15,6 +17,7 @@ from forebay.errors import (
 from forebay.hub import EntityDb, WorkerOutput
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
+from tests.chunks import make_chunk
 from tests.hub.conftest import (
     PATIENCE_S,
     Gate,
@@ -93,14 +96,14 @@ def test_a_chunk_that_the_store_refuses_is_a_rejection(
     db: EntityDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No chunk is known that the store refuses, so its insertion is made to fail for one.
-    insert = db._store.insert
+    insert = db._store._store.insert
 
     def failing(chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
         if chunk.times("frame")[0] == 1:
             raise MemoryError
         return insert(chunk)
 
-    monkeypatch.setattr(db._store, "insert", failing)
+    monkeypatch.setattr(db._store._store, "insert", failing)
     for number in range(3):
         db.submit_arrow_msg(message(number))
     outputs = collect(db)
@@ -147,9 +150,11 @@ def test_add_log_msg_comes_after_what_was_submitted(db: EntityDb) -> None:
     assert len(db.poll_worker_output()) == 50
     stats = db.ingestion_stats()
     assert (stats.accepted, stats.committed) == (51, 51)
-    with pytest.raises(InvalidChunkError):
+    with pytest.raises(InvalidChunkError) as caught:
         db.add_log_msg(broken())
     assert conserved(db)
+    assert db.ingestion_stats().rejected == 1
+    assert [rejected.error for rejected in db.rejections()] == [caught.value]
 
 
 def test_a_store_that_commits_itself_needs_no_poll(runtime: Runtime) -> None:
@@ -182,6 +187,23 @@ def test_close_finishes_what_was_accepted(db: EntityDb) -> None:
     assert numbers(db) == list(range(100))
     with pytest.raises(WorkerClosedError):
         db.submit_arrow_msg(message(100))
+
+
+def test_a_closed_store_takes_nothing_directly_either(db: EntityDb) -> None:
+    db.close()
+    with pytest.raises(WorkerClosedError):
+        db.add_log_msg(message(0))
+    with pytest.raises(WorkerClosedError):
+        db.add_chunk(make_chunk("/a", {"frame": [0]}, {"Scalars:scalars": [[0.0]]}))
+    assert db.num_rows == 0
+
+
+def test_what_is_no_arrow_message_is_refused(db: EntityDb) -> None:
+    info = SetStoreInfo(StoreInfo(db.store_id))
+    for give in (db.submit_arrow_msg, db.try_submit_arrow_msg):
+        with pytest.raises(TypeError, match="receive_log_msg"):
+            give(info)
+    assert db.ingestion_stats().accepted == 0
 
 
 def test_a_store_closed_before_its_first_message_takes_none(db: EntityDb) -> None:
@@ -263,7 +285,73 @@ def test_actions_in_order_wait_for_what_was_submitted_before(
     assert seen[1:] == [[0.0, 1.0]], "after all earlier chunks and before any later one"
 
 
+def test_an_interrupted_commit_goes_on_where_it_stopped(
+    db: EntityDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = db._store._store.insert
+    interrupts = iter([False, True, False, False])
+
+    def interrupted(chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
+        if next(interrupts):
+            raise KeyboardInterrupt
+        return insert(chunk)
+
+    monkeypatch.setattr(db._store._store, "insert", interrupted)
+    for number in range(3):
+        db.submit_arrow_msg(message(number))
+    assert db._inflow._worker is not None
+    assert db._inflow._worker.wait_processed(timeout=PATIENCE_S)
+    with pytest.raises(KeyboardInterrupt):
+        db.poll_worker_output()
+    assert conserved(db)
+    assert db.ingestion_stats().in_flight == 3
+    outputs = db.poll_worker_output()
+    assert [n for out in outputs for n in added(out.result)] == [0.0, 1.0, 2.0]
+    assert numbers(db) == [0.0, 1.0, 2.0]
+    assert db.ingestion_stats().committed == 3
+
+
+def test_a_dropped_store_is_gone_at_once(runtime: Runtime) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+        db.submit_arrow_msg(message(0))
+        db.flush(PATIENCE_S)
+        if isinstance(runtime, NativeRuntime):
+            assert runtime.join(PATIENCE_S)
+        gone = weakref.ref(db)
+        del db
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) -> None:
     db.add_log_msg(message(0))
-    with db._commit_lock:
+    with db._store.order_lock:
         assert db.latest_at("frame", 0, "/numbers")["Scalars:scalars"].value.to_pylist() == [0.0]
+
+
+def test_reports_that_nobody_polls_are_bounded(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("forebay.hub.inflow.REPORTS_KEPT_MAX", 10)
+    db = EntityDb(recording_id(), runtime=runtime)
+    for number in range(100):
+        db.submit_arrow_msg(message(number))
+    db.flush(PATIENCE_S)
+    assert numbers(db) == list(range(100)), "the data is all there"
+    assert [n for out in db.poll_worker_output() for n in added(out.result)] == list(range(90, 100))
+    assert db._inflow.num_reports_lost == 90
+    assert sum("nobody polls" in record.message for record in caplog.records) == 1
+
+
+def test_reports_of_nothing_new_are_bounded_in_bytes(runtime: Runtime) -> None:
+    again = message(0)
+    db = EntityDb(recording_id(), runtime=runtime, byte_budget=20 * again.uncompressed_size)
+    for _ in range(200):
+        db.submit_arrow_msg(again)
+    db.flush(PATIENCE_S)
+    assert len(db.poll_worker_output()) <= 20
+    assert db.ingestion_stats().committed == 200

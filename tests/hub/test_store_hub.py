@@ -46,6 +46,10 @@ class TestStores:
         assert recording_id("a") in hub
         assert len(hub) == 2
 
+    def test_what_is_no_message_is_refused(self, hub: StoreHub) -> None:
+        with pytest.raises(TypeError, match="read_messages"):
+            hub.receive_log_msg(b"RRF2")  # type: ignore[arg-type]
+
     def test_store_info_overwrites_and_yields_no_event(self, hub: StoreHub) -> None:
         events: list[object] = []
         hub.subscribe(events.append)
@@ -214,6 +218,22 @@ class TestManyStores:
         for db in hub:
             order[db.store_id] = numbers(db)
         assert order == {recording_id(name): list(range(250)) for name in "ab"}
+
+    def test_many_messages_at_once_keep_each_stores_order(self, hub: StoreHub) -> None:
+        hub.receive_log_msg(announce(blueprint_id()))
+        msgs = [
+            message(number, store_id)
+            for number in range(300)
+            for store_id in (recording_id("a"), blueprint_id(), recording_id("b"))
+        ]
+        msgs.insert(450, activate(blueprint_id()))
+        hub.receive_log_msgs(msgs)
+        hub.flush(PATIENCE_S)
+        for name in "ab":
+            assert numbers(hub.recording(name)) == list(range(300))
+        active = hub.active_blueprint(APP)
+        assert active is not None
+        assert numbers(active) == list(range(150))
 
     def test_a_store_held_back_delays_no_other(self, gate: Gate, native: NativeRuntime) -> None:
         hub = StoreHub(runtime=native, decoder_factory=gate, capacity=20)

@@ -46,12 +46,13 @@ _cells = st.one_of(_data, _data, _data, _clears)
 def logs(
     draw: st.DrawFn,
     max_rows: int = 30,
+    min_rows: int = 0,
     entities: Sequence[str] = ENTITIES,
 ) -> list[Row]:
     """Rows with distinct row ids that run across times, timelines and entities as they like."""
-    specs = draw(
-        st.lists(st.tuples(st.sampled_from(entities), _timepoints, _cells), max_size=max_rows)
-    )
+    count = draw(st.integers(min_rows, max_rows))  # lists alone are seldom longer than five
+    one = st.tuples(st.sampled_from(entities), _timepoints, _cells)
+    specs = draw(st.lists(one, min_size=count, max_size=count))
     numbers = draw(st.permutations(range(len(specs)))) if len(specs) <= 8 else range(len(specs))
     return [
         Row(entity, row_id(number), times, cells)

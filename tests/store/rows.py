@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from forebay.chunk import ARROW_TIME_TYPES, Chunk
 from forebay.model import ChunkId, ChunkStoreEvent, RowId, StoreId, Timeline, TimeType
-from forebay.store import ChunkStore, StoreSnapshot
+from forebay.store import ChunkStore, StoreSnapshot, compaction, removal, time_index
 from tests.chunks import make_chunk
 from tests.store.model import CLEAR, Answer, RangeRow, Row, Value
 
@@ -71,6 +73,23 @@ def chunk_of(*rows: Row, id: ChunkId | None = None) -> Chunk:  # noqa: A002
         [row.row_id for row in rows],
         id,
     )
+
+
+@contextlib.contextmanager
+def narrow_nodes(fanout: int) -> Iterator[None]:
+    """Index nodes of few items, so that a log of a few rows merges and climbs the tree.
+
+    The only look into the store's layout: answers may not depend on this number.
+    """
+    modules = (time_index, compaction, removal)
+    before = time_index.FANOUT
+    for module in modules:
+        setattr(module, "FANOUT", fanout)  # noqa: B010
+    try:
+        yield
+    finally:
+        for module in modules:
+            setattr(module, "FANOUT", before)  # noqa: B010
 
 
 def store_of(*chunks: Chunk) -> ChunkStore:
@@ -179,18 +198,15 @@ def _cells(table: pa.Table, first: int) -> Iterable[dict[str, Any]]:
 def collect(
     store: ChunkStore,
     *,
-    target_bytes: int | None = None,
-    target_fraction: float | None = None,
+    bytes_to_free: int | None = None,
+    fraction: float | None = None,
     protect_latest: int = 1,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[], bool] = bool,
 ) -> list[ChunkStoreEvent[Chunk]]:
     """Garbage collection; without a target, of everything that may go."""
-    return store.gc(
-        target_bytes=target_bytes,
-        target_fraction=target_fraction,
-        protect_latest=protect_latest,
-        should_stop=should_stop,
-    )
+    if fraction is not None:
+        bytes_to_free = math.ceil(store.byte_size * fraction)
+    return store.gc(bytes_to_free, protect_latest=protect_latest, should_stop=should_stop)
 
 
 def real_bytes(chunks: Iterable[Chunk]) -> int:

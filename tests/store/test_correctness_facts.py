@@ -83,6 +83,19 @@ def test_a_chunk_that_was_merged_away_is_still_known() -> None:
     assert store.num_rows == 9300
 
 
+def test_chunk_ids_are_told_apart_by_all_their_bytes() -> None:
+    """Also an id that is the end of one known id and the beginning of the next."""
+    store = ChunkStore(STORE_ID)
+    one, two = bytes(range(16)), bytes(range(100, 116))
+    ids = [one, two, one[8:] + two[:8], two[4:] + one[:4], bytes(16), bytes(15) + b"\1"]
+    ids += [one[n:] + two[:n] for n in (1, 4, 15)]
+    for n, id_ in enumerate(ids):
+        chunk = make_chunk("/world", {"frame": [n]}, {"P:x": [[n]]}, [n], id=id_)
+        assert store.insert(chunk), f"{id_!r} was taken for known"
+        assert store.insert(chunk) == []
+    assert store.num_rows == len(ids)
+
+
 def test_events_are_numbered_from_one_without_gaps() -> None:
     store = ChunkStore(STORE_ID)
     events = [
@@ -223,6 +236,21 @@ def test_a_component_may_change_its_datatype_in_mid_recording() -> None:
         assert snapshot.num_chunks == 2
         assert snapshot.latest_at("frame", 1, "/world")["P:x"].value.to_pylist() == [1]
         assert snapshot.latest_at("frame", 2, "/world")["P:x"].value.to_pylist() == [2.5]
+
+
+def test_chunks_of_two_datatypes_stay_apart_however_many_there_are() -> None:
+    types = (pa.list_(pa.int64()), pa.list_(pa.float64()))
+    chunks = [
+        make_chunk("/world", {"frame": [n]}, {"P:x": pa.array([[n]], types[n % 2])}, [n])
+        for n in range(200)
+    ]
+    store = store_of(*chunks)
+    snapshot = store.snapshot()
+    assert snapshot.num_chunks < 200, "nothing was merged"
+    for n in range(0, 200, 7):
+        cell = snapshot.latest_at("frame", n, "/world")["P:x"]
+        assert cell.value.to_pylist() == [n]
+        assert cell.value.type == types[n % 2].value_type
 
 
 def test_time_may_go_backwards() -> None:

@@ -9,6 +9,16 @@ from forebay.chunk.layout import (
     DataColumn,
     IndexColumn,
 )
+from forebay.chunk.merge import (
+    concatenable,
+    concatenated,
+    derived_id,
+    fits_limits,
+    is_time_sorted,
+    picked,
+    sliced,
+    split,
+)
 from forebay.chunk.row_ids import RowIdArray
 
 __all__ = [
@@ -20,4 +30,12 @@ __all__ = [
     "DataColumn",
     "IndexColumn",
     "RowIdArray",
+    "concatenable",
+    "concatenated",
+    "derived_id",
+    "fits_limits",
+    "is_time_sorted",
+    "picked",
+    "sliced",
+    "split",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -78,6 +79,7 @@ class ChunkLayout:
         row_ids_claim_sorted: What the sender says of the order of row ids.
         indexes: By timeline name.
         components: By component identifier.
+        timelines: The timelines in lexical order; only chunks that agree here can merge.
     """
 
     entity_path: EntityPath
@@ -85,6 +87,25 @@ class ChunkLayout:
     row_ids_claim_sorted: bool
     indexes: Mapping[str, IndexColumn]
     components: Mapping[str, DataColumn]
+    timelines: tuple[Timeline, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        timelines = sorted(index.timeline for index in self.indexes.values())
+        object.__setattr__(self, "timelines", tuple(timelines))
+
+    def is_same_as(self, other: ChunkLayout) -> bool:
+        """Whether batches of both layouts have the same columns in the same places."""
+        return self is other or (
+            self.entity_path == other.entity_path
+            and self.row_ids == other.row_ids
+            and self.indexes.keys() == other.indexes.keys()
+            and self.components == other.components
+            and all(
+                index.timeline == other.indexes[name].timeline
+                and index.position == other.indexes[name].position
+                for name, index in self.indexes.items()
+            )
+        )
 
     @property
     def is_static(self) -> bool:

@@ -29,7 +29,7 @@ def row_id_halves(row_ids: RowIdArray) -> tuple[npt.NDArray[np.uint64], npt.NDAr
 
 def are_sorted(row_ids: RowIdArray) -> bool:
     """Whether row ids never decrease."""
-    return len(row_ids) < 2 or bool(np.all(row_ids[:-1] <= row_ids[1:]))
+    return len(row_ids) < 2 or bool((row_ids[:-1] <= row_ids[1:]).all())
 
 
 def sorting(row_ids: RowIdArray) -> npt.NDArray[np.intp]:

@@ -62,6 +62,10 @@ def cli() -> None:
     """
 
 
+# gRPC's own C++ log lines are for its developers; what concerns a user is raised as an error.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
     sys.exit(run(args))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.25
 LINES_EVERY_S = 1.0
+STORES_SHOWN_MAX = 30
+"""Rows of the live table: the busiest stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Dashboard:
         self._hub = hub
         self._console = console or Console(stderr=True)
         self._meters: dict[StoreId, _Meter] = {}
+        self._printed: dict[StoreId, int] = {}
         self._lock = default_runtime().lock()
         self._unsubscribe: Callable[[], None] = hub.subscribe(self._on_event)
 
@@ -146,7 +149,12 @@ class Dashboard:
         table = Table(box=None, padding=(0, 2), header_style="dim")
         for name in ("store", "messages", "rows", "rows/s", "queue", "bytes", "p50", "p99"):
             table.add_column(name, justify="left" if name == "store" else "right")
-        for r in self.readings():
+        readings = self.readings()
+        busiest = sorted(readings, key=lambda r: -r.rows_per_s)[:STORES_SHOWN_MAX]
+        shown = {r.store_id for r in busiest}
+        for r in readings:
+            if r.store_id not in shown:
+                continue
             name = escape(f"{r.store_id.application_id}/{r.store_id.recording_id}")
             if r.rejected:
                 name += f" [red]({r.rejected} rejected)[/red]"
@@ -160,11 +168,16 @@ class Dashboard:
                 _ms(r.latency_p50_ms),
                 _ms(r.latency_p99_ms),
             )
+        if len(readings) > len(shown):
+            table.add_row(f"… and {len(readings) - len(shown):,} more")
         return table
 
     def print_lines(self) -> None:
-        """One plain line per store."""
+        """One plain line per store that has news since the last time."""
         for r in self.readings():
+            if self._printed.get(r.store_id) == r.messages:
+                continue
+            self._printed[r.store_id] = r.messages
             self._console.print(
                 f"{r.store_id.application_id}/{r.store_id.recording_id}: "
                 f"{r.messages} messages, {r.rows} rows ({r.rows_per_s:.0f}/s), "

@@ -34,7 +34,7 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
     started_s = monotonic_s()
     damage: LoadError | None = None
     hub = StoreHub()
-    with _Bars(hidden=as_json) as bars:
+    with Bars(hidden=as_json) as bars:
         try:
             load_files(*files, hub=hub, progress=bars.update, **_given(ids))
         except LoadError as error:
@@ -54,7 +54,7 @@ def _given(ids: dict[str, str | None]) -> dict[str, Any]:
     return {name: value for name, value in ids.items() if value is not None}
 
 
-class _Bars:
+class Bars:
     """A progress bar per file on standard error, if somebody is looking."""
 
     def __init__(self, *, hidden: bool) -> None:
@@ -70,7 +70,7 @@ class _Bars:
         )
         self._bars: dict[str, Any] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

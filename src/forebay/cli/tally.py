@@ -12,7 +12,7 @@ from forebay.cli.report import EntitySummary, StoreSummary
 from forebay.codec import StreamDecoder
 from forebay.codec.peek import ChunkPeeker
 from forebay.errors import InvalidChunkError
-from forebay.hub.sources import open_file, read_stream
+from forebay.hub.sources import open_file, read_blocks
 from forebay.model import ArrowMsg, EntityPath, LogMsg, StoreId
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def read_lazily(path: str) -> Iterator[LogMsg]:
     with open_file(path) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-            yield from read_stream(file)
+            for messages in read_blocks(file, StreamDecoder()):
+                yield from messages
             return
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     decoder = StreamDecoder()

@@ -89,14 +89,14 @@ class ChunkPeeker:
             return lz4_block_front(msg.payload, wanted), False
         try:
             whole = self._decompressor.decompress(msg.payload, size)
-            return memoryview(whole).cast("B"), True
+            return memoryview(whole), True
         except ValueError as error:
             text = f"the payload cannot be decompressed: {error}"
             raise InvalidChunkError(text) from error
 
     def _parse(self, front: bytes | memoryview) -> ChunkHead | None:
         """The head, or `None` if the front is too short for it."""
-        view = memoryview(front)
+        view = memoryview(front).cast("B")
         schema_end = _message_end(view, 0)
         if schema_end is None:
             return None
@@ -109,7 +109,7 @@ class ChunkPeeker:
     def _layout(self, message: memoryview) -> ChunkLayout:
         try:
             schema, _ = self._schemas.read(message)
-        except (pa.ArrowException, ValueError, struct.error, IndexError) as error:
+        except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
             text = f"the payload's Arrow schema cannot be read: {error}"
             raise InvalidChunkError(text) from error
         return schema.layout
@@ -121,7 +121,7 @@ def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
     Raises:
         InvalidChunkError: The block contradicts itself before that.
     """
-    source = memoryview(block)
+    source = memoryview(block).cast("B")
     out = bytearray()
     position = 0
     try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import pyarrow as pa
+from pyarrow import lib
 
 from forebay import limits
 from forebay.chunk import ChunkLayout
@@ -34,6 +35,17 @@ SORBET_VERSION_MIN: Final = (0, 1, 3)
 
 DENSE_BATCHES_MAX: Final = 16
 DENSE_BATCH_BYTES_MAX: Final = 4096
+
+_SUPPORTED_NAMES: Final = """
+NA BOOL UINT8 INT8 UINT16 INT16 UINT32 INT32 UINT64 INT64 HALF_FLOAT FLOAT DOUBLE
+DATE32 DATE64 TIME32 TIME64 TIMESTAMP DURATION DECIMAL128 DECIMAL256
+STRING LARGE_STRING BINARY LARGE_BINARY FIXED_SIZE_BINARY
+LIST LARGE_LIST FIXED_SIZE_LIST STRUCT MAP SPARSE_UNION DENSE_UNION
+"""
+_SUPPORTED_TYPES: Final = frozenset(
+    getattr(lib, f"Type_{name}") for name in _SUPPORTED_NAMES.split()
+)
+"""Not dictionaries, whose batches a chunk has no room for, nor views, runs and intervals."""
 
 Span: TypeAlias = tuple[bytes, int, int]
 """A metadata key, and begin and end of its value in the schema message."""
@@ -88,6 +100,8 @@ class SchemaCache:
         arrow = pa.ipc.read_schema(pa.py_buffer(message))
         metadata = dict(arrow.metadata or {})
         _check_version(metadata)
+        for column in arrow:
+            _check_type(column.type, column.name)
         values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
         shared = arrow.with_metadata(metadata)
         schema = ChunkSchema(shared, ChunkLayout.from_schema(shared))
@@ -162,3 +176,20 @@ def _check_version(metadata: Mapping[bytes, bytes]) -> None:
             "convert the recording with `rerun rrd migrate FILE`"
         )
         raise InvalidChunkError(msg)
+
+
+def _check_type(data_type: pa.DataType, column: str) -> None:
+    """Refuse what pyarrow reads but cannot hand out, or trips over.
+
+    A list of a negative size, for one, passes pyarrow's own checks and crashes what allocates it.
+    """
+    supported = data_type.id in _SUPPORTED_TYPES
+    if data_type.id == lib.Type_FIXED_SIZE_LIST:
+        supported = data_type.list_size >= 0
+    elif data_type.id == lib.Type_FIXED_SIZE_BINARY:
+        supported = data_type.byte_width >= 0
+    if not supported:
+        msg = f"column {column!r} has data of a type that Forebay does not read ({data_type})"
+        raise InvalidChunkError(msg)
+    for child in range(data_type.num_fields):
+        _check_type(data_type.field(child).type, column)

@@ -1,9 +1,11 @@
 """Stores by name, the loop over them, and where their messages come from and go to."""
 
 from forebay.hub.app import App
-from forebay.hub.entity_db import EntityDb, Event, WorkerOutput
+from forebay.hub.entity_db import EntityDb
+from forebay.hub.guarded_store import Event
+from forebay.hub.inflow import WorkerOutput
 from forebay.hub.load import LoadProgress, load
-from forebay.hub.sources import read_messages, write_messages
+from forebay.hub.sources import read_messages, replacing, write_messages
 from forebay.hub.store_hub import StoreHub
 
 __all__ = [
@@ -15,5 +17,6 @@ __all__ = [
     "WorkerOutput",
     "load",
     "read_messages",
+    "replacing",
     "write_messages",
 ]

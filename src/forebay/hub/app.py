@@ -8,7 +8,8 @@ from forebay.errors import ForebayError
 from forebay.hub.store_hub import StoreHub
 
 if TYPE_CHECKING:
-    from forebay.hub.entity_db import EntityDb, Event
+    from forebay.hub.entity_db import EntityDb
+    from forebay.hub.guarded_store import Event
     from forebay.model import LogMsg
 
 

@@ -1,138 +1,104 @@
-"""`EntityDb`: one `ChunkStore`, and the worker that feeds it once there is something to feed."""
+"""`EntityDb`: one `ChunkStore`, and what feeds it."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, assert_never
 
-from forebay.chunk import Chunk
-from forebay.errors import FlushTimeoutError, ForebayError, StoreError
+from forebay.hub.guarded_store import Event, GuardedStore
+from forebay.hub.inflow import Inflow, InflowSettings, WorkerOutput
 from forebay.hub.queries import Queries
-from forebay.hub.subscribers import Subscribers, Subscription
-from forebay.ingest import (
-    IngestionStats,
-    IngestionWorker,
-    ProcessedChunk,
-    RejectedMsg,
-    chunk_decoder,
-)
-from forebay.limits import QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
-    ChunkStoreEvent,
     LogMsg,
     SetStoreInfo,
     StoreId,
     StoreInfo,
 )
-from forebay.runtime import Runtime, default_runtime
+from forebay.runtime import default_runtime
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from forebay.ingest import ByteBudget, Decode
+    from forebay.chunk import Chunk
+    from forebay.hub.subscribers import Subscribers, Subscription
+    from forebay.ingest import IngestionStats, RejectedMsg
+    from forebay.model import TimeLike
     from forebay.store import StoreSnapshot
-
-Event: TypeAlias = ChunkStoreEvent[Chunk]
-"""One change of one store."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOutput:
-    """What became of one submitted message.
-
-    Attributes:
-        chunk: The chunk as it was processed; `None` if the message could not be decoded.
-        was_empty: Whether the store held nothing before.
-        result: The events of the insertion (none if the store knew the chunk already), or the
-            error that refused the message.
-    """
-
-    chunk: Chunk | None
-    was_empty: bool
-    result: list[Event] | ForebayError
 
 
 class EntityDb(Queries):
     """One store: its info, its chunks, and its lazily created `IngestionWorker`.
 
-    Three locks, taken in this order and never the other way:
-
-    - `_commit_lock` is held by whoever moves finished output into the store, so that commits of
-      one store happen in order whoever does them;
-    - the hub's lock, when a blueprint's activation comes up in that order;
-    - `_store_lock` guards the chunk store itself, for the time of one insertion or one snapshot.
-
-    Queries take the last one alone, and only to get a snapshot.
+    Attributes:
+        store_id: Its name.
+        info: What it says of itself, once it did.
+        data_source: Where its first message came from.
     """
 
     def __init__(
         self,
         store_id: StoreId,
         *,
-        capacity: int = QUEUE_CAPACITY_MSGS,
-        byte_budget: int = STORE_BUDGET_BYTES,
-        hub_budget: ByteBudget | None = None,
-        runtime: Runtime | None = None,
+        memory_limit: int | None = None,
         commits_itself: bool = False,
-        decoder_factory: Callable[[], Decode] = chunk_decoder,
+        store: ChunkStore | None = None,
+        **settings: Any,
     ) -> None:
         """Make an empty store.
 
         Args:
             store_id: Its name.
-            capacity: Messages that may wait for the worker.
-            byte_budget: Bytes that may be in flight, queued and processed together.
-            hub_budget: What all stores of a hub share.
-            runtime: Where the worker runs.
+            memory_limit: Bytes of data to hold; over it the oldest rows are collected, but never
+                static data nor the latest values. `None` holds everything.
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
-            decoder_factory: Makes what turns a message into a chunk.
+            store: What it holds already.
+            settings: Those of `InflowSettings`: `capacity`, `byte_budget`, `runtime`, ….
         """
         self.store_id = store_id
         self.info: StoreInfo | None = None
         self.data_source: str | None = None
-        self._runtime = runtime or default_runtime()
-        self._capacity = capacity
-        self._byte_budget = byte_budget
-        self._hub_budget = hub_budget
-        self._commits_itself = commits_itself
-        self._commit_lock = self._runtime.rlock()
-        self._store_lock = self._runtime.lock()
-        self._store = ChunkStore(store_id)
-        self._worker: IngestionWorker | None = None
-        self._decoder_factory = decoder_factory
-        self._decode: Decode | None = None
-        self._uncollected: list[WorkerOutput] = []
-        self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
-        self._next_commit_seq = 0
-        self._num_direct = 0
-        self._subscribers = Subscribers(self._runtime)
-        self.hub_subscribers: Subscribers | None = None
+        self._settings = InflowSettings(**settings)
+        runtime = self._settings.runtime or default_runtime()
+        self._store = GuardedStore(store or ChunkStore(store_id), runtime, memory_limit)
+        self._inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
 
-    # ---- what comes in -------------------------------------------------------------------
+    def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
+        """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
+        self._store.join_hub(subscribers, on_committed)
+
+    # What comes in
 
     def submit_arrow_msg(
         self, arrow_msg: ArrowMsg, source: str = "", timeout: float | None = None
     ) -> None:
         """Hand a message to the worker, which is made now if there is none.
 
+        Whoever calls has routed it: the store takes it whatever store it names.
+
         Blocks while the queue or the budget is full. If finished output fills it, that output is
         committed here first, and its events come with the next poll, so a thread that both
         submits and polls never waits for itself.
 
         Raises:
-            FlushTimeoutError: Still full after `timeout` seconds; the message was not taken.
+            QueueFullError: Still full after `timeout` seconds; the message was not taken.
+            TypeError: It is no `ArrowMsg`.
             WorkerClosedError: The store was closed.
         """
-        (self._worker or self._start_worker()).submit(arrow_msg, source, timeout)
+        _check_arrow_msg(arrow_msg)
+        self._inflow.worker.submit(arrow_msg, source, timeout)
 
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
-        return (self._worker or self._start_worker()).try_submit(arrow_msg, source)
+        _check_arrow_msg(arrow_msg)
+        return self._inflow.worker.try_submit(arrow_msg, source)
+
+    def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
+        """Hand over several messages in order, for less than one by one; blocks while full."""
+        self._inflow.worker.submit_many(arrow_msgs, source)
 
     def add_log_msg(self, msg: LogMsg, source: str = "") -> list[Event]:
         """Take in one message here and now, after everything submitted before it.
@@ -152,26 +118,13 @@ class EntityDb(Queries):
             case BlueprintActivationCommand():
                 return []
             case ArrowMsg():
-                self.flush()
-                with self._commit_lock:
-                    decode = self._decode = self._decode or self._decoder_factory()
-                    events = self._insert(decode(msg))
-                    self._num_direct += 1
-                    self._offer(events)
-                self._deliver()
-                return events
+                return self._inflow.add(msg)
             case _:
                 assert_never(msg)
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
         """Insert a chunk that is decoded already, after everything submitted before it."""
-        self.flush()
-        with self._commit_lock:
-            events = self._insert(chunk)
-            self._num_direct += 1
-            self._offer(events)
-        self._deliver()
-        return events
+        return self._inflow.add_chunk(chunk)
 
     def set_store_info(self, info: StoreInfo, source: str = "") -> None:
         """Overwrite what is known of the store; no event tells of it."""
@@ -186,18 +139,10 @@ class EntityDb(Queries):
     def call_in_order(self, action: Callable[[], None]) -> None:
         """Call `action` once everything submitted so far is committed, and nothing later.
 
-        It is called under the commit lock: by this thread now if nothing is in flight, else by
-        whoever commits the last message before it.
+        It is called by this thread now if nothing is in flight, else by whoever commits the last
+        message before it; commits of this store wait for it.
         """
-        with self._commit_lock:
-            if self._worker is not None:
-                position = self._worker.last_seq + 1
-                if self._next_commit_seq < position:
-                    self._in_order.append((position, action))
-                    return
-            action()
-
-    # ---- from the worker into the store --------------------------------------------------
+        self._inflow.call_in_order(action)
 
     def poll_worker_output(self, turns_max: int | None = None) -> list[WorkerOutput]:
         """Commit finished output, and report on all that was committed since the last poll.
@@ -205,11 +150,7 @@ class EntityDb(Queries):
         Never waits for the worker. `turns_max` bounds what is committed by this call to the
         output of so many of the worker's turns (`limits.TURN_MSGS_MAX` messages each).
         """
-        with self._commit_lock:
-            outputs, self._uncollected = self._uncollected, []
-            outputs += self._commit(turns_max)
-        self._deliver()
-        return outputs
+        return self._inflow.poll(turns_max)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before is committed.
@@ -217,117 +158,72 @@ class EntityDb(Queries):
         Raises:
             FlushTimeoutError: It was not within `timeout` seconds.
         """
-        worker = self._worker
-        if worker is None:
-            return
-        in_time = worker.wait_processed(timeout=timeout)
-        self._commit_and_keep()
-        if not in_time:
-            stats = self.ingestion_stats()
-            msg = (
-                f"{self.store_id}: {stats.in_flight} of {stats.accepted} messages were still in "
-                f"flight after {timeout} s; wait longer, or look at ingestion_stats()"
-            )
-            raise FlushTimeoutError(msg, store_id=self.store_id)
+        self._inflow.flush(timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Finish and commit what was accepted, then take nothing new. Queries go on."""
-        worker = self._worker or self._start_worker()
-        worker.close(timeout)
-        self._commit_and_keep()
+        self._inflow.close(timeout)
 
     @property
     def commits_itself(self) -> bool:
         """Whether output is committed as soon as there is some, without a poll."""
-        return self._commits_itself
+        return self._inflow.commits_itself
 
     @commits_itself.setter
     def commits_itself(self, value: bool) -> None:
-        self._commits_itself = value
-        if value:
-            self._on_output()
+        self._inflow.commits_itself = value
+        self._inflow.on_output()
 
-    def _start_worker(self) -> IngestionWorker:
-        with self._commit_lock:
-            if self._worker is None:
-                self._worker = IngestionWorker(
-                    self._capacity,
-                    self._byte_budget,
-                    store_id=self.store_id,
-                    runtime=self._runtime,
-                    hub_budget=self._hub_budget,
-                    on_output=self._on_output,
-                    on_full=self._commit_and_keep,
-                    decoder_factory=self._decoder_factory,
-                )
-            return self._worker
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes of data to hold, or `None` for everything."""
+        return self._store.memory_limit
 
-    def _on_output(self) -> None:
-        if self._commits_itself:
-            self._commit_and_keep()
+    @memory_limit.setter
+    def memory_limit(self, value: int | None) -> None:
+        self._store.memory_limit = value
+        self._store.settle()
 
-    def _commit_and_keep(self) -> None:
-        """Commit now; reports wait for the next poll, if anybody is to poll."""
-        with self._commit_lock:
-            outputs = self._commit()
-            if not self._commits_itself:
-                self._uncollected += outputs
-        self._deliver()
+    def ingestion_stats(self) -> IngestionStats:
+        """Counts, depths, bytes and latencies of this store's ingestion."""
+        return self._inflow.stats()
 
-    def _commit(self, turns_max: int | None = None) -> list[WorkerOutput]:
-        """Move output into the store; the caller holds the commit lock."""
-        worker = self._worker
-        if worker is None:
-            return []
-        outcomes = worker.take_output(turns_max)
-        if not outcomes:
-            return []
-        outputs: list[WorkerOutput] = []
-        refused: list[RejectedMsg] = []
-        try:
-            for outcome in outcomes:
-                self._call_due(outcome.seq)
-                outputs.append(self._commit_one(outcome, refused))
-                self._next_commit_seq = outcome.seq + 1
-            self._call_due(self._next_commit_seq)
-        finally:
-            worker.acknowledge(refused)
-        return outputs
+    def rejections(self) -> list[RejectedMsg]:
+        """Messages that could not become part of the store, newest last, each with its cause."""
+        return self._inflow.rejections()
 
-    def _commit_one(
-        self, outcome: ProcessedChunk | RejectedMsg, refused: list[RejectedMsg]
-    ) -> WorkerOutput:
-        was_empty = self._store.is_empty
-        match outcome:
-            case RejectedMsg():
-                return WorkerOutput(None, was_empty, outcome.error)
-            case ProcessedChunk():
-                try:
-                    events = self._insert(outcome.chunk)
-                except ForebayError as error:
-                    refused.append(outcome.refused(self.store_id, error))
-                    return WorkerOutput(outcome.chunk, was_empty, error)
-                self._offer(events)
-                return WorkerOutput(outcome.chunk, was_empty, events)
-            case _:
-                assert_never(outcome)
+    # Out of the store
 
-    def _insert(self, chunk: Chunk) -> list[Event]:
-        try:
-            with self._store_lock:
-                return self._store.insert(chunk)
-        except ForebayError:
-            raise
-        except Exception as error:
-            # Whatever a chunk does to the store's code, the next one must still get its turn.
-            msg = f"{self.store_id}: inserting {chunk.id} failed: {error!r}"
-            raise StoreError(msg, store_id=self.store_id, chunk_id=chunk.id) from error
+    def gc(
+        self, bytes_to_free: int | None = None, *, time_budget_s: float | None = None
+    ) -> list[Event]:
+        """Collect garbage: the oldest rows go first, static data and latest values stay.
 
-    def _call_due(self, position: int) -> None:
-        while self._in_order and self._in_order[0][0] <= position:
-            self._in_order.popleft()[1]()
+        Readers and commits get their turns in between. Subscribers hear of it; so does the caller.
 
-    # ---- who listens, and what there is --------------------------------------------------
+        Args:
+            bytes_to_free: Stop once so much is free; `None` drops all that may go.
+            time_budget_s: Stop after so long; the next call goes on.
+        """
+        return self._store.gc(bytes_to_free, time_budget_s=time_budget_s)
+
+    def drop_entity(self, entity: str) -> list[Event]:
+        """Drop all data of one entity; what lies below it stays.
+
+        Raises:
+            UnknownEntityError: There is no such entity.
+        """
+        return self._store.drop_entity(entity)
+
+    def drop_time_range(self, timeline: str, start: TimeLike, end: TimeLike) -> list[Event]:
+        """Drop all rows with a time in `[start, end]` on a timeline; static data stays.
+
+        Raises:
+            UnknownTimelineError, TimeTypeError
+        """
+        return self._store.drop_time_range(timeline, start, end)
+
+    # Who listens, and what there is
 
     def subscribe(self, callback: Callable[[Event], object]) -> Callable[[], None]:
         """Call `callback` with every event from now on, once each and in commit order.
@@ -338,54 +234,34 @@ class EntityDb(Queries):
         Returns:
             A function that ends the subscription.
         """
-        return self._subscribers.add(callback)
+        return self._store.subscribers.add(callback)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Who listens, with their errors."""
-        return self._subscribers.subscriptions
+        return self._store.subscribers.subscriptions
 
-    def _offer(self, events: list[Event]) -> None:
-        self._subscribers.offer(events)
-        if self.hub_subscribers is not None:
-            self.hub_subscribers.offer(events)
-
-    def _deliver(self) -> None:
-        self._subscribers.deliver()
-        if self.hub_subscribers is not None:
-            self.hub_subscribers.deliver()
-
-    def ingestion_stats(self) -> IngestionStats:
-        """Counts, depths, bytes and latencies of this store's ingestion."""
-        if self._worker is None:
-            stats = IngestionStats(capacity=self._capacity, byte_budget=self._byte_budget)
-        else:
-            stats = self._worker.stats()
-        direct = self._num_direct
-        return replace(stats, accepted=stats.accepted + direct, committed=stats.committed + direct)
-
-    def rejections(self) -> list[RejectedMsg]:
-        """Messages that could not become part of the store, newest last, each with its cause."""
-        return [] if self._worker is None else self._worker.rejections()
+    @property
+    def byte_size(self) -> int:
+        """Bytes of data held, each buffer counted once."""
+        return self._store.byte_size
 
     def snapshot(self) -> StoreSnapshot:
         """All data as it is now: one generation, unchanged by whatever comes later."""
-        with self._store_lock:
-            return self._store.snapshot()
+        return self._store.snapshot()
 
     def clone_with_new_id(self, store_id: StoreId) -> EntityDb:
         """A store of another name with the same data. What is in flight, and the worker, stay."""
+        settings = {
+            field.name: getattr(self._settings, field.name) for field in fields(self._settings)
+        }
         clone = EntityDb(
             store_id,
-            capacity=self._capacity,
-            byte_budget=self._byte_budget,
-            hub_budget=self._hub_budget,
-            runtime=self._runtime,
-            commits_itself=self._commits_itself,
-            decoder_factory=self._decoder_factory,
+            memory_limit=self.memory_limit,
+            commits_itself=self.commits_itself,
+            store=self._store.copy(store_id),
+            **settings,
         )
-        with self._store_lock:
-            clone._store = self._store.copy(store_id)
         if self.info is not None:
             clone.info = SetStoreInfo(self.info).with_store_id(store_id).info
         clone.data_source = self.data_source
@@ -400,3 +276,9 @@ class EntityDb(Queries):
 
     def __repr__(self) -> str:
         return f"EntityDb({self.store_id}, {self.num_chunks} chunks, {self.num_rows} rows)"
+
+
+def _check_arrow_msg(msg: object) -> None:
+    if not isinstance(msg, ArrowMsg):
+        text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
+        raise TypeError(text)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
-from forebay.hub.sources import PathLike, load_error, open_file, read_stream
+from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
-from forebay.limits import FILES_READ_AT_ONCE
+from forebay.limits import FILES_READ_AT_ONCE, REJECTIONS_KEPT_MAX
 from forebay.runtime import run_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.model import LogMsg
+    from forebay.ingest import RejectedMsg
+    from forebay.model import LogMsg, StoreId
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,14 @@ def load(
         LoadError: A file cannot be read, or not whole. The error's `hub` holds what was readable
             in all files, and its `__notes__` name the other damaged files.
     """
+    try:
+        names = {os.fspath(path) for path in paths}
+    except TypeError as error:
+        msg = f"load() takes paths one by one, as load(*paths): {error}"
+        raise TypeError(msg) from None
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
+    old = [rejected for db in target.entity_dbs() for rejected in db.rejections()]
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(path, target, application_id, recording_id, progress)
@@ -76,7 +83,7 @@ def load(
 
     run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
     target.flush()
-    errors += _rejections(target, {os.fspath(path) for path in paths})
+    errors += _rejections(target, names, {id(rejected) for rejected in old})
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -107,51 +114,54 @@ class _FileLoading:
         with open_file(self._path) as file:
             total = os.fstat(file.fileno()).st_size
             decoder = StreamDecoder()
-            reported = -1
             try:
-                for msg in read_stream(file, decoder):
-                    self._hub.receive_log_msg(self._renamed(msg), self._path)
-                    if self._progress is not None and decoder.byte_offset != reported:
-                        reported = decoder.byte_offset
-                        self._progress(LoadProgress(self._path, reported, total))
+                for messages in read_blocks(file, decoder):
+                    self._hub.receive_log_msgs(self._renamed(messages), self._path)
+                    if self._progress is not None:
+                        self._progress(LoadProgress(self._path, decoder.byte_offset, total))
             except CodecError as error:
                 raise load_error(self._path, error) from error
             finally:
                 if self._progress is not None:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
 
-    def _renamed(self, msg: LogMsg) -> LogMsg:
+    def _renamed(self, messages: list[LogMsg]) -> list[LogMsg]:
         if self._application_id is None and self._recording_id is None:
-            return msg
-        store_id = msg.store_id
-        return msg.with_store_id(
-            replace(
-                store_id,
-                application_id=self._application_id or store_id.application_id,
-                recording_id=(self._recording_id if store_id.is_recording else None)
-                or store_id.recording_id,
-            )
+            return messages
+        return [msg.with_store_id(self._renamed_id(msg.store_id)) for msg in messages]
+
+    def _renamed_id(self, store_id: StoreId) -> StoreId:
+        recording_id = self._recording_id if store_id.is_recording else None
+        return replace(
+            store_id,
+            application_id=self._application_id or store_id.application_id,
+            recording_id=recording_id or store_id.recording_id,
         )
 
 
-def _rejections(hub: StoreHub, paths: set[str]) -> list[LoadError]:
-    """One error for each store of these files that had messages rejected."""
+def _rejections(hub: StoreHub, paths: set[str], old: set[int]) -> list[LoadError]:
+    """One error for each file and store that had messages rejected, other than the `old` ones."""
     errors: list[LoadError] = []
     for db in hub.entity_dbs():
-        rejections = [rejected for rejected in db.rejections() if rejected.source in paths]
-        if not rejections:
-            continue
-        first = rejections[0]
-        more = f" ({len(rejections) - 1} more were rejected)" if len(rejections) > 1 else ""
-        where = "" if first.error.byte_offset is None else f" at byte {first.error.byte_offset}"
-        errors.append(
-            LoadError(
-                f"{first.source}: {db.store_id}: a message{where} was rejected{more}: "
-                f"{first.error}",
-                path=str(first.source),
-                store_id=db.store_id,
-                chunk_id=first.chunk_id,
-                byte_offset=first.error.byte_offset,
+        by_path: dict[str, list[RejectedMsg]] = {}
+        for rejected in db.rejections():
+            if rejected.source in paths and id(rejected) not in old:
+                by_path.setdefault(str(rejected.source), []).append(rejected)
+        for path, rejections in by_path.items():
+            one = rejections[0]
+            # Of very many rejections the store keeps the last ones: then it is "at least".
+            least = "at least " if len(rejections) >= REJECTIONS_KEPT_MAX else ""
+            number = (
+                f"{least}{len(rejections):,} messages were" if rejections[1:] else "a message was"
             )
-        )
+            where = "" if one.error.byte_offset is None else f" at byte {one.error.byte_offset}"
+            errors.append(
+                LoadError(
+                    f"{path}: {db.store_id}: {number} rejected{where}: {one.error}",
+                    path=path,
+                    store_id=db.store_id,
+                    chunk_id=one.chunk_id,
+                    byte_offset=one.error.byte_offset,
+                )
+            )
     return errors

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
     from forebay.model import EntityPath, TimeLike, TimeType
-    from forebay.store import Cell, StoreSnapshot
+    from forebay.store import Cell, Contents, DataframeView, StoreSnapshot
 
 
 class Queries(ABC):
@@ -57,7 +57,7 @@ class Queries(ABC):
         timeline: str | None,
         time: TimeLike | None,
         entity: str,
-        components: Sequence[str] | str | None = None,
+        components: Iterable[str] | str | None = None,
     ) -> Mapping[str, Cell]:
         """The newest value of each component of `entity` at or before `time`.
 
@@ -75,7 +75,7 @@ class Queries(ABC):
         start: TimeLike | None,
         end: TimeLike | None,
         entity: str,
-        components: Sequence[str] | str | None = None,
+        components: Iterable[str] | str | None = None,
     ) -> pa.Table:
         """All rows of `entity` from `start` to `end`, both included, by time and row id.
 
@@ -83,3 +83,24 @@ class Queries(ABC):
             UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError
         """
         return self.snapshot().range(timeline, start, end, entity, components)
+
+    def dataframe(self, index: str | None, contents: Contents = "/**", **options: Any) -> pa.Table:
+        """One row per distinct value of `index`: columns, order and cells as Rerun's reader gives.
+
+        See `StoreSnapshot.dataframe` for the options, `fill_latest_at` and `using_index_values`
+        among them.
+
+        Raises:
+            UnknownTimelineError, UnknownComponentError, ExpressionError, TimeTypeError
+        """
+        return self.snapshot().dataframe(index, contents, **options)
+
+    def dataframe_view(
+        self, index: str | None, contents: Contents = "/**", **options: Any
+    ) -> DataframeView:
+        """The same dataframe, made batch by batch by whoever reads it.
+
+        It speaks the Arrow PyCapsule interface: give it to Polars, DuckDB, DataFusion or pandas as
+        it is, or call `batches()` for results larger than memory.
+        """
+        return self.snapshot().dataframe_view(index, contents, **options)

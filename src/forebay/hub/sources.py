@@ -35,14 +35,14 @@ def read_messages(path_or_bytes: PathLike | bytes | bytearray | memoryview) -> I
         decoder.finish()
         return
     with open_file(path_or_bytes) as file:
-        yield from read_stream(file)
+        for messages in read_blocks(file, StreamDecoder()):
+            yield from messages
 
 
-def read_stream(file: BinaryIO, decoder: StreamDecoder | None = None) -> Iterator[LogMsg]:
-    """Yield the messages of an open file; see `read_messages`."""
-    decoder = decoder or StreamDecoder()
+def read_blocks(file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
+    """Yield the messages of an open file, a block's worth at a time; see `read_messages`."""
     while decoder.error is None and (data := file.read(FILE_READ_BYTES)):
-        yield from decoder.feed(data)
+        yield decoder.feed(data)
     decoder.finish()
 
 
@@ -69,7 +69,7 @@ def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
     """
     target = Path(path)
     try:
-        with _replacing(target) as file:
+        with replacing(target) as file:
             encoder = StreamEncoder()
             file.write(encoder.header())
             for message in messages:
@@ -81,9 +81,13 @@ def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
+def replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its name on success and vanishes on failure."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        # Name the file that was asked for, not one that nobody knows.
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

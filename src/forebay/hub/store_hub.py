@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, Never
 
-from forebay.errors import UnknownStoreError
-from forebay.hub.entity_db import EntityDb, Event
+from forebay.errors import UnknownStoreError, told
+from forebay.hub.entity_db import EntityDb
+from forebay.hub.guarded_store import Event
+from forebay.hub.inflow import weakly
+from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
 from forebay.ingest import ByteBudget, chunk_decoder
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
@@ -20,11 +23,15 @@ from forebay.model import (
     StoreKind,
 )
 from forebay.runtime import Runtime, default_runtime
+from forebay.store import dataframes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
     from forebay.ingest import Decode
+    from forebay.store import Contents
 
 logger = logging.getLogger("forebay")
 
@@ -42,6 +49,8 @@ class StoreHub:
         capacity: int = QUEUE_CAPACITY_MSGS,
         store_budget: int = STORE_BUDGET_BYTES,
         hub_budget: int = HUB_BUDGET_BYTES,
+        store_memory_limit: int | None = None,
+        memory_limit: int | None = None,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
@@ -51,6 +60,9 @@ class StoreHub:
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store.
             hub_budget: Bytes that may be in flight for all stores together.
+            store_memory_limit: Bytes of data that each recording may hold (see `EntityDb`).
+            memory_limit: Bytes of data that all stores may hold; over it, the largest recordings
+                give up their oldest rows until all are level.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each worker.
         """
@@ -59,6 +71,8 @@ class StoreHub:
         self._decoder_factory = decoder_factory
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._store_memory_limit = store_memory_limit
+        self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
         self._lock = self.runtime.rlock()
         self._dbs: dict[StoreId, EntityDb] = {}
         self._commits_itself = True
@@ -80,6 +94,7 @@ class StoreHub:
                         store_id,
                         capacity=self._capacity,
                         byte_budget=self._store_budget,
+                        memory_limit=(self._store_memory_limit if store_id.is_recording else None),
                         hub_budget=self._budget,
                         runtime=self.runtime,
                         commits_itself=self._commits_itself,
@@ -90,23 +105,24 @@ class StoreHub:
         return db
 
     def _add(self, db: EntityDb) -> None:
-        db.hub_subscribers = self._subscribers
-        # A new dict each time: whoever iterates over the old one is not disturbed.
-        self._dbs = {**self._dbs, db.store_id: db}
+        on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
+        db.join_hub(self._subscribers, on_committed)
+        self._dbs[db.store_id] = db
         if db.store_id.is_recording and self._active_recording is None:
             self._active_recording = db.store_id
 
     def entity_dbs(self) -> list[EntityDb]:
         """Every store, in the order in which they came up."""
-        return list(self._dbs.values())
+        with self._lock:
+            return list(self._dbs.values())
 
     def recordings(self) -> list[EntityDb]:
         """Every recording, in the order in which they came up."""
-        return [db for db in self._dbs.values() if db.store_id.is_recording]
+        return [db for db in self.entity_dbs() if db.store_id.is_recording]
 
     def blueprints(self) -> list[EntityDb]:
         """Every blueprint, clones that were made active among them."""
-        return [db for db in self._dbs.values() if db.store_id.is_blueprint]
+        return [db for db in self.entity_dbs() if db.store_id.is_blueprint]
 
     def recording(self, recording_id: str, application_id: str | None = None) -> EntityDb:
         """The recording of that id.
@@ -124,10 +140,10 @@ class StoreHub:
         if len(found) == 1:
             return found[0]
         if found:
-            apps = ", ".join(repr(db.store_id.application_id) for db in found)
+            apps = told(repr(db.store_id.application_id) for db in found)
             msg = f"several applications have a recording {recording_id!r}: {apps}; say which"
             raise UnknownStoreError(msg)
-        there = ", ".join(repr(db.store_id.recording_id) for db in self.recordings()) or "none"
+        there = told(repr(db.store_id.recording_id) for db in self.recordings())
         msg = f"there is no recording {recording_id!r}; there are: {there}"
         raise UnknownStoreError(msg)
 
@@ -140,7 +156,7 @@ class StoreHub:
         try:
             return self._dbs[store_id]
         except KeyError:
-            there = ", ".join(map(str, self._dbs)) or "none"
+            there = told(str(db.store_id) for db in self.entity_dbs())
             msg = f"there is no {store_id}; there are: {there}"
             raise UnknownStoreError(msg, store_id=store_id) from None
 
@@ -181,6 +197,10 @@ class StoreHub:
         if self._active_recording in store_ids:
             self._active_recording = next((db.store_id for db in self.recordings()), None)
 
+    def _enforce_memory_limit(self) -> None:
+        if self._memory is not None:
+            self._memory.enforce(self.entity_dbs)
+
     # ---- messages ------------------------------------------------------------------------
 
     def receive_log_msg(self, msg: LogMsg, source: str = "") -> None:
@@ -197,7 +217,26 @@ class StoreHub:
             case BlueprintActivationCommand():
                 self._receive_activation(msg, source)
             case _:
-                assert_never(msg)
+                _refuse_as_message(msg)
+
+    def receive_log_msgs(self, msgs: Sequence[LogMsg], source: str = "") -> None:
+        """The same for many messages, for less than one by one.
+
+        Each store gets its messages in order; chunks of several stores may change places.
+        """
+        waiting: dict[StoreId, list[ArrowMsg]] = {}
+        for msg in msgs:
+            if isinstance(msg, ArrowMsg):
+                waiting.setdefault(msg.store_id, []).append(msg)
+            else:
+                self._submit(waiting.pop(msg.store_id, []), source)
+                self.receive_log_msg(msg, source)
+        for arrow_msgs in waiting.values():
+            self._submit(arrow_msgs, source)
+
+    def _submit(self, arrow_msgs: list[ArrowMsg], source: str) -> None:
+        if arrow_msgs:
+            self.entity_db(arrow_msgs[0].store_id, source).submit_arrow_msgs(arrow_msgs, source)
 
     def _receive_activation(self, command: BlueprintActivationCommand, source: str) -> None:
         db = self.entity_db(command.blueprint_id, source)
@@ -294,6 +333,14 @@ class StoreHub:
         """
         return self._subscribers.add(callback)
 
+    def dataframe(self, index: str | None, contents: Contents = "/**", **options: Any) -> pa.Table:
+        """The dataframes of all recordings, one below the other, with whose row it is in front.
+
+        The first column is `rerun_recording_id`; see `EntityDb.dataframe` for the rest.
+        """
+        snapshots = {db.store_id.recording_id: db.snapshot() for db in self.recordings()}
+        return dataframes(snapshots, index, contents=contents, **options)
+
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before, to any store, is committed.
 
@@ -320,3 +367,8 @@ class StoreHub:
 
     def __repr__(self) -> str:
         return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"
+
+
+def _refuse_as_message(msg: object) -> Never:
+    text = f"a LogMsg is received, not {msg!r:.80}; see forebay.read_messages()"
+    raise TypeError(text)

@@ -1,4 +1,10 @@
-"""`IngestionWorker`: turns `ArrowMsg`s into chunks, in order, behind a bounded queue."""
+"""`IngestionWorker`: turns `ArrowMsg`s into chunks, in order, behind a bounded queue.
+
+One class and a long file on purpose: all of it is one state behind one lock (`_lock`), and whoever
+changes how submitters wait has to see how turns and owners wake them. What can be decided without
+that lock is in `core`. One other lock is ever taken while it is held, the byte budget's, which is
+a leaf. Callbacks and `Runtime.schedule` are called without any.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from forebay.ingest.core import Batch, IngestCore
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, RejectedMsg, message_cost, rejection
 from forebay.limits import (
     QUEUE_CAPACITY_MSGS,
+    ROOM_WAKE_INTERVAL_S,
     STORE_BUDGET_BYTES,
     TURN_BYTES_MAX,
     TURN_MSGS_MAX,
@@ -106,6 +113,8 @@ class IngestionWorker:
         self._busy_threads: list[int] = []
         self._owner_thread: int | None = None
         self._num_waiting = 0
+        self._watched_seqs: list[int] = []
+        self._woken_s = 0.0
         self._is_closed = False
         self._interrupted_seq = -1
         self._on_output = on_output
@@ -280,8 +289,9 @@ class IngestionWorker:
             interrupt = error
         with self._lock:
             self._decoders.append(decode)
-            released = core.finish(batch, outcomes, began_s, clock())
-            if self._num_waiting:
+            ended_s = clock()
+            released = core.finish(batch, outcomes, began_s, ended_s)
+            if self._num_waiting and (interrupt is not None or self._is_worth_waking(ended_s)):
                 self._changed.notify_all()
             notifies = released and self._on_output is not None
             if not notifies:
@@ -295,6 +305,24 @@ class IngestionWorker:
                 raise interrupt
             logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
         return more
+
+    def _is_worth_waking(self, now_s: float) -> bool:
+        """Whether those who wait should look now; at each turn would cost more than the turns.
+
+        Who waits for room is let sleep while the queue is more than half full, for a moment at
+        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done.
+        """
+        core = self._core
+        if self._watched_seqs and core.next_output_seq > min(self._watched_seqs):
+            return True
+        if (
+            core.queue_depth > core.capacity // 2
+            and core.has_input
+            and now_s - self._woken_s < ROOM_WAKE_INTERVAL_S
+        ):
+            return False
+        self._woken_s = now_s
+        return self._num_waiting > len(self._watched_seqs)
 
     def _end_turn(self, thread: int, interrupt: BaseException | None) -> bool:
         self._busy_threads.remove(thread)
@@ -396,7 +424,11 @@ class IngestionWorker:
                 if not starts:
                     if waited_in_vain:
                         return False
-                    waited_in_vain = not self._wait(deadline)
+                    self._watched_seqs.append(seq)
+                    try:
+                        waited_in_vain = not self._wait(deadline)
+                    finally:
+                        self._watched_seqs.remove(seq)
             if starts:
                 self._runtime.schedule(self)
 

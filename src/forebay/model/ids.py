@@ -22,6 +22,11 @@ class StoreId:
     application_id: str
     recording_id: str
 
+    def __post_init__(self) -> None:
+        """Take the kind as text, too."""
+        if type(self.kind) is not StoreKind:
+            object.__setattr__(self, "kind", StoreKind(self.kind))
+
     @classmethod
     def recording(cls, application_id: str, recording_id: str) -> Self:
         """The id of a recording."""

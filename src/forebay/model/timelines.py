@@ -86,7 +86,14 @@ def _from_numpy(time: np.datetime64 | np.timedelta64, timeline: Timeline) -> int
     if np.isnat(time):
         msg = f"NaT is no time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
-    return int(time.astype(kind).astype(np.int64))
+    converted = time.astype(kind)
+    # NumPy overflows in silence; only units finer than nanoseconds (and none at all) cannot.
+    unit = np.datetime_data(time.dtype)[0]
+    fits = unit in ("ps", "fs", "as", "generic") or converted.astype(time.dtype) == time
+    if not fits:
+        msg = f"{time!r} on timeline {timeline.name!r} does not fit into 64 bits of nanoseconds"
+        raise TimeTypeError(msg)
+    return int(converted.astype(np.int64))
 
 
 def _mismatch(time: object, timeline: Timeline) -> TimeTypeError:

@@ -13,6 +13,7 @@ from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.services import (
     Event,
     Service,
+    callback_runtime,
     default_runtime,
     executor,
     run_side_by_side,
@@ -33,6 +34,7 @@ __all__ = [
     "SimulationError",
     "Task",
     "WebWorkerRuntime",
+    "callback_runtime",
     "default_runtime",
     "executor",
     "gil_enabled",

@@ -40,7 +40,9 @@ class StoreFile:
     """
 
     def __init__(self, directory: Path, store_id: StoreId, *, keep_open: bool) -> None:
-        self._encoder = StreamEncoder()
+        # No manifest: it would grow with the recording, and every chunk would have to be decoded
+        # for it here. Files are read through without one; `rerun rrd optimize` adds one.
+        self._encoder = StreamEncoder(manifest=False)
         self._keep_open = keep_open
         self._file: BinaryIO | None = None
         suffix = ".rrd" if store_id.is_recording else ".rbl"

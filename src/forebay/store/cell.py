@@ -26,11 +26,25 @@ class Cell:
 
     time: int | None
     row_id: bytes
+    _value: pa.Array | None
+    _column: pa.ListArray
+    _row: int
 
     def __init__(self, value: pa.Array, time: int | None, row_id: bytes) -> None:
         _set(self, "_value", value)
         _set(self, "time", time)
         _set(self, "row_id", row_id)
+
+    @classmethod
+    def lazy(cls, column: pa.ListArray, row: int, time: int | None, row_id: bytes) -> Cell:
+        """A cell that cuts its value out of `column` when asked."""
+        cell = cls.__new__(cls)
+        _set(cell, "_value", None)
+        _set(cell, "_column", column)
+        _set(cell, "_row", row)
+        _set(cell, "time", time)
+        _set(cell, "row_id", row_id)
+        return cell
 
     @property
     def value(self) -> pa.Array:

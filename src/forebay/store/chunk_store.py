@@ -1,74 +1,269 @@
-"""`ChunkStore`: the chunks of one store. (First form: simple and right; the index follows.)"""
+"""`ChunkStore`: the chunks of one store, and every way to change them."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
-from forebay.chunk import Chunk
-from forebay.model import ChunkAddition, ChunkId, ChunkStoreEvent, StoreId
-from forebay.store.snapshot import StoreSnapshot
+from forebay.chunk import split
+from forebay.limits import PROTECT_LATEST
+from forebay.model import (
+    ChunkAddition,
+    ChunkCompaction,
+    ChunkDeletion,
+    ChunkStoreEvent,
+    DeletionReason,
+    to_index_value,
+)
+from forebay.store import removal, statics
+from forebay.store.compaction import append, new_leaf
+from forebay.store.state import StoreState
+from forebay.store.unknown import find_entity, find_timeline
 
 if TYPE_CHECKING:
-    from forebay.model import ChunkStoreDiff, EntityPath
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    from forebay.chunk import Chunk
+    from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
+    from forebay.store.entity import EntityIndex
+    from forebay.store.leaf import Leaf
+    from forebay.store.snapshot import StoreSnapshot
+
+    Event: TypeAlias = ChunkStoreEvent[Chunk]
 
 
 class ChunkStore:
-    """The chunks of one store; whoever owns it locks it, except for the snapshots it gives."""
+    """The chunks of one store, and every way to change them.
+
+    Changes and `snapshot`, `copy` and `byte_size` must not overlap: whoever owns the store locks
+    it around them. Snapshots may be read from any thread, at any time, without a lock.
+
+    Attributes:
+        store_id: The recording or blueprint.
+        generation: Counts the changes; every event names the one it belongs to.
+    """
 
     def __init__(self, store_id: StoreId) -> None:
         self.store_id = store_id
         self.generation = 0
-        self._events = 0
-        self._known: set[ChunkId] = set()
-        self._chunks: dict[EntityPath, list[Chunk]] = {}
+        self._num_events = 0
+        self._state = StoreState()
 
-    def insert(self, chunk: Chunk) -> list[ChunkStoreEvent[Chunk]]:
-        """Add a chunk; nothing happens for an empty or a known one.
+    def insert(self, chunk: Chunk) -> list[Event]:
+        """Add a chunk.
 
-        Raises:
-            StoreError: The chunk is refused.
+        Nothing happens (no event) if the chunk is empty, has no components, or is known by its
+        id, also if its rows have long been merged into another chunk. Like Rerun, the store
+        takes a component or timeline whose type differs from earlier data: the latest type is
+        the one that queries give. Large chunks are split and small ones merged within Rerun's
+        limits, which is reported as `ChunkCompaction` after the addition.
+
+        Args:
+            chunk: Sorted by row id, as `Chunk.validated` makes it.
+
+        Returns:
+            What changed, in order.
         """
-        if chunk.num_rows == 0 or not chunk.components or chunk.id in self._known:
+        rows = chunk.num_rows
+        layout = chunk.layout
+        if not rows or not layout.components or not self._state.known.add(chunk.id):
             return []
-        self._known.add(chunk.id)
-        self._chunks.setdefault(chunk.entity_path, []).append(chunk)
+        entity = self._state.owned(layout.entity_path)
+        if layout is not entity.layout:
+            self._state.register(entity, layout)
         self.generation += 1
-        return [self._event(ChunkAddition(chunk))]
+        diffs: list[ChunkStoreDiff[Chunk]] = [ChunkAddition(chunk)]
+        if layout.indexes:
+            self._insert_temporal(entity, chunk, rows, diffs)
+        else:
+            self._state.ledger.add(chunk)
+            self._state.count(entity, 1, rows)
+            for gone in statics.insert(entity, chunk):
+                self._state.known.discard(gone.id)
+                self._state.ledger.remove(gone)
+                diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
+                self._state.count(entity, -1, -gone.num_rows)
+        return self._report(diffs)
 
-    def _event(self, diff: ChunkStoreDiff[Chunk]) -> ChunkStoreEvent[Chunk]:
-        self._events += 1
-        return ChunkStoreEvent(self.store_id, self._events, self.generation, diff)
+    def _insert_temporal(
+        self,
+        entity: EntityIndex,
+        chunk: Chunk,
+        rows: int,
+        diffs: list[ChunkStoreDiff[Chunk]],
+    ) -> None:
+        report = functools.partial(self._merged, entity, diffs)
+        parts = [chunk] if rows == 1 else split(chunk)
+        self._state.count(entity, len(parts), rows)
+        if len(parts) == 1:
+            self._state.ledger.add(chunk)
+            append(entity, new_leaf(chunk, chunk.id), report)
+            return
+        diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
+        self._state.known.hold(chunk.id, len(parts))
+        for part in parts:
+            self._state.ledger.add(part)
+            self._state.known.add(part.id)
+            append(entity, new_leaf(part, part.id + chunk.id, chunk.id), report)
+
+    def _merged(
+        self,
+        entity: EntityIndex,
+        diffs: list[ChunkStoreDiff[Chunk]],
+        gone: list[Leaf],
+        merged: Leaf,
+    ) -> None:
+        for leaf in gone:
+            self._state.ledger.remove(leaf.chunk)
+        self._state.ledger.add(merged.chunk)
+        self._state.known.add(merged.chunk.id)
+        self._state.count(entity, 1 - len(gone), 0)
+        removed = tuple([leaf.chunk.id for leaf in gone])
+        diffs.append(ChunkCompaction(removed, (merged.chunk,)))
+
+    def _report(self, diffs: Iterable[ChunkStoreDiff[Chunk]]) -> list[Event]:
+        events = []
+        for diff in diffs:
+            self._num_events += 1
+            events.append(ChunkStoreEvent(self.store_id, self._num_events, self.generation, diff))
+        return events
 
     def snapshot(self) -> StoreSnapshot:
-        """All queries, frozen at this generation."""
-        return StoreSnapshot(
-            self.store_id, self.generation, {k: tuple(v) for k, v in self._chunks.items()}
-        )
+        """All queries, frozen at this generation; nearly free."""
+        return self._state.snapshot(self.store_id, self.generation)
 
     def copy(self, store_id: StoreId) -> ChunkStore:
-        """An independent store of the same chunks."""
+        """A store of the same chunks under another id, independent from now on; data is shared."""
         copied = ChunkStore(store_id)
         copied.generation = self.generation
-        copied._known = set(self._known)
-        copied._chunks = {k: list(v) for k, v in self._chunks.items()}
+        copied._state = self._state.copy()
         return copied
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no data."""
-        return not self._chunks
+        """Whether there is not a single chunk."""
+        return not self._state.num_chunks
 
     @property
     def num_chunks(self) -> int:
-        """Chunks as they stand."""
-        return sum(map(len, self._chunks.values()))
+        """Chunks as they stand, after splitting and merging."""
+        return self._state.num_chunks
 
     @property
     def num_rows(self) -> int:
         """Rows of all chunks."""
-        return sum(chunk.num_rows for chunks in self._chunks.values() for chunk in chunks)
+        return self._state.num_rows
 
     @property
     def byte_size(self) -> int:
-        """Bytes of all chunks."""
-        return sum(chunk.byte_size for chunks in self._chunks.values() for chunk in chunks)
+        """Bytes of all buffers that the chunks refer to, each counted once."""
+        return self._state.ledger.byte_size
+
+    def gc(
+        self,
+        bytes_to_free: int | None = None,
+        *,
+        protect_latest: int = PROTECT_LATEST,
+        should_stop: Callable[[], bool] = bool,
+    ) -> list[Event]:
+        """Collect garbage: drop temporal chunks, those with the oldest row ids first.
+
+        Static data stays, and so do for each entity, timeline and component the
+        `protect_latest` chunks that hold its latest cells: a latest-at query after the end of
+        the data gives the same answer as before.
+
+        Args:
+            bytes_to_free: Stop once that much is free; `None` drops all that is not protected.
+                A buffer that another chunk of the store still refers to is not free.
+            protect_latest: Chunks to keep.
+            should_stop: Asked after each chunk whether to leave it at that (time is up).
+        """
+        candidates = removal.garbage(self._state.entities.values(), protect_latest)
+        return self._collect(candidates, bytes_to_free, should_stop)
+
+    def drop_entity(self, path: str) -> list[Event]:
+        """Drop one entity, static data and all; what lies below it stays.
+
+        Raises:
+            UnknownEntityError: There is no such entity; the message names those there are.
+        """
+        entity = find_entity(self._state.entities, path, self.store_id)
+        chunks = [*entity.static_chunks, *(leaf.chunk for leaf in entity.leaves())]
+        self._state.drop(entity)
+        self.generation += 1
+        return self._report(ChunkDeletion(one, DeletionReason.EXPLICIT_DROP) for one in chunks)
+
+    def drop_time_range(self, timeline: str, start: TimeLike, end: TimeLike) -> list[Event]:
+        """Drop all rows with a time in `[start, end]` on a timeline, from all timelines.
+
+        Static data stays. A chunk of which only some rows go is first cut in two, which is
+        reported as a `ChunkCompaction`; its id stays known.
+
+        Raises:
+            UnknownTimelineError: There is no such timeline; the message names those there are.
+            TimeTypeError: The bounds are no times of that timeline.
+        """
+        line = find_timeline(self._state.timelines, timeline, self.store_id)
+        first, last = to_index_value(start, line), to_index_value(end, line)
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        for path in list(self._state.entities):
+            cuts = list(removal.cuts(self._state.entities[path], timeline, first, last))
+            if cuts:
+                entity = self._state.owned(path)
+                for cut in cuts:
+                    self._cut(entity, cut, diffs)
+                self._state.take_out(
+                    entity,
+                    {cut.leaf.chunk.id: cut.leaf for cut in cuts},
+                    kept={cut.leaf.chunk.id: cut.kept for cut in cuts if cut.kept is not None},
+                )
+        if diffs:
+            self.generation += 1
+        return self._report(diffs)
+
+    def _cut(
+        self, entity: EntityIndex, cut: removal.Cut, diffs: list[ChunkStoreDiff[Chunk]]
+    ) -> None:
+        chunk = cut.leaf.chunk
+        self._state.ledger.remove(chunk)
+        if cut.kept is None:
+            self._state.known.discard_all(cut.leaf.sources)
+            self._state.count(entity, -1, -cut.leaf.rows)
+        else:
+            self._state.ledger.add(cut.kept.chunk)
+            self._state.known.add(cut.kept.chunk.id)
+            self._state.count(entity, 0, cut.kept.rows - cut.leaf.rows)
+            diffs.append(ChunkCompaction((chunk.id,), (cut.dropped, cut.kept.chunk)))
+        diffs.append(ChunkDeletion(cut.dropped, DeletionReason.EXPLICIT_DROP))
+
+    def _collect(
+        self,
+        candidates: Iterable[tuple[EntityIndex, Leaf]],
+        bytes_to_free: int | None,
+        should_stop: Callable[[], bool],
+    ) -> list[Event]:
+        size = self.byte_size
+        freed = 0
+        gone: dict[EntityPath, dict[bytes, Leaf]] = {}
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        for seen, leaf in candidates:
+            if bytes_to_free is not None and freed + size - self.byte_size >= bytes_to_free:
+                break
+            entity = self._state.owned(seen.path)
+            gone.setdefault(entity.path, {})[leaf.chunk.id] = leaf
+            before = self.byte_size
+            self._state.ledger.remove(leaf.chunk)
+            if leaf.whole is not None:
+                # The other parts still hold its buffers, but `take_out` lets go of them.
+                freed += leaf.size_bytes - (before - self.byte_size)
+            self._state.known.discard_all(leaf.sources)
+            self._state.count(entity, -1, -leaf.rows)
+            diffs.append(ChunkDeletion(leaf.chunk, DeletionReason.GARBAGE_COLLECTION))
+            if should_stop():
+                break
+        for path, leaves in gone.items():
+            self._state.take_out(self._state.entities[path], leaves, {})
+        if diffs:
+            self.generation += 1
+        return self._report(diffs)

@@ -34,6 +34,7 @@ from forebay.store.dataframe_index import (
     parsed_index_values,
     restricted,
 )
+from forebay.store.dataframe_memory import Memory
 from forebay.store.dataframe_rows import MISSING, ChunkRows, Int64s, LatestRows
 from forebay.store.dataframe_runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
 from forebay.store.dataframe_times import GreatestTimes
@@ -93,9 +94,13 @@ class DataframePlan:
         """All rows."""
         if not len(self.schema):
             return self.schema.empty_table()
+        memory = Memory()
         arrays = [
             *self.times,
-            *(pa.chunked_array(column.pieces(), field.type) for column, field in self._fields()),
+            *(
+                pa.chunked_array(column.pieces(memory), field.type)
+                for column, field in self._fields()
+            ),
         ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
@@ -106,13 +111,13 @@ class DataframePlan:
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(max_rows, max_bytes))
 
     def _batches(self, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
-        first = 0
+        first, memory = 0, Memory()
         while first < self.num_rows and len(self.schema):
             stop = min(first + max(1, max_rows), self.num_rows)
             while stop - first > 1 and self._size_bytes(first, stop) > max_bytes:
                 stop = first + (stop - first) // 2
             times = [array.slice(first, stop - first) for array in self.times]
-            cells = [column.piece(first, stop) for column in self.columns]
+            cells = [column.piece(first, stop, memory) for column in self.columns]
             yield pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
             first = stop
 

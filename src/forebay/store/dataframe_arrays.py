@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.limits import DATAFRAME_JOIN_BYTES_MAX, DATAFRAME_PIECE_BYTES_MAX
+from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
 from forebay.store.dataframe_cells import Cells
+from forebay.store.dataframe_memory import Memory, empty
 from forebay.store.dataframe_rows import Int64s
 from forebay.store.dataframe_runs import NULL, Runs
 
@@ -25,12 +26,10 @@ class CellColumn:
         self._cells = cells
         self._runs = runs
         self._list_type = list_type
-        empty = np.zeros(num_empty, np.int64)
+        nothing = np.zeros(num_empty, np.int32)
         # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
-        self._starts = np.concatenate([cells.starts, empty]) if num_empty else cells.starts
-        self._lengths = (
-            np.concatenate([cells.lengths, empty.astype(np.int32)]) if num_empty else cells.lengths
-        )
+        self._starts = np.concatenate([cells.starts, nothing]) if num_empty else cells.starts
+        self._lengths = np.concatenate([cells.lengths, nothing]) if num_empty else cells.lengths
         self._bytes: Int64s | None = None
 
     def size_bytes(self, first: int, stop: int) -> int:
@@ -39,19 +38,20 @@ class CellColumn:
         sizes, spans = self._sizes()[begin:end], self._spans(begin, end, first, stop)
         return int((sizes * spans).sum()) + 4 * (stop - first)
 
-    def pieces(self) -> list[pa.Array]:
+    def pieces(self, memory: Memory) -> list[pa.Array]:
         """The whole column, in several arrays only if one would be very large."""
         if not self.num_rows:
-            return [self.piece(0, 0)]
+            return [self.piece(0, 0, memory)]
         cuts = [0, *self._cuts(), self.num_rows]
-        return [self.piece(first, stop) for first, stop in itertools.pairwise(cuts)]
+        return [self.piece(first, stop, memory) for first, stop in itertools.pairwise(cuts)]
 
-    def piece(self, first: int, stop: int) -> pa.Array:
+    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:
         """Rows `first` to `stop`."""
         begin, end = self._span(first, stop)
         if end <= begin:
             return pa.nulls(stop - first, self._list_type)
-        return (self._filled if self._runs.filled else self._scattered)(begin, end, first, stop)
+        make = self._filled if self._runs.filled else self._scattered
+        return make(begin, end, first, stop, memory)
 
     def _span(self, first: int, stop: int) -> tuple[int, int]:
         """Which runs reach into the rows."""
@@ -70,26 +70,27 @@ class CellColumn:
         starts = np.maximum(self._runs.rows[begin:end], first)
         return np.diff(starts, append=stop)
 
-    def _scattered(self, begin: int, end: int, first: int, stop: int) -> pa.Array:
+    def _scattered(self, begin: int, end: int, first: int, stop: int, memory: Memory) -> pa.Array:
         shown = self._runs.shown(begin, end)
         lengths = self._lengths[shown]
         num_rows = stop - first
-        offsets = np.zeros(num_rows + 1, np.int32)
+        offsets = empty(num_rows + 1, np.int32)
+        offsets[0] = 0
         validity = None
         if end - begin == num_rows:
             np.cumsum(lengths, out=offsets[1:])
         else:
             rows = self._runs.rows[begin:end]
             rows = rows - first if first else rows
-            offsets[1:][rows] = lengths
-            np.cumsum(offsets, out=offsets)
-            valid = np.zeros(num_rows, np.bool_)
-            valid[rows] = True
-            validity = _packed(valid)
+            validity = memory.bitmap(rows, num_rows)
+            begun = int(rows[0]) + 1
+            offsets[1:begun] = 0
+            ends = np.cumsum(lengths, dtype=np.int32)
+            offsets[begun:] = np.repeat(ends, np.diff(rows, append=num_rows))
         instances = self._cells.instances(self._starts[shown], lengths)
         return _list_array(self._list_type, offsets, validity, instances)
 
-    def _filled(self, begin: int, end: int, first: int, stop: int) -> pa.Array:
+    def _filled(self, begin: int, end: int, first: int, stop: int, memory: Memory) -> pa.Array:
         shown = self._runs.shown(begin, end)
         spans = self._spans(begin, end, first, stop)
         num_rows = stop - first
@@ -104,10 +105,12 @@ class CellColumn:
             valid[lead:] = True if present is None else np.repeat(present, spans)
             validity = _packed(valid)
         instances = self._cells.instances(self._starts[shown], lengths)
-        offsets = np.zeros(num_rows + 1, np.int32)
         if bool((lengths == 1).all()):
-            offsets[lead:] = np.arange(num_rows - lead + 1, dtype=np.int32)
-            return _list_array(self._list_type, offsets, validity, repeated(instances, spans))
+            offsets = memory.rising(lead, num_rows)
+            filled = repeated(instances, spans)
+            return _list_array(self._list_type, offsets, validity, filled)
+        offsets = empty(num_rows + 1, np.int32)
+        offsets[: lead + 1] = 0
         by_row = np.repeat(lengths, spans)
         np.cumsum(by_row, out=offsets[lead + 1 :])
         starts = np.repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
@@ -132,9 +135,10 @@ class CellColumn:
         begin, end = 0, len(self._runs.rows)
         if not end:
             return []
-        sizes = self._sizes()
-        if int(sizes.max()) * self.num_rows <= DATAFRAME_JOIN_BYTES_MAX:
+        longest = self._cells.cell_bytes_max()
+        if longest is not None and longest * self.num_rows <= DATAFRAME_PIECE_BYTES_MAX:
             return []
+        sizes = self._sizes()
         if not self._runs.filled:
             total = np.cumsum(sizes) // DATAFRAME_PIECE_BYTES_MAX
             return [int(row) for row in self._runs.rows[1:][total[1:] != total[:-1]]]
@@ -162,14 +166,14 @@ class ConstantColumn:
         """About how many bytes rows `first` to `stop` take."""
         return self._row_bytes * (stop - first)
 
-    def pieces(self) -> list[pa.Array]:
+    def pieces(self, memory: Memory) -> list[pa.Array]:
         """The whole column, in several arrays only if one would be very large."""
         step = max(1, DATAFRAME_PIECE_BYTES_MAX // self._row_bytes)
-        whole = self.piece(0, min(step, self.num_rows))
+        whole = self.piece(0, min(step, self.num_rows), memory)
         full, rest = divmod(self.num_rows, step)
         return [whole] * full + ([whole.slice(0, rest)] if rest or not full else [])
 
-    def piece(self, first: int, stop: int) -> pa.Array:
+    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:  # noqa: ARG002
         """Rows `first` to `stop`."""
         num_rows = stop - first
         if self._value is None:
@@ -201,7 +205,11 @@ def repeated(values: pa.Array, times: Int64s) -> pa.Array:
     )
     if width > 1:
         data = data.reshape(-1, width)
-    return _wrapped(values.type, np.repeat(data, times, axis=0).reshape(-1), int(times.sum()))
+    count = int(times.sum())
+    # NumPy repeats into an array of its own, whose memory the next column reuses.
+    out = empty(count * width, dtype)
+    out[:] = np.repeat(data, times, axis=0).reshape(-1)
+    return _wrapped(values.type, out, count)
 
 
 def _fixed_width(values: pa.Array) -> np.dtype[np.void] | None:

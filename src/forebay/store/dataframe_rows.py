@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, ChunkLayout
 from forebay.chunk.row_ids import row_id_halves
 
 Int64s = npt.NDArray[np.int64]
@@ -29,12 +30,56 @@ class ChunkRows:
     """
 
     def __init__(self, chunks: Sequence[Chunk], index: str) -> None:
-        having = [chunk for chunk in chunks if index in chunk.layout.indexes and chunk.num_rows]
+        having = [chunk for chunk in chunks if index in chunk.layout.indexes]
+        self._hold(having)
+        self.times = self._joined_times(index)
         if len(having) > 1:
-            having.sort(key=lambda chunk: int(chunk.times(index)[0]))
-        self.chunks = tuple(having)
-        self.times = _real(_concatenated([chunk.times(index) for chunk in having]))
+            counts = np.array([chunk.num_rows for chunk in having])
+            if not counts.all():
+                having = [chunk for chunk in having if chunk.num_rows]
+                counts = counts[counts > 0]
+            first = self.times[np.cumsum(counts) - counts]
+            order = np.argsort(first, kind="stable")
+            if bool((first[1:] < first[:-1]).any()) or len(having) != len(self.chunks):
+                self._hold([having[number] for number in order])
+                self.times = self._joined_times(index)
+
+    def _hold(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks = tuple(chunks)
         self._others: dict[str, Int64s | None] = {}
+        self._table = None
+        if len(chunks) > 1:
+            first = chunks[0]
+            # Chunks of one layout make a table, and Arrow joins its columns without a look at
+            # the single chunk from Python.
+            if all(chunk.layout is first.layout for chunk in chunks):
+                batches = [chunk.batch for chunk in chunks]
+                try:
+                    self._table = pa.Table.from_batches(batches, first.batch.schema)
+                except pa.ArrowException:  # equal but for some field's name or nullability
+                    self._table = None
+
+    def column(self, position_of: Callable[[ChunkLayout], int]) -> pa.ChunkedArray | None:
+        """A column that all chunks have, one array a chunk; `None` if its types differ."""
+        if self._table is not None:
+            return self._table.column(position_of(self.chunks[0].layout))
+        arrays = [chunk.batch.column(position_of(chunk.layout)) for chunk in self.chunks]
+        try:
+            return pa.chunked_array(arrays)
+        except pa.ArrowException:
+            return None
+
+    def _joined_times(self, timeline: str) -> Int64s:
+        """Times on a timeline that all chunks have."""
+        if len(self.chunks) < 2:
+            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+        column = self.column(lambda layout: layout.indexes[timeline].position)
+        if column is None:  # one name, times of several types
+            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+        joined = pa.concat_arrays(column.chunks) if column.num_chunks > 1 else column.chunk(0)
+        if not len(joined):
+            return np.empty(0, np.int64)
+        return _real(np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset))
 
     @functools.cached_property
     def row_id_halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -50,14 +95,18 @@ class ChunkRows:
         return self._others[timeline]
 
     def _gather(self, timeline: str) -> Int64s | None:
-        if not any(timeline in chunk.layout.indexes for chunk in self.chunks):
+        if self._table is not None:
+            having = [timeline in self.chunks[0].layout.indexes]
+        else:
+            having = [timeline in chunk.layout.indexes for chunk in self.chunks]
+        if all(having):
+            return self._joined_times(timeline)
+        if not any(having):
             return None
         return _concatenated(
             [
-                _real(chunk.times(timeline))
-                if timeline in chunk.layout.indexes
-                else np.full(chunk.num_rows, MISSING)
-                for chunk in self.chunks
+                _real(chunk.times(timeline)) if has else np.full(chunk.num_rows, MISSING)
+                for chunk, has in zip(self.chunks, having, strict=True)
             ]
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from forebay.store.dataframe_cells import Cells
+from forebay.store.dataframe_memory import empty
 from forebay.store.dataframe_rows import MISSING, Int64s, LatestRows
 from forebay.store.dataframe_runs import NULL, Runs
 
@@ -18,7 +19,7 @@ class GreatestTimes:
 
     def __init__(self, timeline: str, num_rows: int) -> None:
         self.timeline = timeline
-        self._times = np.full(num_rows, MISSING)
+        self._times = _missing(num_rows)
         # Of columns whose times never decrease: a carried cell's time is the greatest so far,
         # and so all these columns are carried forward together, once.
         self._carried: Int64s | None = None
@@ -39,7 +40,7 @@ class GreatestTimes:
             self._times[runs.rows] = np.maximum(self._times[runs.rows], times)
         elif bool((times[1:] >= times[:-1]).all()):
             if self._carried is None:
-                self._carried = np.full(len(self._times), MISSING)
+                self._carried = _missing(len(self._times))
             self._carried[runs.rows] = np.maximum(self._carried[runs.rows], times)
         else:
             first = int(runs.rows[0])
@@ -54,6 +55,12 @@ class GreatestTimes:
             np.maximum(self._times, self._carried, out=self._times)
             self._carried = None
         return self._times
+
+
+def _missing(count: int) -> Int64s:
+    times: Int64s = empty(count, np.int64)
+    times.fill(MISSING)
+    return times
 
 
 def _shown(parts: list[Int64s | None], rows: tuple[LatestRows, ...], runs: Runs) -> Int64s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from forebay.chunk import Chunk, RowIdArray
+    from forebay.store.entity import EntityIndex
 
 Rows: TypeAlias = "slice | npt.NDArray[np.intp]"
 """Rows of one chunk: a slice if they are neighbours, which then costs no copy."""
 
-ROW_ID: str = "row_id"
+ROW_ID: Final = "row_id"
+
+_NO_TIMES: Final = np.empty(0, np.int64)
+_NO_ROW_IDS: Final = np.empty(0, "S16")
 
 
 def rows_in_range(
@@ -35,6 +39,25 @@ def rows_in_range(
     if present is not None:
         wanted &= present
     return _compact(np.flatnonzero(wanted))
+
+
+def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> pa.Table:
+    """The visible static cells, one row for each logged row that some of them are from."""
+    owners = {name: index.static_owners[name] for name in components if name in index.static_owners}
+    rows = {(owner.id, row): (owner, row) for owner, row in owners.values()}
+    places = sorted(rows.values(), key=lambda place: place[0].row_id_at(place[1]))
+    row_ids = [owner.row_id_at(row) for owner, row in places]
+    columns: list[pa.Array | pa.ChunkedArray] = [pa.array(row_ids, pa.binary(16))]
+    for name, wanted in components.items():
+        winner = owners.get(name)
+        cells = [
+            _cells(owner, slice(row, row + 1), name, wanted)
+            if winner is not None and winner[0] is owner and winner[1] == row
+            else pa.nulls(1, wanted)
+            for owner, row in places
+        ]
+        columns.append(pa.chunked_array(cells, wanted))
+    return pa.table(columns, names=[ROW_ID, *components])
 
 
 def _present(chunk: Chunk, components: Iterable[str]) -> npt.NDArray[np.bool_] | None:
@@ -58,37 +81,31 @@ def _compact(rows: npt.NDArray[np.intp]) -> Rows | None:
 
 def range_table(
     parts: Sequence[tuple[Chunk, Rows]],
-    timeline: tuple[str, pa.DataType] | None,
+    timeline: tuple[str, pa.DataType],
     components: Mapping[str, pa.DataType],
 ) -> pa.Table:
     """The rows of all parts as one table, ordered by (time, row id).
 
     Args:
         parts: Chunks of one entity, with the rows to take.
-        timeline: The name and Arrow type of the leading column; `None` leaves it out.
+        timeline: The name and Arrow type of the leading column.
         components: The component columns wanted, with the type that each gets.
     """
-    row_ids = _joined([chunk.row_ids[rows] for chunk, rows in parts], "S16")
-    names, columns = [], []
-    times: npt.NDArray[np.int64] | None = None
-    if timeline is not None:
-        times = _joined([chunk.times(timeline[0])[rows] for chunk, rows in parts], np.int64)
+    times = np.concatenate([chunk.times(timeline[0])[rows] for chunk, rows in parts] or [_NO_TIMES])
+    row_ids = np.concatenate([chunk.row_ids[rows] for chunk, rows in parts] or [_NO_ROW_IDS])
     order = _ordering(times, row_ids)
-    if timeline is not None and times is not None:
-        names.append(timeline[0])
-        ordered = times if order is None else times[order]
-        columns.append(pa.array(ordered, pa.int64()).cast(timeline[1]))
-    names.append(ROW_ID)
-    columns.append(row_id_column(row_ids if order is None else row_ids[order]))
+    columns: list[pa.Array | pa.ChunkedArray] = [
+        pa.array(times if order is None else times[order], pa.int64()).cast(timeline[1]),
+        row_id_column(row_ids if order is None else row_ids[order]),
+    ]
     indices = None if order is None else pa.array(order)
     for name, wanted in components.items():
         cells = [_cells(chunk, rows, name, wanted) for chunk, rows in parts]
-        column = pa.chunked_array(cells, wanted)
-        if indices is not None:
-            column = column.combine_chunks().take(indices)
-        names.append(name)
-        columns.append(column)
-    return pa.table(columns, names=names)
+        if indices is None:
+            columns.append(pa.chunked_array(cells, wanted))
+        else:
+            columns.append(pa.concat_arrays(cells).take(indices))
+    return pa.table(columns, names=[timeline[0], ROW_ID, *components])
 
 
 def row_id_column(row_ids: RowIdArray) -> pa.Array:
@@ -97,21 +114,8 @@ def row_id_column(row_ids: RowIdArray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(16), len(row_ids), [None, data])
 
 
-def _joined(arrays: list[npt.NDArray[np.generic]], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:  # type: ignore[type-arg]
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays) if arrays else np.empty(0, dtype)
-
-
-def _ordering(
-    times: npt.NDArray[np.int64] | None, row_ids: RowIdArray
-) -> npt.NDArray[np.intp] | None:
+def _ordering(times: npt.NDArray[np.int64], row_ids: RowIdArray) -> npt.NDArray[np.intp] | None:
     """The permutation into (time, row id) order; `None` if the rows stand in it already."""
-    if times is None:
-        if bool(np.all(row_ids[:-1] <= row_ids[1:])):
-            return None
-        nanos, counters = row_id_halves(row_ids)
-        return np.lexsort((counters, nanos))
     if bool(np.all(times[:-1] < times[1:])):
         return None
     nanos, counters = row_id_halves(row_ids)

@@ -1,17 +1,19 @@
-"""`StoreSnapshot`: every query, frozen at one generation. (First form: brute force.)"""
+"""`StoreSnapshot`: every query, frozen at one generation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from forebay.chunk import ARROW_TIME_TYPES
-from forebay.errors import UnknownComponentError, UnknownEntityError, UnknownTimelineError
-from forebay.model import EntityPath, Timeline, to_index_value
-from forebay.store.cell import Cell
-from forebay.store.range_query import range_table, rows_in_range
-from forebay.store.unknown import unknown
+from forebay.errors import QueryError, UnknownComponentError
+from forebay.model import to_index_value
+from forebay.store.dataframe_source import DataframeSource
+from forebay.store.entity import CLEAR
+from forebay.store.latest_at import clearing
+from forebay.store.ledger import byte_size_of
+from forebay.store.range_query import range_table, rows_in_range, static_table
+from forebay.store.time_index import latest
+from forebay.store.unknown import find_entity, find_timeline, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,37 +21,72 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.chunk import Chunk, ComponentDescriptor
-    from forebay.model import StoreId, TimeLike, TimeType
+    from forebay.model import EntityPath, StoreId, TimeLike, Timeline, TimeType
+    from forebay.store.cell import Cell
+    from forebay.store.entity import EntityIndex, Plan
+    from forebay.store.leaf import Hit
 
-CLEAR = "Clear:is_recursive"
+_TIME_LIMIT = 1 << 63
 
 
-class StoreSnapshot:
-    """What a store held at one generation; safe from any thread, for ever."""
+class StoreSnapshot(DataframeSource):
+    """What a store held at one generation: safe from any thread, for as long as it is wanted.
 
-    def __init__(
+    An entity is named by its path in any form that Rerun's SDK accepts. An unknown entity,
+    timeline or component is an error that names what there is; one that is known, but has no
+    data where the query looks, gives an empty answer. What was once logged stays known, also
+    when garbage collection took the last of it.
+
+    Attributes:
+        store_id: The recording or blueprint.
+        generation: Of the store when this was taken.
+        num_chunks: Chunks as they stand, after splitting and merging.
+        num_rows: Rows of all chunks.
+    """
+
+    __slots__ = (
+        "_byte_size",
+        "_clears",
+        "_entities",
+        "_paths",
+        "_timelines",
+        "generation",
+        "num_chunks",
+        "num_rows",
+        "store_id",
+    )
+
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         store_id: StoreId,
         generation: int,
-        chunks: Mapping[EntityPath, Sequence[Chunk]],
+        entities: Mapping[EntityPath, EntityIndex],
+        timelines: Mapping[str, TimeType],
+        clears: frozenset[EntityPath],
+        num_chunks: int,
+        num_rows: int,
     ) -> None:
         self.store_id = store_id
         self.generation = generation
-        self._chunks = chunks
+        self.num_chunks = num_chunks
+        self.num_rows = num_rows
+        self._entities = entities
+        self._timelines = timelines
+        self._clears = clears
+        # Both are worked out when first asked for and stored complete, with one assignment.
+        self._paths: tuple[EntityPath, ...] | None = None
+        self._byte_size: int | None = None
 
     def entity_paths(self) -> list[EntityPath]:
-        """Every entity with data, in Rerun's order."""
-        return sorted(self._chunks, key=lambda path: path.sort_key)
+        """Every entity, in Rerun's order (numbers by value, reserved names last)."""
+        paths = self._paths
+        if paths is None:
+            paths = self._paths = tuple(sorted(self._entities, key=lambda path: path.sort_key))
+        return list(paths)
 
     def timelines(self) -> dict[str, TimeType]:
-        """Every timeline with the type of its times, in lexical order."""
-        found = {
-            name: index.timeline.type
-            for chunks in self._chunks.values()
-            for chunk in chunks
-            for name, index in chunk.layout.indexes.items()
-        }
-        return dict(sorted(found.items()))
+        """Every timeline with the latest type of its times, in lexical order."""
+        return dict(sorted(self._timelines.items()))
 
     def timeline(self, name: str) -> Timeline:
         """One timeline.
@@ -57,178 +94,211 @@ class StoreSnapshot:
         Raises:
             UnknownTimelineError: There is no such timeline; the message names those there are.
         """
-        known = self.timelines()
-        if name not in known:
-            raise unknown(UnknownTimelineError, "timeline", name, known, str(self.store_id))
-        return Timeline(name, known[name])
+        return find_timeline(self._timelines, name, self.store_id)
 
     def time_range(self, timeline: str) -> tuple[int, int]:
-        """The least and the greatest time of any row on a timeline."""
+        """The least and the greatest time of any row on a timeline, both inclusive.
+
+        Raises:
+            UnknownTimelineError: There is no such timeline; the message names those there are.
+            QueryError: All of its data has been dropped.
+        """
         self.timeline(timeline)
-        times = [
-            chunk.times(timeline)
-            for chunks in self._chunks.values()
-            for chunk in chunks
-            if timeline in chunk.layout.indexes
+        ranges = [
+            found
+            for entity in self._entities.values()
+            if (found := entity.time_range(timeline)) is not None
         ]
-        return min(int(one.min()) for one in times), max(int(one.max()) for one in times)
-
-    @property
-    def num_chunks(self) -> int:
-        """Chunks as they stand."""
-        return sum(map(len, self._chunks.values()))
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of all chunks."""
-        return sum(chunk.num_rows for chunks in self._chunks.values() for chunk in chunks)
+        if not ranges:
+            msg = f"all data on timeline {timeline!r} of {self.store_id} has been dropped"
+            raise QueryError(msg, store_id=self.store_id)
+        return min(first for first, _ in ranges), max(last for _, last in ranges)
 
     @property
     def byte_size(self) -> int:
-        """Bytes of all chunks, each buffer counted once."""
-        return sum(chunk.byte_size for chunks in self._chunks.values() for chunk in chunks)
+        """Bytes of all buffers that the chunks refer to, each counted once."""
+        size = self._byte_size
+        if size is None:
+            size = self._byte_size = byte_size_of(
+                chunk
+                for entity in self._entities.values()
+                for chunks in (entity.static_chunks, (leaf.chunk for leaf in entity.leaves()))
+                for chunk in chunks
+            )
+        return size
 
     def entity_stats(self) -> list[tuple[EntityPath, int, int]]:
         """Path, chunks and rows of every entity, in Rerun's order."""
-        return [
-            (path, len(self._chunks[path]), sum(c.num_rows for c in self._chunks[path]))
-            for path in self.entity_paths()
-        ]
-
-    def _entity(self, entity: str) -> EntityPath:
-        path = EntityPath(entity)
-        if path not in self._chunks:
-            raise unknown(UnknownEntityError, "entity", path, self._chunks, str(self.store_id))
-        return path
+        found = ((path, self._entities[path]) for path in self.entity_paths())
+        return [(path, entity.num_chunks, entity.num_rows) for path, entity in found]
 
     def chunks(self, entity: str) -> Sequence[Chunk]:
-        """The temporal chunks of an entity."""
-        return [chunk for chunk in self._chunks[self._entity(entity)] if not chunk.is_static]
+        """The temporal chunks of an entity, about in the order of arrival.
+
+        Raises:
+            UnknownEntityError: There is no such entity; the message names those there are.
+        """
+        return [leaf.chunk for leaf in self._entity(entity).leaves()]
 
     def static_chunks(self, entity: str) -> Sequence[Chunk]:
-        """The static chunks of an entity."""
-        return [chunk for chunk in self._chunks[self._entity(entity)] if chunk.is_static]
+        """The static chunks of an entity of which at least one cell is visible.
+
+        Raises:
+            UnknownEntityError: There is no such entity; the message names those there are.
+        """
+        return self._entity(entity).static_chunks
 
     def components(self, entity: str) -> list[ComponentDescriptor]:
-        """The components of an entity, ordered by identifier."""
-        found = {
-            name: data.descriptor
-            for chunk in self._chunks[self._entity(entity)]
-            for name, data in chunk.layout.components.items()
-        }
-        return [found[name] for name in sorted(found)]
+        """The latest description of every component of an entity, ordered by identifier.
+
+        Raises:
+            UnknownEntityError: There is no such entity; the message names those there are.
+        """
+        columns = self._entity(entity).columns
+        return [columns[name].descriptor for name in sorted(columns)]
 
     def component_types(self, entity: str) -> dict[str, pa.DataType]:
-        """The latest Arrow type (a list) of every component of an entity, ordered by identifier."""
-        found = {
-            name: data.type
-            for chunk in self._chunks[self._entity(entity)]
-            for name, data in chunk.layout.components.items()
-        }
-        return dict(sorted(found.items()))
+        """The latest Arrow type (a list) of every component of an entity, ordered by identifier.
 
-    def _selected(self, path: EntityPath, components: Iterable[str] | None) -> list[str]:
-        there = self.component_types(path)
-        if components is None:
-            return list(there)
-        wanted = [components] if isinstance(components, str) else list(components)
-        for name in wanted:
-            if name not in there:
-                raise unknown(UnknownComponentError, "component", name, there, f"entity {path}")
-        return wanted
+        Raises:
+            UnknownEntityError: There is no such entity; the message names those there are.
+        """
+        columns = self._entity(entity).columns
+        return {name: columns[name].type for name in sorted(columns)}
 
     def latest_at(
         self,
         timeline: str | None,
-        time: TimeLike,
+        time: TimeLike | None,
         entity: str,
         components: Iterable[str] | None = None,
     ) -> dict[str, Cell]:
-        """The latest cell of each component at or before `time`."""
-        path = self._entity(entity)
-        wanted = self._selected(path, components)
-        at = 0 if timeline is None else to_index_value(time, self.timeline(timeline))
-        clear = self._cleared(timeline, at, path)
+        """The latest cell of each component at or before a time (`semantics.md`, Latest-at).
+
+        Static cells override all others. Else it is the cell with the greatest (time, row id);
+        null cells are skipped, empty lists count. A `Clear` hides what is not later than itself.
+
+        Args:
+            timeline: Its name; `None` asks for static data.
+            time: Any kind of time that fits the timeline; ignored without a timeline.
+            entity: The path.
+            components: Identifiers of those wanted; all unless given.
+
+        Returns:
+            By component, in lexical or in the given order; those without an answer are absent.
+
+        Raises:
+            UnknownTimelineError: There is no such timeline.
+            UnknownEntityError: There is no such entity.
+            UnknownComponentError: The entity has no such component.
+            TimeTypeError: The time does not fit the timeline.
+        """
+        index = self._entities.get(entity) or self._entity(entity)  # type: ignore[call-overload]
+        at = 0
+        if timeline is not None:
+            # Integers are what loops ask with, and need no conversion.
+            if timeline not in self._timelines or type(time) is not int or not _fits(time):
+                at = to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
+            else:
+                at = time
+        plan = index.plan(timeline)
+        if components is not None:
+            plan = self._selection(index, plan, components)
+        clear = (
+            clearing(self._entities, self._clears, index, timeline, at) if self._clears else None
+        )
         cells: dict[str, Cell] = {}
-        for name in wanted:
-            cell = self._latest(timeline, at, path, name)
-            if cell is not None and (name == CLEAR or clear is None or _index(cell) > clear):
-                cells[name] = cell
-        return cells
-
-    def _cleared(
-        self, timeline: str | None, at: int, path: EntityPath
-    ) -> tuple[bool, int, bytes] | None:
-        latest = None
-        for place in (path, *path.ancestors()):
-            if place in self._chunks:
-                cell = self._latest(timeline, at, place, CLEAR)
-                if cell is not None and (place == path or cell.value.to_pylist() == [True]):
-                    latest = max(latest or _index(cell), _index(cell))
-        return latest
-
-    def _latest(self, timeline: str | None, at: int, path: EntityPath, name: str) -> Cell | None:
-        best: tuple[bool, int, bytes] | None = None
-        found: Cell | None = None
-        for chunk in self._chunks[path]:
-            if name not in chunk.components or not (
-                chunk.is_static or timeline in chunk.layout.indexes
-            ):
+        for name, runs, static in plan:
+            if static is not None:
+                if clear is None or name == CLEAR or clear.spares_static(static):
+                    cells[name] = static
                 continue
-            column = chunk.component(name)
-            valid = column.is_valid().to_numpy(zero_copy_only=False)
-            times = (
-                np.zeros(len(column), np.int64)
-                if chunk.is_static or timeline is None
-                else chunk.times(timeline)
-            )
-            if not chunk.is_static:
-                valid = valid & (times <= at)
-            for row in np.flatnonzero(valid):
-                row_id = bytes(chunk.row_id_at(int(row)))
-                key = (chunk.is_static, int(times[row]), row_id)
-                if best is None or key > best:
-                    best = key
-                    index = None if chunk.is_static else int(times[row])
-                    found = Cell(column[int(row)].values, index, row_id)
-        return found
+            hit: Hit | None = None
+            for run in runs:
+                if run.first <= at and (hit is None or run.last >= hit.time):
+                    hit = latest(run, at, hit)
+            if hit is not None and (clear is None or name == CLEAR or clear.spares(hit)):
+                cells[name] = hit.cell()
+        return cells
 
     def range(
         self,
         timeline: str | None,
-        start: TimeLike,
-        end: TimeLike,
+        start: TimeLike | None,
+        end: TimeLike | None,
         entity: str,
         components: Iterable[str] | None = None,
     ) -> pa.Table:
-        """One row per logged row in `[start, end]` that has at least one of the components."""
-        path = self._entity(entity)
-        wanted = self._selected(path, components)
-        types = self.component_types(path)
+        """One row per logged row in `[start, end]` that has at least one of the components.
+
+        Rows are ordered by (time, row id). Static cells are left out, and temporal ones are
+        there even where a static cell overrides them in `latest_at`. Clears have no effect.
+        Without a timeline it gives the static cells instead: one row for each logged row that
+        some of them are from.
+
+        Args:
+            timeline: Its name; `None` asks for static data.
+            start: The least time, inclusive; ignored without a timeline.
+            end: The greatest time, inclusive; ignored without a timeline.
+            entity: The path.
+            components: Identifiers of those wanted; all unless given that the entity ever had on
+                this timeline (or statically).
+
+        Returns:
+            The timeline's column (int64, duration or timestamp in nanoseconds), `row_id` (16
+            bytes), and a list column per component, null where the row has none, in lexical or
+            in the given order.
+
+        Raises:
+            UnknownTimelineError: There is no such timeline.
+            UnknownEntityError: There is no such entity.
+            UnknownComponentError: The entity has no such component.
+            TimeTypeError: A bound does not fit the timeline.
+            QueryError: A component was logged with types that do not convert to its latest.
+        """
+        index = self._entity(entity)
         if timeline is None:
-            parts = [(chunk, np.array([row])) for chunk, row in self._winning(path, wanted)]
-            return range_table(parts, None, {name: types[name] for name in wanted})
+            names = self._names(index, components, index.static_cells)
+            types = {name: index.columns[name].type for name in names}
+            return static_table(index, types)
         line = self.timeline(timeline)
-        first, last = to_index_value(start, line), to_index_value(end, line)
-        chunks = [c for c in self.chunks(path) if timeline in c.layout.indexes]
+        first, last = to_index_value(start, line), to_index_value(end, line)  # type: ignore[arg-type]
+        leaves = [leaf for leaf in index.leaves() if timeline in leaf.chunk.layout.indexes]
+        there = {name for leaf in leaves for name in leaf.chunk.layout.components}
+        names = self._names(index, components, there)
+        parts = []
+        for leaf in leaves:
+            column = leaf.column((timeline, None))
+            if column is not None and column.first <= last and column.last >= first:
+                rows = rows_in_range(leaf.chunk, timeline, first, last, names)
+                if rows is not None:
+                    parts.append((leaf.chunk, rows))
+        types = {name: index.columns[name].type for name in names}
+        return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types)
+
+    def _entity(self, entity: str) -> EntityIndex:
+        return find_entity(self._entities, entity, self.store_id)
+
+    def _names(
+        self, index: EntityIndex, components: Iterable[str] | None, there: Iterable[str]
+    ) -> list[str]:
+        """The components wanted, each once; those that are `there` unless any were given."""
         if components is None:
-            temporal = {name for chunk in chunks for name in chunk.components}
-            wanted = [name for name in wanted if name in temporal]
-        found = []
-        for chunk in chunks:
-            rows = rows_in_range(chunk, timeline, first, last, wanted)
-            if rows is not None:
-                found.append((chunk, rows))
-        column = (timeline, ARROW_TIME_TYPES[line.type])
-        return range_table(found, column, {name: types[name] for name in wanted})
+            return sorted(there)
+        names = [components] if isinstance(components, str) else list(dict.fromkeys(components))
+        for name in names:
+            if name not in index.columns:
+                where = f"entity {index.path} of {self.store_id}"
+                error = unknown(UnknownComponentError, "component", name, index.columns, where)
+                error.store_id = self.store_id
+                raise error
+        return names
 
-    def _winning(self, path: EntityPath, wanted: list[str]) -> list[tuple[Chunk, int]]:
-        rows = []
-        for chunk in self.static_chunks(path):
-            ids = {cell.row_id for name in wanted if (cell := self._latest(None, 0, path, name))}
-            rows += [(chunk, n) for n in range(chunk.num_rows) if chunk.row_id_at(n) in ids]
-        return rows
+    def _selection(self, index: EntityIndex, plan: Plan, components: Iterable[str]) -> Plan:
+        planned = {entry[0]: entry for entry in plan}
+        names = self._names(index, components, ())
+        return [planned[name] for name in names if name in planned]
 
 
-def _index(cell: Cell) -> tuple[bool, int, bytes]:
-    return (cell.time is None, cell.time or 0, cell.row_id)
+def _fits(time: int) -> bool:
+    return -_TIME_LIMIT <= time < _TIME_LIMIT

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from forebay.errors import UnknownEntityError, UnknownTimelineError, told
+from forebay.model import EntityPath, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from forebay.errors import QueryError
-
-NAMED_MAX: Final = 20
+    from forebay.model import StoreId, TimeType
+    from forebay.store.entity import EntityIndex
 
 ErrorT = TypeVar("ErrorT", bound="QueryError")
 
@@ -31,9 +34,38 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     if close:
         msg += f"; did you mean {close[0]!r}?"
     if names:
-        listed = ", ".join(map(repr, names[:NAMED_MAX]))
-        more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-        msg += f" (there is: {listed}{more})"
+        msg += f" (there is: {told(map(repr, names))})"
     else:
         msg += f" (it has no {noun} at all)"
     return error(msg)
+
+
+def find_entity(
+    entities: Mapping[EntityPath, EntityIndex], entity: str, store_id: StoreId
+) -> EntityIndex:
+    """The index of an entity, given its path in any form.
+
+    Raises:
+        UnknownEntityError: There is no such entity; the message names those there are.
+    """
+    path = EntityPath(entity)
+    found = entities.get(path)
+    if found is None:
+        error = unknown(UnknownEntityError, "entity", path, entities, str(store_id))
+        error.store_id = store_id
+        raise error
+    return found
+
+
+def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:
+    """A timeline with the latest type of its times.
+
+    Raises:
+        UnknownTimelineError: There is no such timeline; the message names those there are.
+    """
+    kind = timelines.get(name)
+    if kind is None:
+        error = unknown(UnknownTimelineError, "timeline", name, timelines, str(store_id))
+        error.store_id = store_id
+        raise error
+    return Timeline(name, kind)

@@ -1,0 +1,144 @@
+"""Merging of small neighbouring chunks, many at once, so that each row is copied a few times only.
+
+New chunks gather in an open node of 64. When it is full its chunks are merged, and what comes out
+moves on to the next open node, where 64 such gather again: so a row is copied once for each
+level, and inserting costs the same however large the store is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from forebay.chunk import concatenable, concatenated, fits_limits, is_time_sorted
+from forebay.limits import (
+    CHUNK_SPLIT_BYTES_MAX,
+    CHUNK_SPLIT_ROWS_MAX,
+    CHUNK_SPLIT_ROWS_MAX_UNSORTED,
+)
+from forebay.store.leaf import Leaf
+from forebay.store.time_index import FANOUT, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.chunk import Chunk, ChunkLayout, DataColumn
+    from forebay.store.entity import EntityIndex
+
+    Report: TypeAlias = Callable[[list[Leaf], Leaf], None]
+    """Told of every merge: the chunks that went, and the one that holds their rows now."""
+
+
+def append(entity: EntityIndex, leaf: Leaf, report: Report) -> None:
+    """Add a chunk to an index that the caller owns, merging where a node becomes full."""
+    entity.levels[0].items.append(leaf)
+    entity.lengths[0] += 1
+    if entity.lengths[0] >= FANOUT:
+        _carry(entity, 0, report)
+
+
+def _carry(entity: EntityIndex, level: int, report: Report) -> None:
+    """Merge what a full open node holds, and move it to the next level."""
+    items = _merged(entity.levels[level].items[: entity.lengths[level]], report)
+    # The node itself stays as it is for the snapshots that see it.
+    entity.levels[level] = Node([])
+    entity.lengths[level] = 0
+    if level + 1 == len(entity.levels):
+        entity.levels.append(Node([]))
+        entity.lengths.append(0)
+    if 2 * len(items) > FANOUT:
+        items = [Node(items)]
+    entity.levels[level + 1].items.extend(items)
+    entity.lengths[level + 1] += len(items)
+    if entity.lengths[level + 1] >= FANOUT:
+        _carry(entity, level + 1, report)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Chunks that can become one: the same timelines, no component of two types."""
+
+    layout: ChunkLayout
+    columns: dict[str, DataColumn]
+    leaves: list[Leaf] = field(default_factory=list)
+    rows: int = 0
+    size_bytes: int = 0
+
+    def takes(self, leaf: Leaf) -> bool:
+        layout = leaf.chunk.layout
+        return (
+            self.rows + leaf.rows <= CHUNK_SPLIT_ROWS_MAX
+            and self.size_bytes + leaf.size_bytes <= CHUNK_SPLIT_BYTES_MAX
+            and (
+                layout is self.layout
+                or (
+                    layout.timelines == self.layout.timelines and concatenable(self.columns, layout)
+                )
+            )
+        )
+
+    def add(self, leaf: Leaf) -> None:
+        self.leaves.append(leaf)
+        self.rows += leaf.rows
+        self.size_bytes += leaf.size_bytes
+        if leaf.chunk.layout is not self.layout:
+            self.columns.update(leaf.chunk.layout.components)
+
+
+def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
+    """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    groups: list[_Group] = []
+    merged: list[Node | Leaf | _Group] = []
+    for item in items:
+        if isinstance(item, Node) or item.is_full:
+            merged.append(item)
+            continue
+        # The latest group that fits; an entity has few layouts, so there are few groups.
+        group = next((group for group in reversed(groups) if group.takes(item)), None)
+        if group is None:
+            layout = item.chunk.layout
+            group = _Group(layout, dict(layout.components))
+            groups.append(group)
+            merged.append(group)
+        group.add(item)
+    return [
+        leaf
+        for item in merged
+        for leaf in (_joined(item.leaves, report) if isinstance(item, _Group) else (item,))
+    ]
+
+
+def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
+    if len(leaves) == 1:
+        return leaves
+    try:
+        chunk = concatenated([leaf.chunk for leaf in leaves])
+    except pa.ArrowException:
+        # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
+        # saves time and memory, so such chunks stay as they are.
+        return leaves
+    if not fits_limits(chunk):
+        # Times out of order, or more bytes than estimated: halves fit better.
+        half = len(leaves) // 2
+        return [*_joined(leaves[:half], report), *_joined(leaves[half:], report)]
+    leaf = new_leaf(chunk, b"".join([*[leaf.sources for leaf in leaves], chunk.id]))
+    report(leaves, leaf)
+    return [leaf]
+
+
+def new_leaf(chunk: Chunk, sources: bytes, whole: bytes | None = None) -> Leaf:
+    """A chunk for the index; one that is half as large as chunks may get is not merged again."""
+    rows = chunk.num_rows
+    # The size of whole buffers costs little and is at least the size of what lies in them; so
+    # only chunks that might be large are measured.
+    size_bytes: int = chunk.batch.get_total_buffer_size()
+    if size_bytes > CHUNK_SPLIT_BYTES_MAX // FANOUT:
+        size_bytes = chunk.byte_size
+    is_full = (
+        2 * rows > CHUNK_SPLIT_ROWS_MAX
+        or 2 * size_bytes > CHUNK_SPLIT_BYTES_MAX
+        or (2 * rows > CHUNK_SPLIT_ROWS_MAX_UNSORTED and not is_time_sorted(chunk))
+    )
+    return Leaf(chunk, rows, size_bytes, sources, is_full=is_full, whole=whole)

@@ -1,0 +1,129 @@
+"""Dataframes of several recordings in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from forebay.chunk import layout as chunk_layout
+from forebay.errors import QueryError, UnknownTimelineError
+from forebay.model import EntityPath
+from forebay.store.dataframe import DataframeQuery, plan
+from forebay.store.dataframe_columns import Snapshot
+from forebay.store.dataframe_index import IndexValues
+
+RECORDING_ID: Final = "rerun_recording_id"
+"""The leading column of a dataframe of several recordings."""
+
+_ANY_FLAGS: Final = (b"rerun:is_static", b"rerun:is_tombstone")
+_ALL_FLAG: Final = b"rerun:is_semantically_empty"
+
+
+def dataframes(
+    snapshots: Mapping[str, Snapshot],
+    index: str | None,
+    *,
+    using_index_values: IndexValues | Mapping[str, IndexValues] | None = None,
+    **arguments: Any,
+) -> pa.Table:
+    """The dataframes of several recordings, one below the other.
+
+    The first column, `rerun_recording_id`, says whose row it is. A column that a recording has
+    not got is null in its rows; a recording that has not got the index gives no rows.
+
+    Args:
+        snapshots: By recording id, in the order of the rows.
+        index: As for `dataframe`.
+        using_index_values: For all recordings, or by recording id; those not named then give no
+            rows.
+        arguments: The other arguments of `dataframe`.
+
+    Raises:
+        UnknownTimelineError: No recording has the index.
+        QueryError: Columns of one name and different types, or what `dataframe` raises.
+    """
+    named = dict(snapshots) if index is None else _having(snapshots, index)
+    if isinstance(using_index_values, Mapping):
+        by_recording = using_index_values
+        named = {name: snapshot for name, snapshot in named.items() if name in by_recording}
+    else:
+        by_recording = dict.fromkeys(named, using_index_values)
+    tables = {
+        name: plan(
+            snapshot,
+            DataframeQuery(index=index, using_index_values=by_recording[name], **arguments),
+        ).table()
+        for name, snapshot in named.items()
+    }
+    schema = _unified({name: table.schema for name, table in tables.items()})
+    parts = [
+        pa.Table.from_arrays(list(_columns(name, table, schema)), schema=schema)
+        for name, table in tables.items()
+    ]
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _having(snapshots: Mapping[str, Snapshot], index: str) -> dict[str, Snapshot]:
+    having = {
+        name: snapshot for name, snapshot in snapshots.items() if index in snapshot.timelines()
+    }
+    if not having:
+        there = sorted({line for one in snapshots.values() for line in one.timelines()})
+        msg = f"no recording has a timeline {index!r}; there are {', '.join(there) or 'none'}"
+        raise UnknownTimelineError(msg)
+    return having
+
+
+def _unified(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+    """All columns of all recordings: timelines by name, then components in Rerun's order."""
+    fields: dict[str, tuple[str, pa.Field]] = {}
+    for recording, schema in schemas.items():
+        for field in schema:
+            known = fields.setdefault(field.name, (recording, field))
+            if known[1].type != field.type:
+                msg = (
+                    f"column {field.name!r} is {known[1].type} in recording {known[0]!r} and "
+                    f"{field.type} in {recording!r}; query them one by one, or leave it out"
+                )
+                raise QueryError(msg)
+            fields[field.name] = known[0], _merged(known[1], field)
+    ordered = sorted((field for _, field in fields.values()), key=_order)
+    leading = pa.field(
+        RECORDING_ID, pa.string(), nullable=False, metadata={chunk_layout.KIND: b"control"}
+    )
+    return pa.schema([leading, *ordered])
+
+
+def _merged(field: pa.Field, other: pa.Field) -> pa.Field:
+    mine, theirs = dict(field.metadata), other.metadata
+    for flag in _ANY_FLAGS:
+        if flag in theirs:
+            mine[flag] = theirs[flag]
+    if _ALL_FLAG not in theirs:
+        mine.pop(_ALL_FLAG, None)
+    return field.with_metadata(mine)
+
+
+def _order(field: pa.Field) -> tuple[Any, ...]:
+    metadata = field.metadata
+    if metadata[chunk_layout.KIND] == b"index":
+        return 0, field.name.encode()
+    return (
+        1,
+        EntityPath(metadata[chunk_layout.ENTITY_PATH].decode()).sort_key,
+        metadata.get(chunk_layout.ARCHETYPE, b""),
+        metadata[chunk_layout.COMPONENT],
+        metadata.get(chunk_layout.COMPONENT_TYPE, b""),
+    )
+
+
+def _columns(
+    recording: str, table: pa.Table, schema: pa.Schema
+) -> Iterator[pa.Array | pa.ChunkedArray]:
+    rows = table.num_rows
+    yield pa.repeat(pa.scalar(recording, pa.string()), rows)
+    for field in list(schema)[1:]:
+        there = table.schema.get_field_index(field.name)
+        yield table.column(there) if there >= 0 else pa.nulls(rows, field.type)

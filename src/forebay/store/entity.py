@@ -1,0 +1,157 @@
+"""`EntityIndex`: all that a store knows of one entity, at one generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from forebay.store.leaf import ColumnKey, Leaf
+from forebay.store.time_index import Node, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from forebay.chunk import Chunk, ChunkLayout, DataColumn
+    from forebay.model import EntityPath
+    from forebay.store.cell import Cell
+
+CLEAR: Final = "Clear:is_recursive"
+"""Rerun's tombstone: a cell of this component hides the entity's earlier data."""
+
+Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None"]]
+"""Per component: the runs to search, newest first, and the static cell, which wins."""
+
+
+class EntityIndex:
+    """All that a store knows of one entity.
+
+    The writer changes it in place until a snapshot has seen it; then it goes on with a `clone`.
+    Everything that it refers to is replaced rather than changed, but for the open nodes, which
+    only grow, while each index remembers how far it may look. What readers work out (`plan`,
+    `runs`) they store with one assignment into a dict of this object, complete.
+
+    Attributes:
+        path: The entity.
+        lineage: The entity and all above it, nearest first.
+        epoch: When the writer made this object; see `ChunkStore`.
+        layout: The layout of the latest chunk, to know quickly that nothing is new about it.
+        columns: The latest description and type of each component ever seen.
+        timelines: Names of all timelines that its chunks ever had.
+        levels: Open nodes: new chunks go to the first, full ones move on to the next.
+        lengths: How much of each open node belongs to this index.
+        static_cells: Per component the static cell with the greatest row id.
+        static_owners: The chunk that each static cell is from, and the row.
+        static_chunks: In the order of arrival.
+        num_chunks: Temporal and static.
+        num_rows: Of all chunks.
+    """
+
+    __slots__ = (
+        "_plans",
+        "_runs",
+        "columns",
+        "epoch",
+        "layout",
+        "lengths",
+        "levels",
+        "lineage",
+        "num_chunks",
+        "num_rows",
+        "path",
+        "static_cells",
+        "static_chunks",
+        "static_owners",
+        "timelines",
+    )
+
+    def __init__(self, path: EntityPath, epoch: int) -> None:
+        self.path = path
+        self.lineage: tuple[EntityPath, ...] = (path, *path.ancestors())
+        self.epoch = epoch
+        self.layout: ChunkLayout | None = None
+        self.columns: Mapping[str, DataColumn] = {}
+        self.timelines: frozenset[str] = frozenset()
+        self.levels: list[Node] = [Node([])]
+        self.lengths: list[int] = [0]
+        self.static_cells: Mapping[str, Cell] = {}
+        self.static_owners: Mapping[str, tuple[Chunk, int]] = {}
+        self.static_chunks: tuple[Chunk, ...] = ()
+        self.num_chunks = 0
+        self.num_rows = 0
+        self._plans: dict[str | None, Plan] = {}
+        self._runs: dict[ColumnKey, tuple[Run, ...]] = {}
+
+    def clone(self, epoch: int) -> EntityIndex:
+        """An index that the writer may change while snapshots go on with this one."""
+        clone = EntityIndex.__new__(EntityIndex)
+        clone.path = self.path
+        clone.lineage = self.lineage
+        clone.epoch = epoch
+        clone.layout = self.layout
+        clone.columns = self.columns
+        clone.timelines = self.timelines
+        clone.levels = self.levels.copy()
+        clone.lengths = self.lengths.copy()
+        clone.static_cells = self.static_cells
+        clone.static_owners = self.static_owners
+        clone.static_chunks = self.static_chunks
+        clone.num_chunks = self.num_chunks
+        clone.num_rows = self.num_rows
+        clone._plans = {}  # noqa: SLF001 - one of us
+        clone._runs = {}  # noqa: SLF001
+        return clone
+
+    def forget(self) -> None:
+        """Let go of what queries of the writer's own worked out, because it is about to change."""
+        if self._runs or self._plans:
+            self._runs = {}
+            self._plans = {}
+
+    def detached(self) -> EntityIndex:
+        """An index for another store: the same chunks, in nodes that grow on their own."""
+        clone = self.clone(0)
+        clone.levels = [
+            Node(node.items[:length])
+            for node, length in zip(self.levels, self.lengths, strict=True)
+        ]
+        return clone
+
+    def leaves(self) -> Iterator[Leaf]:
+        """All temporal chunks, the oldest arrivals first."""
+        for node, length in zip(reversed(self.levels), reversed(self.lengths), strict=True):
+            yield from node.leaves(length)
+
+    def runs(self, key: ColumnKey) -> tuple[Run, ...]:
+        """One component on one timeline, a run for each open node that has any of it."""
+        runs = self._runs.get(key)
+        if runs is None:
+            found = [
+                node.run(key, length)
+                for node, length in zip(self.levels, self.lengths, strict=True)
+                if length
+            ]
+            runs = self._runs[key] = tuple(run for run in found if run.entries)
+        return runs
+
+    def plan(self, timeline: str | None) -> Plan:
+        """What a latest-at query over all components has to look at, in lexical order."""
+        plan = self._plans.get(timeline)
+        if plan is None:
+            plan = []
+            for name in sorted(self.columns):
+                static = self.static_cells.get(name)
+                runs: tuple[Run, ...] = ()
+                if static is None and timeline is not None and timeline in self.timelines:
+                    runs = self.runs((timeline, name))
+                if static is not None or runs:
+                    plan.append((name, runs, static))
+            self._plans[timeline] = plan
+        return plan
+
+    def time_range(self, timeline: str) -> tuple[int, int] | None:
+        """The least and the greatest time of any row; `None` if there is no row on it."""
+        if timeline not in self.timelines:
+            return None
+        runs = self.runs((timeline, None))
+        if not runs:
+            return None
+        return min(run.first for run in runs), max(run.last for run in runs)

@@ -1,0 +1,85 @@
+"""Which `Clear` counts for a latest-at query (`re_query::latest_at`, in words of our own).
+
+On the entity itself any clear counts, on those above it only a recursive one; of each, only the
+latest at or before the query. Of those that count, the one with the greatest index hides all that
+has an index not greater than its own; a static index is greater than all temporal ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay.store.entity import CLEAR
+from forebay.store.time_index import latest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forebay.model import EntityPath
+    from forebay.store.cell import Cell
+    from forebay.store.entity import EntityIndex
+    from forebay.store.leaf import Hit
+
+
+class Clearing:
+    """The clear that hides most; `time` is `None` if it is static."""
+
+    __slots__ = ("row_id", "time")
+
+    def __init__(self, time: int | None, row_id: bytes) -> None:
+        self.time = time
+        self.row_id = row_id
+
+    def spares(self, hit: Hit) -> bool:
+        """Whether a temporal cell stays visible."""
+        return self.time is not None and (hit.time, hit.row_id) > (self.time, self.row_id)
+
+    def spares_static(self, cell: Cell) -> bool:
+        """Whether a static cell stays visible."""
+        return self.time is not None or cell.row_id > self.row_id
+
+    def is_later_than(self, other: Clearing) -> bool:
+        """Whether this hides more than the other."""
+        if self.time is None or other.time is None:
+            return (self.time is None, self.row_id) > (other.time is None, other.row_id)
+        return (self.time, self.row_id) > (other.time, other.row_id)
+
+
+def clearing(
+    entities: Mapping[EntityPath, EntityIndex],
+    clears: frozenset[EntityPath],
+    index: EntityIndex,
+    timeline: str | None,
+    at: int,
+) -> Clearing | None:
+    """The clear that counts for an entity at a time; `None` if nothing is hidden.
+
+    Args:
+        entities: All of the store.
+        clears: Those that ever had a clear.
+        index: The entity asked for.
+        timeline: The timeline asked for; `None` if static.
+        at: The time asked for.
+    """
+    greatest: Clearing | None = None
+    for path in index.lineage:
+        if path not in clears:
+            continue
+        place = entities[path]
+        cell = _latest_clear(place, timeline, at)
+        if cell is None or (place is not index and cell.value.to_pylist() != [True]):
+            continue
+        found = Clearing(cell.time, cell.row_id)
+        if greatest is None or found.is_later_than(greatest):
+            greatest = found
+    return greatest
+
+
+def _latest_clear(place: EntityIndex, timeline: str | None, at: int) -> Cell | None:
+    static = place.static_cells.get(CLEAR)
+    if static is not None or timeline is None or timeline not in place.timelines:
+        return static
+    hit: Hit | None = None
+    for run in place.runs((timeline, CLEAR)):
+        hit = latest(run, at, hit)
+    return None if hit is None else hit.cell()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.codec.lz4 import Lz4Decompressor
+
+
+def compressed(data: bytes) -> bytes:
+    return bytes(pa.Codec("lz4_raw").compress(data))
+
+
+texts = st.one_of(
+    st.binary(min_size=1, max_size=2000),
+    st.builds(
+        lambda part, times: part * times, st.binary(min_size=1, max_size=9), st.integers(1, 900)
+    ),
+)
+
+
+@given(texts)
+def test_gives_what_was_compressed(data: bytes) -> None:
+    assert bytes(Lz4Decompressor().decompress(compressed(data), len(data))) == data
+
+
+@given(texts, st.integers(1, 3000))
+def test_any_other_size_is_refused(data: bytes, off_by: int) -> None:
+    decompressor = Lz4Decompressor()
+    for size in (len(data) + off_by, len(data) - off_by, -off_by, 0):
+        with pytest.raises(ValueError, match="LZ4"):
+            decompressor.decompress(compressed(data), size)
+
+
+def test_too_large_a_size_is_refused_even_where_memory_holds_an_earlier_seal() -> None:
+    """pyarrow alone returns the recycled buffer's bytes behind what the block holds."""
+    decompressor = Lz4Decompressor()
+    secret = b"somebody else's data " * 40
+    block = compressed(b"short")
+    for _ in range(200):
+        assert bytes(decompressor.decompress(compressed(secret), len(secret))) == secret
+        with pytest.raises(ValueError, match="less than"):
+            decompressor.decompress(block, len(secret))
+
+
+@pytest.mark.parametrize("size", [2**31, 2**40, 2**63, 2**64])
+def test_sizes_beyond_what_lz4_can_reach_are_not_allocated(size: int) -> None:
+    with pytest.raises(ValueError, match="cannot become"):
+        Lz4Decompressor().decompress(compressed(b"x" * 1000), size)
+
+
+def test_blocks_whose_last_token_has_unusual_low_bits_are_read() -> None:
+    """The format leaves them open; LZ4 libraries write zeros."""
+    block = bytearray(compressed(b"unrepetitive"))
+    block[0] |= 0x07
+    assert bytes(Lz4Decompressor().decompress(bytes(block), 12)) == b"unrepetitive"
+    with pytest.raises(ValueError, match="LZ4"):
+        Lz4Decompressor().decompress(bytes(block), 13)
+
+
+@given(st.binary(max_size=60), st.integers(1, 200))
+def test_garbage_is_refused_or_has_the_size_claimed(block: bytes, size: int) -> None:
+    try:
+        buffer = Lz4Decompressor().decompress(block, size)
+    except ValueError:
+        return
+    assert buffer.size == size

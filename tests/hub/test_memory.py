@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.codec import encode_chunk
+from forebay.hub import EntityDb, Event, StoreHub
+from forebay.hub.memory import to_free, water_level
+from forebay.limits import GC_TARGET_FRACTION
+from forebay.model import ArrowMsg, ChunkDeletion, DeletionReason, StoreId
+from forebay.runtime import Runtime
+from tests.chunks import make_chunk
+from tests.hub.conftest import PATIENCE_S, blueprint_id, message, numbers, recording_id
+
+SIZE = 100_000
+
+
+def bulky(number: int, store_id: StoreId | None = None, static: bool = False) -> ArrowMsg:
+    """A chunk of about 100 kB at frame `number`, the same every time but for its ids."""
+    values = pa.array(np.arange(SIZE, dtype=np.uint8))
+    cells = pa.ListArray.from_arrays(pa.array([0, SIZE], pa.int32()), values)
+    timelines = None if static else {"frame": [number]}
+    chunk = make_chunk("/image", timelines, {"Image:buffer": cells})
+    return encode_chunk(store_id or recording_id(), chunk)
+
+
+def frames(db: EntityDb) -> list[int]:
+    return db.range("frame", -(2**63), 2**63 - 1, "/image")["frame"].to_pylist()
+
+
+class TestFairness:
+    @given(st.lists(st.integers(0, 10_000), max_size=20), st.integers(0, 50_000))
+    def test_water_level(self, sizes: list[int], total: int) -> None:
+        level = water_level(sizes, total)
+        if sum(sizes) <= total:
+            assert level == float("inf")
+        else:
+            assert sum(min(size, level) for size in sizes) == pytest.approx(total)
+
+    @given(
+        st.dictionaries(st.text(max_size=3), st.integers(0, 10_000), max_size=10),
+        st.integers(0, 20_000),
+        st.integers(0, 50_000),
+    )
+    def test_nobody_gives_more_than_it_has_and_the_larger_gives_first(
+        self, sizes: dict[str, int], fixed: int, target: int
+    ) -> None:
+        free = to_free(sizes, fixed, target)
+        left = {key: size - free.get(key, 0) for key, size in sizes.items()}
+        assert all(0 <= left[key] <= size for key, size in sizes.items())
+        assert sum(left.values()) + fixed <= max(target, fixed) or not free
+        for key in free:
+            assert all(left[key] >= left[other] - 1 or other in free for other in sizes) or (
+                max(left.values()) - left[key] <= 1
+            )
+
+
+def test_a_store_over_its_limit_gives_up_its_oldest_rows(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, memory_limit=10 * SIZE, commits_itself=True)
+    events: list[Event] = []
+    db.subscribe(events.append)
+    for number in range(50):
+        db.submit_arrow_msg(bulky(number))
+        db.flush(PATIENCE_S)
+        assert db.byte_size <= 10 * SIZE
+    kept = frames(db)
+    assert kept == list(range(50 - len(kept), 50))
+    assert len(kept) >= 7
+    assert db.subscriptions[0].wait_idle(PATIENCE_S)
+    gone = [e.diff for e in events if isinstance(e.diff, ChunkDeletion)]
+    assert len(gone) == 50 - len(kept)
+    assert {diff.reason for diff in gone} == {DeletionReason.GARBAGE_COLLECTION}
+
+
+def test_what_may_not_go_stays_over_the_limit(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, memory_limit=SIZE // 2)
+    db.add_log_msg(bulky(0, static=True))
+    for number in range(5):
+        db.add_log_msg(message(number))
+    assert db.byte_size > SIZE // 2
+    assert numbers(db)[-1] == 4.0
+    assert "Image:buffer" in db.latest_at("frame", 0, "/image")
+
+
+def test_collection_by_hand_and_within_a_time_budget(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime)
+    for number in range(10):
+        db.add_log_msg(bulky(number))
+    snapshot = db.snapshot()
+    assert len(db.gc(3 * SIZE)) in {3, 4}
+    assert len(db.gc(time_budget_s=0)) == 1
+    db.gc()
+    assert frames(db) == [9], "the latest value is protected"
+    assert snapshot.num_rows == 10, "a snapshot keeps what it saw"
+
+
+def test_dropping_an_entity_and_a_time_range(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime)
+    for number in range(10):
+        db.add_log_msg(message(number))
+        db.add_log_msg(message(number, entity="/other"))
+    db.drop_time_range("frame", 3, 7)
+    assert numbers(db) == numbers(db, "/other") == [0.0, 1.0, 2.0, 8.0, 9.0]
+    events = db.drop_entity("/other")
+    assert {event.diff.reason for event in events} == {DeletionReason.EXPLICIT_DROP}
+    assert db.entity_paths() == ["/numbers"]
+
+
+def test_a_flooding_recording_pays_for_its_flood(runtime: Runtime) -> None:
+    limit = 20 * SIZE
+    hub = StoreHub(runtime=runtime, memory_limit=limit)
+    first, flood, last = (recording_id(name) for name in ("first", "flood", "last"))
+    for number in range(4):
+        hub.receive_log_msg(bulky(number, first))
+    hub.receive_log_msg(bulky(0, blueprint_id()))
+    for number in range(100):
+        hub.receive_log_msg(bulky(number, flood))
+        hub.flush(PATIENCE_S)
+    for number in range(4):
+        hub.receive_log_msg(bulky(number, last))
+    hub.flush(PATIENCE_S)
+    assert sum(db.byte_size for db in hub) <= limit + SIZE
+    assert frames(hub[first]) == frames(hub[last]) == [0, 1, 2, 3]
+    assert frames(hub[blueprint_id()]) == [0]
+    kept = frames(hub[flood])
+    assert kept == list(range(100 - len(kept), 100))
+    assert len(kept) >= 20 * GC_TARGET_FRACTION - 4 - 4 - 1 - 2
+
+
+def test_equal_floods_are_left_equal(runtime: Runtime) -> None:
+    hub = StoreHub(runtime=runtime, memory_limit=20 * SIZE)
+    for number in range(40):
+        for name in "ab":
+            hub.receive_log_msg(bulky(number, recording_id(name)))
+        hub.flush(PATIENCE_S)
+    sizes = [hub.recording(name).byte_size for name in "ab"]
+    assert max(sizes) - min(sizes) <= 2 * SIZE * 1.1
+
+
+def test_each_recording_may_have_a_limit_of_its_own(runtime: Runtime) -> None:
+    hub = StoreHub(runtime=runtime, store_memory_limit=5 * SIZE)
+    for number in range(20):
+        hub.receive_log_msg(bulky(number))
+        hub.receive_log_msg(bulky(number, blueprint_id()))
+    hub.flush(PATIENCE_S)
+    assert hub.recording("rec").byte_size <= 5 * SIZE
+    assert hub[blueprint_id()].num_rows == 20

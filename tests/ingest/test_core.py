@@ -1,0 +1,223 @@
+"""The core alone, driven by Hypothesis through every order of events, against a simple model."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from forebay.errors import StoreError
+from forebay.ingest import Outcome, ProcessedChunk, RejectedMsg
+from forebay.ingest.core import Batch, Finished, IngestCore
+from tests.ingest.support import SIZE, STORE, decode_number, numbered
+
+CAPACITY = 4
+BUDGET = 6 * SIZE
+
+
+class IngestCoreMachine(RuleBasedStateMachine):
+    """Submits, takes, finishes in any order (or in part), hands over, settles."""
+
+    core_type: type[IngestCore] = IngestCore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = self.core_type(CAPACITY, BUDGET)
+        self.now_s = 0.0
+        self.accepted = 0
+        self.in_turns: list[Batch] = []
+        self.left: list[int] = []
+        self.handed: list[Outcome] = []
+        self.settled = 0
+
+    @rule(size=st.sampled_from([SIZE, SIZE, 3 * SIZE, 20 * SIZE]))
+    def submit(self, size: int) -> None:
+        if self.core.has_room(size):
+            self.now_s += 1
+            seq = self.core.accept(numbered(self.accepted, size), "s", size, self.now_s)
+            assert seq == self.accepted
+            self.accepted += 1
+        else:
+            stats = self.core.stats(self.now_s, is_closed=False)
+            assert stats.in_flight > 0, "an empty worker has room for anything"
+
+    @rule(msgs_max=st.integers(1, 4), bytes_max=st.sampled_from([1, 2 * SIZE, 100 * SIZE]))
+    def take(self, msgs_max: int, bytes_max: int) -> None:
+        had_input = self.core.has_input
+        batch = self.core.take(msgs_max, bytes_max, self.now_s)
+        assert (batch is not None) == had_input
+        if batch is not None:
+            assert len(batch.entries) >= 1
+            self.in_turns.append(batch)
+
+    @precondition(lambda self: self.in_turns)
+    @rule(data=st.data())
+    def finish(self, data: Any) -> None:
+        batch = self.in_turns.pop(data.draw(st.integers(0, len(self.in_turns) - 1)))
+        done = data.draw(st.integers(0, len(batch.entries)))
+        outcomes: list[Outcome] = []
+        for seq, entry in enumerate(batch.entries[:done], batch.first_seq):
+            assert decode_number(entry.msg) == cast("Any", seq)
+            if seq % 3 == 2:
+                error = StoreError("bad")
+                outcomes.append(RejectedMsg(seq, STORE, None, error, "s", entry.cost))
+            else:
+                outcomes.append(ProcessedChunk(seq, decode_number(entry.msg), "s", entry.cost))
+        self.core.finish(batch, outcomes, self.now_s, self.now_s)
+
+    @rule(batches_max=st.sampled_from([None, 1]))
+    def hand_over(self, batches_max: int | None) -> None:
+        outcomes = self.core.hand_over(self.now_s, batches_max)
+        self.handed += outcomes
+        self.left += [out.seq for out in outcomes]
+        assert self.left == list(range(len(self.left))), "order, and nothing lost"
+
+    @rule(refuse=st.booleans())
+    def settle(self, refuse: bool) -> None:
+        chunks = [out for out in self.handed if isinstance(out, ProcessedChunk)]
+        refused = [
+            RejectedMsg(out.seq, STORE, None, StoreError("no"), "s", out.size_bytes)
+            for out in chunks[: int(refuse)]
+        ]
+        released = self.core.settle(refused)
+        assert released == sum(out.size_bytes for out in self.handed)
+        self.settled += len(self.handed)
+        self.handed = []
+
+    @invariant()
+    def promises(self) -> None:
+        self.core.validate()
+        stats = self.core.stats(self.now_s, is_closed=False)
+        assert stats.accepted == self.accepted
+        assert stats.accepted == stats.committed + stats.rejected + stats.dropped + stats.in_flight
+        assert stats.committed + stats.rejected == self.settled
+        assert stats.in_flight == stats.queue_depth + stats.output_depth
+        assert stats.rejected == sum(stats.rejected_by_reason.values())
+
+    def teardown(self) -> None:
+        """Whatever was done, everything accepted can be finished."""
+        while (batch := self.core.take(100, 10**9, self.now_s)) is not None:
+            self.in_turns.append(batch)
+        for batch in self.in_turns:
+            outcomes: list[Outcome] = [
+                ProcessedChunk(seq, decode_number(entry.msg), "s", entry.cost)
+                for seq, entry in enumerate(batch.entries, batch.first_seq)
+            ]
+            self.core.finish(batch, outcomes, self.now_s, self.now_s)
+        self.hand_over_all()
+
+    def hand_over_all(self) -> None:
+        self.left += [out.seq for out in self.core.hand_over(self.now_s)]
+        self.core.settle()
+        assert self.left == list(range(self.accepted))
+        self.core.validate()
+        stats = self.core.stats(self.now_s, is_closed=False)
+        assert (stats.in_flight, stats.queue_bytes, stats.output_bytes) == (0, 0, 0)
+
+
+TestIngestCore = IngestCoreMachine.TestCase
+TestIngestCore.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+class OutOfOrder(IngestCore):
+    """Planted: hands out whichever turn is finished first."""
+
+    def _release_in_order(self) -> bool:
+        for first in list(self._early):
+            self._output.append(self._early.pop(first))
+            self.next_output_seq += len(self._output[-1].outcomes)
+        return True
+
+
+class LosesTheRest(IngestCore):
+    """Planted: forgets the messages of an interrupted turn."""
+
+    def finish(self, batch: Batch, outcomes: list[Outcome], began_s: float, now_s: float) -> bool:
+        released = super().finish(batch, outcomes, began_s, now_s)
+        self._returned.clear()
+        return released
+
+
+class LeaksBytes(IngestCore):
+    """Planted: a rejection never gives its bytes back."""
+
+    def settle(self, refused: Any = ()) -> int:
+        leaked = sum(
+            out.size_bytes
+            for one in self._handed
+            for out in one.outcomes
+            if isinstance(out, RejectedMsg)
+        )
+        released = super().settle(refused)
+        self.output_bytes += leaked
+        return released
+
+
+class CountsTwice(IngestCore):
+    """Planted: what the store refuses counts as committed too."""
+
+    def settle(self, refused: Any = ()) -> int:
+        released = super().settle(refused)
+        self.committed += len(refused)
+        return released
+
+
+class LetsTooMuchIn(IngestCore):
+    """Planted: one message more than the capacity."""
+
+    def has_room(self, cost: int) -> bool:
+        self.capacity += 1
+        try:
+            return super().has_room(cost)
+        finally:
+            self.capacity -= 1
+
+
+class ForgetsOutputBytes(IngestCore):
+    """Planted: processed messages do not count any more."""
+
+    def has_room(self, cost: int) -> bool:
+        return self.queue_depth < self.capacity and self.queue_bytes + cost <= self.byte_budget
+
+
+class HandsOverTwice(IngestCore):
+    """Planted: output stays after it was handed over in part."""
+
+    def hand_over(self, now_s: float, batches_max: int | None = None) -> list[Outcome]:
+        before: list[Finished] = list(self._output)
+        outcomes = super().hand_over(now_s, batches_max)
+        if batches_max is not None:
+            self._output = before
+        return outcomes
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        OutOfOrder,
+        LosesTheRest,
+        LeaksBytes,
+        CountsTwice,
+        LetsTooMuchIn,
+        ForgetsOutputBytes,
+        HandsOverTwice,
+    ],
+)
+def test_a_planted_bug_is_found(mutant: type[IngestCore]) -> None:
+    class Machine(IngestCoreMachine):
+        core_type = mutant
+
+    case = Machine.TestCase
+    case.settings = settings(
+        max_examples=500,
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],  # found is enough; no need for the smallest example
+    )
+    with pytest.raises(Exception):  # noqa: B017, PT011, RUF100 - whatever it trips over first
+        case("runTest").runTest()

@@ -1,0 +1,104 @@
+"""Content expressions mean what they mean to Rerun; faults are shown where they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from forebay.errors import ExpressionError
+from forebay.model import EntityPath
+from forebay.store.contents import ContentFilter
+from tests.chunks import make_chunk
+from tests.store.dataframe import handmade
+
+ENTITIES = (
+    "/",
+    "/a",
+    "/a/b",
+    "/a/b/c",
+    "/ab",
+    "/world/roads",
+    "/world/roads/main",
+    r"/we\ ird/ä\:b",
+    r"/a\+b",
+    "/__properties",
+    "/__properties/x",
+)
+
+EXPRESSIONS = (
+    None,
+    "/**",
+    "a",
+    "/a",
+    "a/**",
+    "/a/**",
+    "+/a/** -/a/b",
+    "+ /a/**\n- /a/b/**\n+ /a/b/c",
+    "+ /a/b/c\n- /a/b/**\n+ /a/**",
+    "- /a\n+ /a",
+    "+ /a\n- /a",
+    ["/**", "- /world/roads/**", "/world/roads/main"],
+    [],
+    "",
+    r"/we\ ird/**",
+    r"/we\ ird/ä\:b",
+    "/we ird/**",
+    "/__properties",
+    "/__properties/**",
+    "/** /__properties/x",
+    "/** - /__properties/**",
+    r"/a\+b",
+    "/a+b",
+    "   /a\t\t-   /a/b   /a/b/**  ",
+    "/a//b/",
+    r"/w\u{0065}\ ird/**",
+)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_selects_what_rerun_selects(expression: str | list[str] | None) -> None:
+    chunks = [make_chunk(path, None, {"S:x": [[1.0]]}) for path in ENTITIES]
+    theirs, _ = handmade.both(chunks)
+    schema = theirs.reader(None, contents=expression).schema()
+    selected = {field.metadata[b"rerun:entity_path"].decode() for field in schema}
+    rules = ContentFilter.parse(expression)
+    assert set(rules.select(map(EntityPath, ENTITIES))) == selected
+
+
+@pytest.mark.parametrize(
+    ("expression", "position", "hint"),
+    [
+        ("/world/*", 8, "trailing"),
+        ("/a /b/**/c", 7, "trailing"),
+        ("$origin/a", 1, "in place of"),
+        ("+ ", 1, "needs an entity path"),
+        ("/a -", 4, "needs an entity path"),
+        ("-\n/a", 1, "needs an entity path"),
+        ("/a\\", 3, "escapes nothing"),
+        (r"/a\q", 3, "no escape"),
+        (r"/a\u{12}", 3, "hexadecimal"),
+    ],
+)
+def test_shows_where_the_fault_is(expression: str, position: int, hint: str) -> None:
+    with pytest.raises(ExpressionError, match=hint) as caught:
+        ContentFilter.parse(expression)
+    assert f"position {position}:" in str(caught.value)
+    assert repr(expression) in str(caught.value)
+
+
+def test_escapes_stand_for_themselves() -> None:
+    rules = ContentFilter.parse(r"/a\*b /\$x")
+    assert rules.select([EntityPath("/a*b"), EntityPath("/$x"), EntityPath("/ab")]) == [
+        r"/a\*b",
+        r"/\$x",
+    ]
+
+
+def test_takes_only_text() -> None:
+    with pytest.raises(ExpressionError, match="not 3"):
+        ContentFilter.parse(["/a", 3])  # type: ignore[list-item]
+
+
+def test_prints_its_rules_in_order_of_precedence() -> None:
+    rules = ContentFilter.parse("- /a/b\n/a/** ")
+    assert str(rules) == "+ /a/**\n- /__properties/**\n- /a/b"
+    assert ContentFilter.parse(rules) == rules

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from forebay.chunk import Chunk
+from forebay.chunk.merge import sliced
+from forebay.store.ledger import Ledger, buffers, byte_size_of
+from tests.chunks import make_chunk
+
+
+def chunk(rows: int = 100) -> Chunk:
+    return make_chunk("/a", {"frame": list(range(rows))}, {"S:x": [[1.0]] * rows})
+
+
+def size(one: Chunk) -> int:
+    return sum(size for _, size in buffers(one))
+
+
+def test_each_buffer_counts_once_until_the_last_chunk_lets_go() -> None:
+    whole = chunk()
+    parts = [sliced(whole, start, 25) for start in range(0, 100, 25)]
+    ledger = Ledger()
+    for part in parts:
+        ledger.add(part)
+    assert ledger.byte_size == size(whole) == byte_size_of(parts)
+    for part in parts[:3]:
+        ledger.remove(part)
+        assert ledger.byte_size == size(whole), "still referred to"
+    ledger.remove(parts[3])
+    assert ledger.byte_size == 0
+
+
+def test_chunks_that_nobody_asked_about_are_forgotten_without_a_trace() -> None:
+    first, second = chunk(), chunk()
+    ledger = Ledger()
+    ledger.add(first)
+    ledger.add(second)
+    ledger.remove(first)
+    assert ledger.byte_size == size(second)
+    ledger.remove(second)
+    assert ledger.byte_size == 0
+
+
+def test_a_copy_is_independent() -> None:
+    first, second = chunk(), chunk()
+    ledger = Ledger()
+    ledger.add(first)
+    assert ledger.byte_size
+    ledger.add(second)
+    copied = ledger.copy()
+    ledger.remove(first)
+    ledger.remove(second)
+    assert ledger.byte_size == 0
+    assert copied.byte_size == size(first) + size(second)
