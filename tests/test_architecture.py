@@ -13,7 +13,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "forebay"
 
 # Lower layers first; modules of one rank do not know one another.
 RANKS = [
-    {"errors", "limits"},
+    {"limits"},
+    {"errors"},
     {"model"},
     {"chunk"},
     {"store", "codec", "runtime"},

@@ -35,7 +35,7 @@ def dataframe_ours(path: str, fill: bool, answer: bool = False) -> dict[str, Any
 
 def table_of(snapshot: StoreSnapshot, fill: bool, contents: str | None = None) -> pa.Table:
     """The dataframe on `frame`."""
-    from forebay.store.dataframe import dataframe  # noqa: PLC0415
+    from forebay.store.dataframe.query import dataframe  # noqa: PLC0415
 
     return dataframe(snapshot, "frame", contents=contents, fill_latest_at=fill)
 
