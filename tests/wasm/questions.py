@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 import forebay
-from forebay.store.dataframe import dataframe
 
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 
@@ -62,11 +61,11 @@ def _of_store(snapshot: Any, db: Any) -> dict[str, bytes]:
                 found[f"latest_at {timeline} {time} {entity}"] = ipc(_cells(cells))
         for fill in (False, True):
             found[f"dataframe {timeline} fill={fill}"] = ipc(
-                dataframe(snapshot, timeline, fill_latest_at=fill)
+                snapshot.dataframe(timeline, fill_latest_at=fill)
             )
         if timeline is not None:
             found[f"dataframe {timeline} at"] = ipc(
-                dataframe(snapshot, timeline, using_index_values=sorted(set(times[1:-1])))
+                snapshot.dataframe(timeline, using_index_values=sorted(set(times[1:-1])))
             )
     return found
 

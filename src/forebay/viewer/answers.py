@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from forebay.limits import WEB_PAGE_ROWS_MAX, WEB_PLOT_BUCKETS_MAX
 from forebay.model import TimeType
-from forebay.store.dataframe import dataframe as dataframe_of
 from forebay.viewer.cells import cell_text, csv_bytes, time_text
 from forebay.viewer.series import all_series, is_plottable
 
@@ -95,8 +94,7 @@ def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
     """
     timeline = asked["timeline"]
     limit = min(int(asked.get("limit", WEB_PAGE_ROWS_MAX)), WEB_PAGE_ROWS_MAX)
-    found = dataframe_of(
-        snapshot,
+    found = snapshot.dataframe(
         timeline,
         contents=asked.get("contents", "/**"),
         start=int(asked["start"]),
@@ -171,8 +169,7 @@ def csv(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def _dataframe(snapshot: StoreSnapshot, asked: Question) -> pa.Table:
-    return dataframe_of(
-        snapshot,
+    return snapshot.dataframe(
         asked["timeline"],
         contents=asked.get("contents", "/**"),
         start=_time(asked.get("start")),
