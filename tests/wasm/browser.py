@@ -48,12 +48,18 @@ class SitePage:
         """Evaluate a function in the page."""
         return self.page.evaluate(script, argument)
 
-    def until(self, script: str, argument: Any = None, timeout_s: float = PATIENCE_S) -> Any:
-        """Wait until a function in the page gives something true."""
+    def until(
+        self,
+        script: str,
+        argument: Any = None,
+        timeout_s: float = PATIENCE_S,
+        poll_ms: float = 20,
+    ) -> Any:
+        """Wait until a function in the page gives something true; asking costs the page time."""
         end_s = time.monotonic() + timeout_s
         while not (found := self.run(script, argument)):
             assert time.monotonic() < end_s, f"{script}: {self.states()} {self.console[-5:]}"
-            self.page.wait_for_timeout(20)
+            self.page.wait_for_timeout(poll_ms)
         return found
 
     def wait_ready(self) -> None:

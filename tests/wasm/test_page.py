@@ -173,14 +173,22 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     damaged.write_bytes(content)
     # The steady state: three interpreters are up, and all three recordings come in.
     page.run("async () => { forebay.spares.prepare(3); await forebay.spares.ready(); }")
+    # A page that does nothing says what the machine itself holds up meanwhile.
+    control = page.context.new_page()
+    control.goto(f"{page.url}icon.svg")
+    control.evaluate(STALLS)
+    page.page.bring_to_front()
     page.run(STALLS)
     first, second, third = page.open([*large, damaged])
     page.until(
         "(numbers) => numbers.some((n) => forebay.recordings[n].state === 'whole')",
         [first, second],
+        poll_ms=500,
     )
-    stalls = page.run("() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }")
-    report("stalls", {**stalls, "recordings": page.run(PROGRESS)})
+    stop = "() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }"
+    stalls, idle = page.run(stop), control.evaluate(stop)
+    control.close()
+    report("stalls", {**stalls, "idle": idle, "recordings": page.run(PROGRESS)})
     for number, path in zip((first, second), large, strict=True):
         assert page.wait_state(number, "whole", "damaged", "lost") == "whole", page.states()
         ours = json.loads(native(path).overview())
@@ -193,7 +201,7 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     assert "damaged" in page.text(f"#recordings li:nth-child({third + 1})")
     page.close_all()
     assert stalls["count"] > 100
-    assert stalls["longest"] < STALL_MS_MAX
+    assert stalls["longest"] < max(STALL_MS_MAX, 1.5 * idle["longest"]), (stalls, idle)
 
 
 def lose(page: SitePage, number: int, how: str) -> None:

@@ -11,7 +11,8 @@ import { Tree } from "./tree.js";
 const $ = (id) => document.getElementById(id);
 const CURSOR_STEPS = 100_000;
 const PLOTTED_ENTITIES_MAX = 8;
-const REFRESH_MS = 700;
+const REFRESH_MS = 1000;
+const PROGRESS_MS = 200;
 
 const config = JSON.parse($("config").textContent, (key, value) =>
   key === "python" || key === "pyodide" ? new URL(value, document.baseURI).href : value);
@@ -62,17 +63,17 @@ document.addEventListener("drop", (event) => {
 const cards = new Map();
 let isDue = false;
 
-/** Something is new about a recording; however often, the list is drawn once a frame. */
+/** Something is new about a recording; however often, the list is drawn five times a second. */
 function changed(recording) {
   if (recording === chosen.recording && recording.overview && recording.state !== "reading") {
     showOverview();
   }
   if (isDue) return;
   isDue = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => {
     isDue = false;
     drawRecordings();
-  });
+  }, PROGRESS_MS);
 }
 
 function drawRecordings() {
@@ -108,7 +109,9 @@ function drawCard(recording, item) {
   else bar.value = recording.fraction;
   bar.hidden = !["starting", "reading"].includes(recording.state);
   item.querySelector(".again").hidden = recording.state !== "lost";
-  item.querySelector("small").textContent = stateText(recording);
+  const text = stateText(recording);
+  const small = item.querySelector("small");
+  if (small.textContent !== text) small.textContent = text;
 }
 
 function stateText({ state, stage, progress, overview, problems }) {

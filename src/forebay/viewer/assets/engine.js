@@ -5,6 +5,7 @@
 //   boot   config, modules             stage    name, ms
 //                                      ready    modules, heap
 //   open   source
+//   read   file, blockBytes, credits
 //   block  buffer (changes hands)      credit   blocks, progress
 //   end                                finished progress, overview
 //   ask    id, question                answer   id, value | buffer (changes hands)
@@ -13,7 +14,8 @@
 //                                      crashed  error
 //
 // A block costs a credit; it comes back when the block is decoded and committed. So at most
-// CREDITS × BLOCK_BYTES of a recording are between the file and its store.
+// CREDITS × BLOCK_BYTES of a recording are between the file and its store. A file is read by the
+// worker itself, by the same credits; what is fetched comes from the page in blocks.
 
 export const BLOCK_BYTES = 256 * 1024;
 export const CREDITS = 4;
@@ -86,6 +88,12 @@ export class Engine {
   /** Begin a recording, by its name for people; once, and before its first block. */
   open(source) {
     if (!this.#failure) this.worker.postMessage({ type: "open", source });
+  }
+
+  /** Have the worker read a whole file, to its end. */
+  read(file) {
+    if (this.#failure) return;
+    this.worker.postMessage({ type: "read", file, blockBytes: BLOCK_BYTES, credits: CREDITS });
   }
 
   /** Bytes of the recording, at most BLOCK_BYTES; waits until there is a credit for them. */

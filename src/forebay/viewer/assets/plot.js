@@ -68,7 +68,19 @@ export class Plot {
     return [low - margin, high + margin];
   }
 
+  #isDue = false;
+
+  /** Soon, and once for all that is new by then. */
   draw() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#drawNow();
+    });
+  }
+
+  #drawNow() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width) return;
     const scale = window.devicePixelRatio || 1;

@@ -99,6 +99,10 @@ export class Recording {
       engine.open(this.name);
       this.state = "reading";
       this.onChange(this);
+      if (this.source.file) {
+        engine.read(this.source.file);
+        return;
+      }
       for await (const buffer of this.source.blocks()) {
         if (!isCurrent()) return;
         await engine.feed(buffer);

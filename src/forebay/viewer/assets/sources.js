@@ -1,20 +1,14 @@
-// Where bytes come from. A source gives blocks one at a time, only when asked: so whoever asks no
-// more, because it has no credit left, stops the file or the connection.
+// Where bytes come from. What is fetched comes in blocks, one at a time and only when asked: so
+// whoever asks no more, because it has no credit left, stops the connection.
 
 import { BLOCK_BYTES } from "./engine.js";
 
-/** A dropped file. It can be read again. */
+/** A dropped file, for the worker to read; it can be read again. */
 export class FileSource {
   constructor(file) {
     this.file = file;
     this.name = file.name;
     this.size = file.size;
-  }
-
-  async *blocks() {
-    for (let at = 0; at < this.file.size; at += BLOCK_BYTES) {
-      yield await this.file.slice(at, at + BLOCK_BYTES).arrayBuffer();
-    }
   }
 }
 
