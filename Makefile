@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WASM_STAMP := $(VENV)/.installed-wasm
 
-.PHONY: setup run test check format bench simulate soak proto clean
+.PHONY: setup run test test-wasm check format bench simulate soak proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 
@@ -18,6 +19,14 @@ run: setup ## the demo: a server, three live recordings, a table of what comes i
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
+
+test-wasm: setup $(WASM_STAMP) ## the engine and the page in Pyodide, under Node and in Chromium
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null
+	FOREBAY_PYODIDE="$$($(BIN)/python tools/fetch_pyodide.py)" $(BIN)/python -m pytest tests/wasm
+
+$(WASM_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[wasm]'
+	touch $@
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

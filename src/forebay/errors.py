@@ -23,6 +23,7 @@ ForebayError
 │   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
+├── SiteError                  the static site cannot be written
 ├── ServerError                the server cannot start or go on
 ├── BenchError                 a benchmark that cannot be run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
@@ -186,6 +187,10 @@ class LoadError(ForebayError):
         self.path = path
         if hub is not None:
             self.hub = hub
+
+
+class SiteError(ForebayError):
+    """The static site cannot be written, or the Pyodide that it should hold is none."""
 
 
 class ServerError(ForebayError):
