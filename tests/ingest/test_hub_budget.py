@@ -59,8 +59,11 @@ def test_who_waits_for_the_hubs_bytes_wakes_when_another_store_settles(
     assert waiting.try_submit(numbered(0))
     while waiting.try_submit(numbered(1)):
         pass  # until only the other store's bytes can make room
-    submitter = in_thread(lambda: waiting.submit(numbered(2), timeout=TIMEOUT_S))
     assert greedy.wait_processed(timeout=TIMEOUT_S)
+    assert waiting.wait_processed(timeout=TIMEOUT_S)
+    submitter = in_thread(lambda: waiting.submit(numbered(2), timeout=TIMEOUT_S))
+    while not budget._waiting:
+        assert submitter.is_alive()
     greedy.poll()
     join(submitter)
     assert waiting.wait_processed(timeout=TIMEOUT_S)
