@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from forebay import limits
 from forebay.codec.wire import decode_activation, decode_arrow_msg, decode_set_store_info
 from forebay.errors import (
@@ -86,7 +88,7 @@ class StreamDecoder:
         messages: list[LogMsg] = []
         if self.error is None:
             try:
-                self._read(memoryview(data).cast("B"), messages)
+                self._read(data, messages)
             except CodecError as error:
                 self.error = error
                 self._held.clear()
@@ -130,7 +132,14 @@ class StreamDecoder:
 
     # --- cutting the bytes into items ---
 
-    def _read(self, view: memoryview, messages: list[LogMsg]) -> None:
+    def _read(self, data: Payload, messages: list[LogMsg]) -> None:
+        view = memoryview(data).cast("B")
+        if not len(view):
+            return
+        # Messages go to other threads. Views of one `memoryview` share a count of views that is not
+        # safe to change from several threads without a GIL (python/cpython#127716), so what a
+        # message refers to gets a `memoryview` of its own.
+        source = data if type(data) is bytes else np.frombuffer(view, np.uint8)
         begin = self._offset
         self._offset += len(view)
         at, end = 0, len(view)
@@ -152,7 +161,8 @@ class StreamDecoder:
                 self._held.clear()
                 self._num_held = 0
             elif at + self._want <= end:
-                item = view[at : at + self._want]
+                whole = memoryview(source) if self._step == self._payload else view
+                item = whole[at : at + self._want]
                 at += self._want
             else:
                 self._hold(view[at:])
