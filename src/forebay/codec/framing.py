@@ -11,7 +11,9 @@ stream footer = (start:u64 length:u64 crc:u32)* "RRF2" "FOOT" count:u32
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from forebay.codec.wire import (
     ArrowMsgScanner,
@@ -92,7 +94,7 @@ class StreamDecoder:
         messages: list[LogMsg] = []
         if self.error is None:
             try:
-                self._read(memoryview(data).cast("B"), messages)
+                self._read(data, messages)
             except CodecError as error:
                 self.error = error
                 self._held.clear()
@@ -152,7 +154,14 @@ class StreamDecoder:
 
     # --- cutting the bytes into items ---
 
-    def _read(self, view: memoryview, messages: list[LogMsg]) -> None:
+    def _read(self, data: Payload, messages: list[LogMsg]) -> None:
+        view = memoryview(data).cast("B")
+        if not len(view):
+            return
+        # Messages go to other threads. Views of one `memoryview` share a count of views that is not
+        # safe to change from several threads without a GIL (python/cpython#127716), so what a
+        # message refers to gets a `memoryview` of its own.
+        source: Any = data if type(data) is bytes else np.frombuffer(view, np.uint8)
         begin = self._offset
         self._offset += len(view)
         at, end = 0, len(view)
@@ -176,7 +185,8 @@ class StreamDecoder:
                 self._held.clear()
                 self._num_held = 0
             elif at + self._want <= end:
-                item = view[at : at + self._want]
+                whole = memoryview(source) if self._step == self._payload else view
+                item = whole[at : at + self._want]
                 at += self._want
             else:
                 self._hold(view[at:])

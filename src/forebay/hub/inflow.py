@@ -130,7 +130,8 @@ class Inflow:
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
-        self._direct_rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
+        # Replaced and never changed, so that it can be read without the lock.
+        self._direct_rejections: tuple[RejectedMsg, ...] = ()
         self._policies = settings.policies
 
     @property
@@ -182,9 +183,9 @@ class Inflow:
             try:
                 chunk = decode(msg)
             except ForebayError as error:
-                self._direct_rejections.append(
-                    RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
-                )
+                rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
+                kept = self._direct_rejections[-REJECTIONS_KEPT_MAX + 1 :]
+                self._direct_rejections = (*kept, rejected)
                 self._num_direct_rejected += 1
                 raise
             return self._insert_directly(chunk)
