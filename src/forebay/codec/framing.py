@@ -174,7 +174,7 @@ class StreamDecoder:
                 if self._skip:
                     return
             if not self._num_held and self._step == self._message_header:
-                at = self._read_arrow_msgs(view, at, begin, messages)
+                at = self._read_arrow_msgs(view, source, at, begin, messages)
             if self._num_held:
                 missing = self._want - self._num_held
                 self._hold(view[at : at + missing])
@@ -197,7 +197,7 @@ class StreamDecoder:
                 messages.append(message)
 
     def _read_arrow_msgs(
-        self, view: memoryview, at: int, begin: int, messages: list[LogMsg]
+        self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
     ) -> int:
         """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
         unpack = MESSAGE_HEADER.unpack_from
@@ -210,7 +210,7 @@ class StreamDecoder:
             end = payload + length
             if kind != ARROW_MSG or end > len(view) or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
                 break
-            message = scan(view[payload:end], begin + at)
+            message = scan(memoryview(source)[payload:end], begin + at)
             if message is None or not message.store_id.application_id:
                 break
             messages.append(message)
