@@ -24,6 +24,19 @@ LZ4_RATIO_MAX: Final = 255
 SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
 """Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
 
+ALIKE_MESSAGE_BYTES_MAX: Final = 8192
+"""Messages of one row up to this size are recognised by being like an earlier one."""
+
+ALIKE_BYTES_MAX: Final = 4 * MIB
+"""Patterns of such messages that a chunk decoder remembers."""
+
+ALIKE_MSGS_MIN: Final = 4
+"""Fewer of one size in a turn are decoded one by one, which is then faster."""
+
+ALIKE_PATTERNS_MAX: Final = 8
+"""Patterns that are tried of one schema and record batch message; who differs beyond that differs
+each time."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
@@ -84,6 +97,12 @@ EXIT_DRAIN_S: Final = 2.0
 MESSAGE_COST_BYTES_MIN: Final = 512
 """What the smallest message counts for: its Python objects are there even if its payload is not."""
 
+COMMIT_CHUNKS_MAX: Final = 32
+"""Chunks that a commit puts into a store before readers get their turn."""
+
+COMMIT_BYTES_MAX: Final = 65_536
+"""A chunk larger than this ends such a run, for it may have to be split."""
+
 LATENCY_WINDOW_S: Final = 1.0
 """Statistics of latency look back this far."""
 
@@ -125,7 +144,20 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 is faster than decompressing a few kilobytes step by step."""
 
 FILE_READ_BYTES: Final = 8 * MIB
-"""How much of a file is read at once; payloads are cut out of these blocks without a copy."""
+"""How much of a file of bulky messages is read at once; payloads are cut out of these blocks
+without a copy."""
+
+FILE_READ_BYTES_MIN: Final = MIB
+"""The same for small messages: less memory to be touched before anything happens."""
+
+BULKY_MESSAGE_BYTES_MIN: Final = 65_536
+"""A block whose messages are larger than this on average is bulky."""
+
+FILE_BLOCKS_AHEAD: Final = 2
+"""Bulky blocks that are read before the decoding of the first of them has to be over."""
+
+FILE_SLABS_MAX: Final = 8
+"""Blocks that are kept for the next read of the same file."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""
@@ -138,6 +170,9 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
+
+DATAFRAME_SLAB_BYTES: Final = 8 * MIB
+"""Columns of a dataframe share allocations of up to this size, and so huge pages."""
 
 DATAFRAME_BATCH_ROWS: Final = 65_536
 """Rows of a record batch of a streamed dataframe, unless the caller says otherwise."""

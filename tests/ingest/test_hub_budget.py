@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from forebay.ingest import ByteBudget, IngestionWorker, message_cost
@@ -81,15 +79,14 @@ def test_who_waits_for_the_hubs_bytes_wakes_when_another_store_settles(
     ],
 )
 def test_a_message_costs_what_it_becomes_if_that_can_be_true(claimed: int, cost: int) -> None:
-    msg = replace(
-        numbered(0),
+    msg = numbered(0)._replace(
         payload=bytes(1000),
         uncompressed_size=claimed,
         compression=Compression.LZ4,
     )
     assert message_cost(msg) == cost
-    assert message_cost(replace(msg, compression=Compression.NONE)) == 1000
+    assert message_cost(msg._replace(compression=Compression.NONE)) == 1000
 
 
 def test_even_an_empty_message_costs_something() -> None:
-    assert message_cost(replace(numbered(0), payload=b"")) == MESSAGE_COST_BYTES_MIN
+    assert message_cost(numbered(0)._replace(payload=b"")) == MESSAGE_COST_BYTES_MIN

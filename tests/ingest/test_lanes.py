@@ -148,7 +148,6 @@ def test_a_blueprint_is_woken_first() -> None:
 
 
 def test_lanes_of_a_worker_end_to_end() -> None:
-    from dataclasses import replace
 
     held = Event()
     runtime = NativeRuntime(threads_max=1)
@@ -167,7 +166,7 @@ def test_lanes_of_a_worker_end_to_end() -> None:
         worker._turn_msgs_max = 1
         worker.submit(numbered(0))
         for number in range(1, 6):
-            worker.submit(replace(numbered(number), is_static=number in {3, 5}))
+            worker.submit(numbered(number)._replace(is_static=number in {3, 5}))
         held.set()
         worker.close(TIMEOUT_S)
         order = [int(out.chunk) for out in worker.poll()]  # type: ignore[union-attr, call-overload]

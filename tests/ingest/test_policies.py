@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,7 +180,7 @@ def test_a_shorter_timeout_of_the_caller_comes_first(native: NativeRuntime) -> N
 def test_static_data_is_never_dropped(native: NativeRuntime, policy: str) -> None:
     held = Held(native, policy)
     held.worker.submit(static())
-    held.worker.submit(replace(static(), is_static=None))
+    held.worker.submit(static()._replace(is_static=None))
     for frame in range(1, 20):
         held.worker.submit(message(frame))
     assert frames(held.finish()) == [0, -1, -1, 19]
@@ -191,7 +190,7 @@ def test_a_static_message_waits_where_temporal_ones_are_dropped(native: NativeRu
     held = Held(native, "drop_newest")
     for frame in range(1, 6):
         held.worker.submit(message(frame))
-    for one in (static(), replace(static(), is_static=None)):
+    for one in (static(), static()._replace(is_static=None)):
         assert not held.worker.try_submit(one)
         with pytest.raises(QueueFullError):
             held.worker.submit(one, timeout=0.001)

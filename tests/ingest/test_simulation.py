@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,7 +107,7 @@ class DropsStatic(SmallTurns):
     """Planted: static data is treated as any other."""
 
     def _offer(self, msg: ArrowMsg, source: object) -> Any:
-        return super()._offer(replace(msg, is_static=False), source)
+        return super()._offer(msg._replace(is_static=False), source)
 
 
 class BackwardSpill(FailingSpill):

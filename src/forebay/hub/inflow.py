@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
@@ -31,6 +31,8 @@ from forebay.ingest import (
     chunk_decoder,
 )
 from forebay.limits import (
+    COMMIT_BYTES_MAX,
+    COMMIT_CHUNKS_MAX,
     QUEUE_CAPACITY_MSGS,
     REJECTIONS_KEPT_MAX,
     REPORTS_KEPT_MAX,
@@ -227,6 +229,15 @@ class Inflow:
         self._store.settle()
         return outputs
 
+    def position(self) -> int:
+        """The number of the last message submitted, for `wait_processed`; -1 before the first."""
+        return -1 if self._worker is None else self._worker.last_seq
+
+    def wait_processed(self, position: int) -> None:
+        """Return when everything up to that position was decoded, committed or not."""
+        if self._worker is not None:
+            self._worker.wait_processed(position)
+
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before is committed.
 
@@ -276,6 +287,10 @@ class Inflow:
         if not self._taken:
             return
         while self._taken:
+            if self.commits_itself:
+                self._commit_unheard()
+                if not self._taken:
+                    break
             outcome = self._taken[0]
             self._call_due(self._next_commit_place)
             report = self._commit_one(outcome)
@@ -310,6 +325,35 @@ class Inflow:
                     self._store_id,
                 )
             self.num_reports_lost += 1
+
+    def _commit_unheard(self) -> None:
+        """Commit chunks of which nobody wants to know more than that they are in.
+
+        It ends at whatever else has to be seen to, also at a chunk that the store refuses.
+        """
+        try:
+            self._store.insert_unheard(self._chunks_taken())
+        except ForebayError as error:
+            outcome = self._taken.popleft()
+            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
+            error.chunk_id = outcome.chunk.id
+            self._refused.append(outcome.refused(self._store_id, error))
+            self._next_commit_place += 1
+
+    def _chunks_taken(self) -> Iterator[Chunk]:
+        taken = self._taken
+        due = self._in_order[0][0] if self._in_order else None
+        for _ in range(COMMIT_CHUNKS_MAX):
+            if not taken or self._next_commit_place == due:
+                return
+            outcome = taken[0]
+            if type(outcome) is not ProcessedChunk:
+                return
+            yield outcome.chunk
+            taken.popleft()
+            self._next_commit_place += 1
+            if outcome.size_bytes > COMMIT_BYTES_MAX:
+                return
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, assert_never
 
 from forebay.errors import QueueFullError, WorkerClosedError
@@ -87,6 +88,7 @@ class Admission(WorkerState):
         waiting = deque((msg, message_cost(msg)) for msg in msgs)
         while True:
             with self._lock:
+                self._accept_together(waiting, source)
                 seq = self._core.accepted - 1
                 while waiting:
                     accepted = self._try_accept(waiting[0][0], source, waiting[0][1])
@@ -142,6 +144,21 @@ class Admission(WorkerState):
         if self._share is not None and not self._share.try_charge(cost, wake):
             return None
         return self._core.accept(msg, source, cost, self._clock())
+
+    def _accept_together(self, waiting: deque[tuple[ArrowMsg, int]], source: object) -> None:
+        """Accept what finds room without a doubt; for the rest each message is asked about."""
+        core = self._core
+        count = core.capacity - core.queue_depth
+        if self._is_closed or count < 2:
+            return
+        count = core.room_for([cost for _, cost in islice(waiting, count)])
+        if not count:
+            return  # a charge of nothing would still count the store as busy
+        taken = [waiting.popleft() for _ in range(count)]
+        if self._share is None or self._share.try_charge(sum(cost for _, cost in taken)):
+            core.accept_many(taken, source, self._clock())
+        else:
+            waiting.extendleft(reversed(taken))
 
     def _try_accept_offer(self, offer: Offer, wake: Callable[[], None] | None = None) -> int | None:
         msg, source, cost, _, key, is_first = offer

@@ -109,6 +109,31 @@ class IngestCore:
         in_flight = self.queue_bytes + self.output_bytes
         return in_flight + cost <= self.byte_budget or not in_flight
 
+    def room_for(self, costs: Sequence[int]) -> int:
+        """How many messages of these costs, from the first on, can be queued now."""
+        if self.spill_depth:
+            return 0
+        count = min(len(costs), self.capacity - self.queue_depth)
+        left = self.byte_budget - self.queue_bytes - self.output_bytes
+        while count and sum(costs[:count]) > left:
+            count //= 2
+        return count
+
+    def accept_many(
+        self, taken: Sequence[tuple[ArrowMsg, int]], source: object, now_s: float
+    ) -> None:
+        """Take messages in, each with its cost (there is room)."""
+        seq = self.accepted
+        self._rest.extend(
+            [
+                Entry(msg, source, cost, now_s, number)
+                for number, (msg, cost) in enumerate(taken, seq)
+            ]
+        )
+        self.accepted = seq + len(taken)
+        self.queue_depth += len(taken)
+        self.queue_bytes += sum([cost for _, cost in taken])
+
     def accept(
         self,
         msg: ArrowMsg,

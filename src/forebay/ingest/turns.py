@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from forebay.ingest.adaptive import Measured
@@ -9,10 +10,10 @@ from forebay.ingest.counts import Stamps
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, rejection
 from forebay.ingest.queue import Entry
 from forebay.ingest.state import Decode, WorkerState, logger
-from forebay.limits import BUDGET_INTERVAL_S, ROOM_WAKE_INTERVAL_S, TURN_BYTES_MAX
+from forebay.limits import ALIKE_MSGS_MIN, BUDGET_INTERVAL_S, ROOM_WAKE_INTERVAL_S, TURN_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from forebay.chunk import Chunk
     from forebay.codec import DecodedChunk
@@ -106,8 +107,15 @@ class Turns(WorkerState):
         clock, until_s = self._clock, began_s + self._turn_slice_s
         stamps: Stamps | None = None
         timed = _timed(decode)
-        for entry in batch.entries:
+        alike = _decoded_alike(batch, decode)
+        is_over = False
+        for entry, known in zip(batch.entries, alike, strict=False):
             msg, source, cost, _, seq, _ = entry
+            if known is not None:
+                outcomes.append(ProcessedChunk(seq, known, source, cost))
+                continue
+            if is_over:
+                break
             try:
                 if timed is not None:
                     # One message a turn says how long its stages took.
@@ -126,8 +134,7 @@ class Turns(WorkerState):
                     outcomes.append(rejection(seq, msg, source, cost, error))
                 self._interrupted_seq = seq
                 raise
-            if clock() >= until_s:
-                break
+            is_over = clock() >= until_s
         return stamps
 
     def _stamps(self, decoded: DecodedChunk) -> Stamps:
@@ -214,3 +221,20 @@ class Turns(WorkerState):
 def _timed(decode: Decode) -> Callable[[ArrowMsg], DecodedChunk] | None:
     """The method beside `ChunkDecoder.decode` that tells the times too; others have none."""
     return getattr(getattr(decode, "__self__", None), "decode_timed", None)
+
+
+def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
+    """What a decoder that can decode messages together makes of a batch; `None`: one by one.
+
+    The first one is left out, to be timed.
+    """
+    entries = batch.entries
+    together = getattr(getattr(decode, "__self__", None), "decode_alike", None)
+    if together is None or len(entries) <= ALIKE_MSGS_MIN:
+        return repeat(None)
+    try:
+        chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
+    except Exception:
+        logger.exception("decoding messages together failed; they are decoded one by one")
+        return repeat(None)
+    return chain((None,), chunks)
