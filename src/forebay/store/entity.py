@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 CLEAR: Final = "Clear:is_recursive"
 """Rerun's tombstone: a cell of this component hides the entity's earlier data."""
 
-Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None"]]
-"""Per component: the runs to search, newest first, and the static cell, which wins."""
+Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None", bool]]
+"""Per component: the runs to search, newest first; the static cell, which wins; and whether the
+search finds the same row for all components of which this is true."""
 
 
 class EntityIndex:
@@ -121,7 +122,7 @@ class EntityIndex:
             yield from node.leaves(length)
 
     def runs(self, key: ColumnKey) -> tuple[Run, ...]:
-        """One component on one timeline, a run for each open node that has any of it."""
+        """One component on one timeline, a run for each open node that has rows on it."""
         runs = self._runs.get(key)
         if runs is None:
             found = [
@@ -129,7 +130,7 @@ class EntityIndex:
                 for node, length in zip(self.levels, self.lengths, strict=True)
                 if length
             ]
-            runs = self._runs[key] = tuple(run for run in found if run.entries)
+            runs = self._runs[key] = tuple(run for run in found if run.entries or not run.is_whole)
         return runs
 
     def plan(self, timeline: str | None) -> Plan:
@@ -142,8 +143,8 @@ class EntityIndex:
                 runs: tuple[Run, ...] = ()
                 if static is None and timeline is not None and timeline in self.timelines:
                     runs = self.runs((timeline, name))
-                if static is not None or runs:
-                    plan.append((name, runs, static))
+                if static is not None or any(run.entries for run in runs):
+                    plan.append((name, runs, static, all(run.is_whole for run in runs)))
             self._plans[timeline] = plan
         return plan
 
