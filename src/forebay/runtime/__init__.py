@@ -7,7 +7,13 @@ order drawn from a seed, under virtual time (`SimulatedRuntime`, for tests).
 
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.native import NativeRuntime
-from forebay.runtime.platform import gil_enabled, monotonic_s, threads_available, wall_clock_ns
+from forebay.runtime.platform import (
+    gil_enabled,
+    monotonic_s,
+    thread_cpu_s,
+    threads_available,
+    wall_clock_ns,
+)
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.services import (
     Event,
@@ -38,6 +44,7 @@ __all__ = [
     "monotonic_s",
     "run_side_by_side",
     "spawn",
+    "thread_cpu_s",
     "threads_available",
     "wall_clock_ns",
 ]

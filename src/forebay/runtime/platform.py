@@ -29,3 +29,8 @@ def wall_clock_ns() -> int:
 def monotonic_s() -> float:
     """Seconds since some fixed moment; never goes back."""
     return time.monotonic()
+
+
+def thread_cpu_s() -> float:
+    """Processor seconds of the calling thread, from an arbitrary start."""
+    return time.thread_time()
