@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,10 @@ PLATFORM_MODULES = {
     "_thread",
     "asyncio",
     "concurrent",
+    "js",
     "multiprocessing",
+    "pyodide",
+    "pyodide_js",
     "queue",
     "sched",
     "threading",
@@ -46,6 +51,11 @@ PLATFORM_ATTRIBUTES = {
     ("platform", "system"),
 }
 ONLY_IN = {
+    "importlib": {"cli", "viewer", "bench", "codec"},
+    "select": {"server", "viewer"},
+    "signal": {"cli"},
+    "socket": {"server", "viewer", "cli", "bench"},
+    "subprocess": {"cli", "bench", "viewer"},
     "grpc": {"server", "cluster"},
     "ray": {"cluster"},
     "click": {"cli"},
@@ -97,6 +107,8 @@ def platform_uses(tree: ast.AST) -> list[str]:
             found.append(f"{node.value.id}.{node.attr}")
         if isinstance(node, ast.Constant) and node.value in {"emscripten", "Py_GIL_DISABLED"}:
             found.append(repr(node.value))
+        if isinstance(node, ast.Name) and node.id == "__import__":
+            found.append(node.id)
     return found
 
 
@@ -136,7 +148,19 @@ def test_an_upward_import_is_seen(layer: str, line: str) -> None:
         "import sys\nif sys.platform == 'linux': pass",
         "import sys\nsys._is_gil_enabled()",
         "from concurrent.futures import ThreadPoolExecutor",
+        "__import__('threading').Thread()",
+        "import sys\nBROWSER = sys.platform == 'emscripten'",
+        "from js import postMessage",
+        "import pyodide.ffi",
     ],
 )
 def test_a_use_of_the_platform_is_seen(line: str) -> None:
     assert platform_uses(ast.parse(line))
+
+
+def test_the_engine_alone_needs_neither_rpc_nor_command_line() -> None:
+    script = "import sys, forebay; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    assert {"click", "grpc", "rerun", "rich"}.isdisjoint(done.stdout.split())

@@ -18,9 +18,12 @@ ForebayError
 ├── UnknownStoreError          (KeyError) no such recording or blueprint
 ├── IngestError
 │   ├── WorkerClosedError      submitted after `close()`
+│   ├── MessageDroppedError    dropped by its store's policy
+│   ├── SpillError             what was spilled to disk cannot be read back
 │   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
+├── SiteError                  the static site cannot be written
 ├── ServerError                the server cannot start or go on
 ├── BenchError                 a benchmark that cannot be run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
@@ -136,6 +139,30 @@ class WorkerClosedError(IngestError):
     """The worker was closed; it finishes what it accepted and takes nothing new."""
 
 
+class MessageDroppedError(IngestError):
+    """Messages that a store's policy dropped, as the outcome of their submission.
+
+    Attributes:
+        count: How many, one after another.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        count: int = 1,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
+        self.count = count
+
+
+class SpillError(IngestError):
+    """What was spilled to disk cannot be read back; the cause of a rejection."""
+
+
 class QueueFullError(IngestError, TimeoutError):
     """No room in the worker's queue in time, or nobody but the caller could make room."""
 
@@ -168,6 +195,10 @@ class LoadError(ForebayError):
         self.path = path
         if hub is not None:
             self.hub = hub
+
+
+class SiteError(ForebayError):
+    """The static site cannot be written, or the Pyodide that it should hold is none."""
 
 
 class ServerError(ForebayError):

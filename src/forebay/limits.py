@@ -24,6 +24,19 @@ LZ4_RATIO_MAX: Final = 255
 SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
 """Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
 
+ALIKE_MESSAGE_BYTES_MAX: Final = 8192
+"""Messages of one row up to this size are recognised by being like an earlier one."""
+
+ALIKE_BYTES_MAX: Final = 4 * MIB
+"""Patterns of such messages that a chunk decoder remembers."""
+
+ALIKE_MSGS_MIN: Final = 4
+"""Fewer of one size in a turn are decoded one by one, which is then faster."""
+
+ALIKE_PATTERNS_MAX: Final = 8
+"""Patterns that are tried of one schema and record batch message; who differs beyond that differs
+each time."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
@@ -32,6 +45,42 @@ TURN_MSGS_MAX: Final = 64
 
 TURN_BYTES_MAX: Final = 16 * MIB
 """Payload bytes after which a worker ends its turn early."""
+
+TURN_SLICE_S: Final = 0.004
+"""Seconds after which a worker ends its turn early, so that what is finished is handed over."""
+
+PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
+"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+
+LANE_BYPASS_MAX: Final = 256
+"""Messages of a first lane that may go before one that came earlier in a later lane."""
+
+URGENT_TURNS_MAX: Final = 8
+"""Turns of urgent tasks in a row while another task waits for a thread."""
+
+URGENT_RESERVE_SHARE: Final = 16
+"""A hub with blueprints keeps one part in so many of its byte budget for them."""
+
+GAPS_KEPT_MAX: Final = 1000
+"""Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
+
+FULL_WARN_AFTER_S: Final = 1.0
+"""How long a submitter waits for room before the log says so; shorter waits are ordinary."""
+
+SPILL_BYTES_MAX: Final = 16 * 1024 * MIB
+"""Bytes that a store may spill to disk, unless its policy says otherwise."""
+
+SPILL_SEGMENT_BYTES: Final = 8 * MIB
+"""Bytes after which a spill file is full; one is read back at a time, whole."""
+
+BUDGET_INTERVAL_S: Final = 0.25
+"""How often an adaptive byte budget looks at memory and rates."""
+
+BUDGET_HORIZON_S: Final = 2.0
+"""An adaptive budget holds what its store drains in so many seconds."""
+
+RATE_SAMPLES_MAX: Final = 256
+"""Points kept for rates over `LATENCY_WINDOW_S`."""
 
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
@@ -47,6 +96,12 @@ EXIT_DRAIN_S: Final = 2.0
 
 MESSAGE_COST_BYTES_MIN: Final = 512
 """What the smallest message counts for: its Python objects are there even if its payload is not."""
+
+COMMIT_CHUNKS_MAX: Final = 32
+"""Chunks that a commit puts into a store before readers get their turn."""
+
+COMMIT_BYTES_MAX: Final = 65_536
+"""A chunk larger than this ends such a run, for it may have to be split."""
 
 LATENCY_WINDOW_S: Final = 1.0
 """Statistics of latency look back this far."""
@@ -89,7 +144,20 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 is faster than decompressing a few kilobytes step by step."""
 
 FILE_READ_BYTES: Final = 8 * MIB
-"""How much of a file is read at once; payloads are cut out of these blocks without a copy."""
+"""How much of a file of bulky messages is read at once; payloads are cut out of these blocks
+without a copy."""
+
+FILE_READ_BYTES_MIN: Final = MIB
+"""The same for small messages: less memory to be touched before anything happens."""
+
+BULKY_MESSAGE_BYTES_MIN: Final = 65_536
+"""A block whose messages are larger than this on average is bulky."""
+
+FILE_BLOCKS_AHEAD: Final = 2
+"""Bulky blocks that are read before the decoding of the first of them has to be over."""
+
+FILE_SLABS_MAX: Final = 8
+"""Blocks that are kept for the next read of the same file."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""
@@ -133,3 +201,27 @@ up other callbacks, never the ingestion of a store."""
 
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""
+
+WEB_WORKER_SLICE_S: Final = 0.01
+"""How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
+
+WEB_WORKER_QUEUE_MSGS: Final = 256
+"""Messages that wait in a Web Worker: four turns, so that a block fed is soon a block done."""
+
+WEB_WORKER_REJECTIONS_SHOWN_MAX: Final = 100
+"""Rejections that a page lists for each store; all are counted."""
+
+WEB_PAGE_ROWS_MAX: Final = 500
+"""Rows of the page's table; exports have all."""
+
+WEB_PLOT_BUCKETS_MAX: Final = 4096
+"""Points of one line on the page's plot; of longer ones the extremes are shown."""
+
+WEB_SERIES_PER_COMPONENT_MAX: Final = 16
+"""Lines of one component with several instances."""
+
+WEB_CELL_CHARS_MAX: Final = 160
+"""Characters of a cell on the page."""
+
+WEB_CELL_INSTANCES_SHOWN: Final = 4
+"""Instances of a cell on the page; of more, their number is told."""

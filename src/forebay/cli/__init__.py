@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "query": "a dataframe to the screen, CSV, Parquet or Arrow",
     "export": "convert recordings",
     "bench": "the workloads, beside Rerun",
+    "web": "write a static page that reads recordings in the browser",
     "demo": "a server, three live recordings, and a table of them",
 }
 """In the order that `--help` shows; the function has its module's name."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.codec.alike import AlikeDecoder
 from forebay.codec.ipc import batch_body_length, check_end, message_extent
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.schemas import (
@@ -27,9 +28,9 @@ from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from forebay.model import StoreId
+    from forebay.model import Payload, StoreId
 
 SORBET_VERSION_WRITTEN: Final = b"0.1.3"
 ALIGNMENT: Final = 8
@@ -69,6 +70,14 @@ class ChunkDecoder:
     def __init__(self) -> None:
         self._lz4 = Lz4Decompressor()
         self._schemas = SchemaCache()
+        self._alike = AlikeDecoder(self._lz4)
+
+    def decode_alike(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
+        """The chunks of those messages that are like earlier ones, for a fraction of the work.
+
+        `None` stands for a message that `decode` has to look at.
+        """
+        return self._alike.decode(msgs)
 
     def decode(self, msg: ArrowMsg) -> Chunk:
         """The chunk in `msg`, sorted by row id.
@@ -102,21 +111,33 @@ class ChunkDecoder:
         except _DAMAGED as error:
             raise _rejection(f"the chunk's payload is damaged: {error}", msg, chunk_id) from error
 
-    @staticmethod
     def _chunk(
-        chunk_id: ChunkId, schema: ChunkSchema, buffer: pa.Buffer, data: memoryview, at: int
+        self,
+        chunk_id: ChunkId,
+        schema: ChunkSchema,
+        buffer: pa.Buffer,
+        data: memoryview,
+        at: int,
     ) -> Chunk:
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
-        body_length = schema.dense_batches.get(message)
-        known = body_length is not None
-        if body_length is None:
-            body_length = batch_body_length(data, begin)
+        known = schema.dense_batches.get(message)
+        if known is not None and known.pattern is not None:
+            packed = known.pattern.packed(data)
+            if packed is not None:
+                return PackedChunk(chunk_id, known.pattern.form, packed)
+        body_length = batch_body_length(data, begin) if known is None else known.body_length
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
-        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known)
-        if not known and _is_dense(chunk):
-            schema.remember_dense(message, body_length)
+        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known is not None)
+        if known is None:
+            if _is_dense(chunk):
+                schema.remember_dense(message, body_length)
+        elif known.patterns_left and schema.spans is not None:
+            known.patterns_left -= 1
+            known.pattern = self._alike.learn(chunk, schema.spans, data)
+            if known.pattern is None:
+                known.patterns_left = 0
         return chunk
 
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
@@ -131,9 +152,22 @@ class ChunkDecoder:
         if msg.compression not in (Compression.NONE, Compression.UNSPECIFIED):
             text = f"compression {msg.compression} of a payload is unknown; its sender may be newer"
             raise InvalidChunkError(text)
+        if _is_small_part(msg.payload):
+            return pa.py_buffer(bytes(msg.payload))
         buffer = pa.py_buffer(msg.payload)
         # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def _is_small_part(payload: Payload) -> bool:
+    """Whether a chunk of this payload would keep much more memory alive than it uses.
+
+    What can change is not kept at all: it is memory that its owner wants to use again.
+    """
+    if not isinstance(payload, memoryview):
+        return False
+    owner = payload.obj
+    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > 2 * len(payload)
 
 
 def encode_chunk(

@@ -11,10 +11,16 @@ stream footer = (start:u64 length:u64 crc:u32)* "RRF2" "FOOT" count:u32
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from forebay import limits
-from forebay.codec.wire import decode_activation, decode_arrow_msg, decode_set_store_info
+import numpy as np
+
+from forebay.codec.wire import (
+    ArrowMsgScanner,
+    decode_activation,
+    decode_arrow_msg,
+    decode_set_store_info,
+)
 from forebay.errors import (
     CodecError,
     CorruptError,
@@ -22,6 +28,7 @@ from forebay.errors import (
     TruncatedError,
     UnsupportedRrdError,
 )
+from forebay.limits import MESSAGE_SIZE_BYTES_MAX
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreKind
 
 if TYPE_CHECKING:
@@ -74,6 +81,7 @@ class StreamDecoder:
         self._kind = END
         self._message_offset = 0
         self._footer_entries = 0
+        self._scanner = ArrowMsgScanner()
         self._application_ids: dict[tuple[StoreKind, str], str] = {}
 
     @property
@@ -86,12 +94,28 @@ class StreamDecoder:
         messages: list[LogMsg] = []
         if self.error is None:
             try:
-                self._read(memoryview(data).cast("B"), messages)
+                self._read(data, messages)
             except CodecError as error:
                 self.error = error
                 self._held.clear()
         self.num_messages += len(messages)
         return messages
+
+    @property
+    def num_missing(self) -> int:
+        """Bytes that complete the item that has begun, as far as is known."""
+        return self._want - self._num_held
+
+    def take_back(self) -> list[memoryview]:
+        """Give back what was fed of an item that is not complete, to be fed again with the rest.
+
+        So whoever reads into memory of their own can put the item together there, and none of it
+        is joined here.
+        """
+        held, self._held = self._held, []
+        self._offset -= self._num_held
+        self._num_held = 0
+        return held
 
     def finish(self) -> None:
         """Say that there is no more.
@@ -130,7 +154,14 @@ class StreamDecoder:
 
     # --- cutting the bytes into items ---
 
-    def _read(self, view: memoryview, messages: list[LogMsg]) -> None:
+    def _read(self, data: Payload, messages: list[LogMsg]) -> None:
+        view = memoryview(data).cast("B")
+        if not len(view):
+            return
+        # Messages go to other threads. Views of one `memoryview` share a count of views that is not
+        # safe to change from several threads without a GIL (python/cpython#127716), so what a
+        # message refers to gets a `memoryview` of its own.
+        source: Any = data if type(data) is bytes else np.frombuffer(view, np.uint8)
         begin = self._offset
         self._offset += len(view)
         at, end = 0, len(view)
@@ -142,6 +173,8 @@ class StreamDecoder:
                 self._item_offset = begin + at
                 if self._skip:
                     return
+            if not self._num_held and self._step == self._message_header:
+                at = self._read_arrow_msgs(view, source, at, begin, messages)
             if self._num_held:
                 missing = self._want - self._num_held
                 self._hold(view[at : at + missing])
@@ -152,7 +185,8 @@ class StreamDecoder:
                 self._held.clear()
                 self._num_held = 0
             elif at + self._want <= end:
-                item = view[at : at + self._want]
+                whole = memoryview(source) if self._step == self._payload else view
+                item = whole[at : at + self._want]
                 at += self._want
             else:
                 self._hold(view[at:])
@@ -161,6 +195,29 @@ class StreamDecoder:
             self._item_offset = begin + at - self._num_held
             if message is not None:
                 messages.append(message)
+
+    def _read_arrow_msgs(
+        self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
+    ) -> int:
+        """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
+        unpack = MESSAGE_HEADER.unpack_from
+        scan = self._scanner.scan
+        last = len(view) - MESSAGE_HEADER.size
+        first = at
+        while at < last:
+            kind, length = unpack(view, at)
+            payload = at + MESSAGE_HEADER.size
+            end = payload + length
+            if kind != ARROW_MSG or end > len(view) or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
+                break
+            message = scan(memoryview(source)[payload:end], begin + at)
+            if message is None or not message.store_id.application_id:
+                break
+            messages.append(message)
+            at = end
+        if at > first:
+            self._item_offset = begin + at
+        return at
 
     def _hold(self, piece: memoryview) -> None:
         if len(piece):
@@ -208,10 +265,10 @@ class StreamDecoder:
             self._stream_header(item[: STREAM_HEADER.size])
             self._hold(item[STREAM_HEADER.size :])
             return None
-        if length > limits.MESSAGE_SIZE_BYTES_MAX:
+        if length > MESSAGE_SIZE_BYTES_MAX:
             msg = (
                 f"the message at byte {self._item_offset} claims {length} bytes; "
-                f"no message has more than {limits.MESSAGE_SIZE_BYTES_MAX}"
+                f"no message has more than {MESSAGE_SIZE_BYTES_MAX}"
             )
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._kind = kind

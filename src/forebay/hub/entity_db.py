@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from forebay.hub.guarded_store import Event, GuardedStore
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from forebay.chunk import Chunk
     from forebay.hub.subscribers import Subscribers, Subscription
-    from forebay.ingest import IngestionStats, RejectedMsg
+    from forebay.ingest import Gap, IngestionStats, Policy, RejectedMsg
     from forebay.model import TimeLike
-    from forebay.store import StoreSnapshot
+    from forebay.store import Contents, StoreSnapshot
 
 
 class EntityDb(Queries):
@@ -45,6 +45,7 @@ class EntityDb(Queries):
         memory_limit: int | None = None,
         commits_itself: bool = False,
         store: ChunkStore | None = None,
+        policy: Policy | str | None = None,
         **settings: Any,
     ) -> None:
         """Make an empty store.
@@ -56,6 +57,8 @@ class EntityDb(Queries):
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
             store: What it holds already.
+            policy: What becomes of messages that find no room, for example `drop_oldest`; by
+                default the submitter waits. `set_policy` makes exceptions.
             settings: Those of `InflowSettings`: `capacity`, `byte_budget`, `runtime`, ….
         """
         self.store_id = store_id
@@ -64,7 +67,11 @@ class EntityDb(Queries):
         self._settings = InflowSettings(**settings)
         runtime = self._settings.runtime or default_runtime()
         self._store = GuardedStore(store or ChunkStore(store_id), runtime, memory_limit)
+        if policy is not None:
+            chosen = self._settings.policies.with_policy(policy)
+            self._settings = replace(self._settings, policies=chosen)
         self._inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
+        self._source_lock = runtime.lock()
 
     def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
         """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
@@ -134,7 +141,8 @@ class EntityDb(Queries):
     def set_data_source(self, source: str) -> None:
         """Name where the data comes from; the first source wins."""
         if self.data_source is None and source:
-            self.data_source = source
+            with self._source_lock:
+                self.data_source = self.data_source or source
 
     def call_in_order(self, action: Callable[[], None]) -> None:
         """Call `action` once everything submitted so far is committed, and nothing later.
@@ -151,6 +159,14 @@ class EntityDb(Queries):
         output of so many of the worker's turns (`limits.TURN_MSGS_MAX` messages each).
         """
         return self._inflow.poll(turns_max)
+
+    def position(self) -> int:
+        """The number of the last message submitted, for `wait_processed`; -1 before the first."""
+        return self._inflow.position()
+
+    def wait_processed(self, position: int) -> None:
+        """Return when everything up to that position was decoded, so that its bytes are free."""
+        self._inflow.wait_processed(position)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before is committed.
@@ -187,6 +203,33 @@ class EntityDb(Queries):
     def ingestion_stats(self) -> IngestionStats:
         """Counts, depths, bytes and latencies of this store's ingestion."""
         return self._inflow.stats()
+
+    def set_policy(self, policy: Policy | str, contents: Contents = None) -> None:
+        """Choose what becomes of messages that find no room from now on.
+
+        Static data and blueprints are never dropped.
+
+        Args:
+            policy: A policy, or its name: `block`, `deadline(20)`, `drop_newest`, `drop_oldest`,
+                `latest_wins`, `spill`.
+            contents: For these entities only; a later exception comes before an earlier one.
+
+        Raises:
+            ExpressionError: `contents` is not valid.
+            ValueError: There is no such policy.
+        """
+        self._inflow.set_policy(policy, contents)
+
+    def gaps(self) -> list[Gap]:
+        """What policies dropped: entity, times as far as known, count and place, oldest first.
+
+        Kept in bounded memory: the oldest gaps are merged, and no count is lost.
+        """
+        return self._inflow.gaps()
+
+    def latencies(self) -> dict[str, list[float]]:
+        """Seconds that the last second's samples took, by stage of `ingestion_stats().latency`."""
+        return self._inflow.latencies()
 
     def rejections(self) -> list[RejectedMsg]:
         """Messages that could not become part of the store, newest last, each with its cause."""
@@ -255,6 +298,7 @@ class EntityDb(Queries):
         settings = {
             field.name: getattr(self._settings, field.name) for field in fields(self._settings)
         }
+        settings["policies"] = self._inflow.policies
         clone = EntityDb(
             store_id,
             memory_limit=self.memory_limit,

@@ -12,7 +12,7 @@ from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from forebay.model import StoreId, TimeLike
     from forebay.runtime import Runtime
@@ -94,6 +94,31 @@ class GuardedStore:
             raise StoreError(msg, store_id=self.store_id, chunk_id=chunk.id) from error
         self._offer(events)
         return was_empty, events
+
+    def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
+        """Insert chunks while nobody listens; the caller holds `order_lock`, then calls `settle`.
+
+        Stops before the first chunk if somebody listens. Whoever starts to listen meanwhile finds
+        all of them in the next snapshot.
+
+        Args:
+            chunks: An iterator that is asked for the next one when the one before is in.
+
+        Raises:
+            StoreError: The store refuses a chunk.
+        """
+        with self._index_lock:
+            if self.subscribers.subscriptions or (
+                self._hub_subscribers is not None and self._hub_subscribers.subscriptions
+            ):
+                return
+            try:
+                self._store.insert_unheard(chunks)
+            except ForebayError:
+                raise
+            except Exception as error:
+                msg = f"{self.store_id}: inserting a chunk failed: {error!r}"
+                raise StoreError(msg, store_id=self.store_id) from error
 
     def settle(self) -> None:
         """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""

@@ -1,20 +1,25 @@
 """The only layer that knows threads, clocks, the GIL and WebAssembly.
 
 Work runs as tasks that take turns (`Runtime.schedule`). Where the turns happen is the runtime's
-business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), or in an
-order drawn from a seed, under virtual time (`SimulatedRuntime`, for tests).
+business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), between the
+messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn from a seed, under
+virtual time (`SimulatedRuntime`, for tests).
 """
 
 from forebay.runtime.inline import InlineRuntime
+from forebay.runtime.memory import memory_available_bytes
 from forebay.runtime.native import NativeRuntime
 from forebay.runtime.platform import (
     gil_enabled,
     monotonic_s,
+    processors,
     thread_cpu_s,
     threads_available,
+    turns_worth_having,
     wall_clock_ns,
 )
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
+from forebay.runtime.ready import ReadyQueue
 from forebay.runtime.services import (
     Event,
     Service,
@@ -25,6 +30,7 @@ from forebay.runtime.services import (
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.web_worker import WebWorkerRuntime
 
 __all__ = [
     "Condition",
@@ -32,19 +38,24 @@ __all__ = [
     "InlineRuntime",
     "Lock",
     "NativeRuntime",
+    "ReadyQueue",
     "Runtime",
     "Service",
     "SimulatedRuntime",
     "SimulationError",
     "Task",
+    "WebWorkerRuntime",
     "callback_runtime",
     "default_runtime",
     "executor",
     "gil_enabled",
+    "memory_available_bytes",
     "monotonic_s",
+    "processors",
     "run_side_by_side",
     "spawn",
     "thread_cpu_s",
     "threads_available",
+    "turns_worth_having",
     "wall_clock_ns",
 ]

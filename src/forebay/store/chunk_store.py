@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from forebay.chunk import split
+from forebay.chunk import PackedChunk, split
 from forebay.limits import PROTECT_LATEST
 from forebay.model import (
     ChunkAddition,
@@ -16,7 +16,7 @@ from forebay.model import (
     to_index_value,
 )
 from forebay.store import removal, statics
-from forebay.store.compaction import append, new_leaf
+from forebay.store.compaction import append, merge, new_leaf, put
 from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
-    from forebay.chunk import Chunk
+    from forebay.chunk import Chunk, ChunkLayout
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
+    from forebay.store.compaction import Report
     from forebay.store.entity import EntityIndex
     from forebay.store.leaf import Leaf
     from forebay.store.snapshot import StoreSnapshot
@@ -65,26 +66,84 @@ class ChunkStore:
         Returns:
             What changed, in order.
         """
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        return self._report(diffs) if self._insert(chunk, diffs) else []
+
+    def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
+        """As `insert` for each, for when nobody wants to know what changed.
+
+        Generations and the numbers of events go on as if the events had been told. If a chunk is
+        refused, those before it are in.
+
+        Args:
+            chunks: Asked for the next one when the one before is in.
+        """
+        state = self._state
+        # Nobody takes a snapshot meanwhile, so an entity has to be made ours once only.
+        owned: dict[ChunkLayout, tuple[EntityIndex, Report, list[ChunkStoreDiff[Chunk]]]] = {}
+        for chunk in chunks:
+            diffs: list[ChunkStoreDiff[Chunk]] = []
+            if type(chunk) is not PackedChunk:
+                if self._insert(chunk, diffs, is_told=False):
+                    self._num_events += 1 + len(diffs)
+                continue
+            if not state.known.add(chunk.id):
+                continue
+            layout = chunk.layout
+            found = owned.get(layout)
+            if found is None:
+                entity = state.owned(layout.entity_path)
+                if layout is not entity.layout:
+                    state.register(entity, layout)
+                found = owned[layout] = (
+                    entity,
+                    functools.partial(self._merged, entity, diffs),
+                    diffs,
+                )
+            entity, report, diffs = found
+            self.generation += 1
+            self._num_events += 1
+            entity.num_chunks += 1
+            entity.num_rows += 1
+            state.num_chunks += 1
+            state.num_rows += 1
+            state.ledger.add(chunk)
+            if put(entity, new_leaf(chunk, chunk.id)):
+                merge(entity, report)
+                self._num_events += len(diffs)
+                diffs.clear()
+
+    def _insert(
+        self, chunk: Chunk, diffs: list[ChunkStoreDiff[Chunk]], *, is_told: bool = True
+    ) -> bool:
+        state = self._state
         rows = chunk.num_rows
         layout = chunk.layout
-        if not rows or not layout.components or not self._state.known.add(chunk.id):
-            return []
-        entity = self._state.owned(layout.entity_path)
+        if not rows or not layout.components or not state.known.add(chunk.id):
+            return False
+        entity = state.owned(layout.entity_path)
         if layout is not entity.layout:
-            self._state.register(entity, layout)
+            state.register(entity, layout)
         self.generation += 1
-        diffs: list[ChunkStoreDiff[Chunk]] = [ChunkAddition(chunk)]
+        if is_told:
+            diffs.append(ChunkAddition(chunk))
         if layout.indexes:
-            self._insert_temporal(entity, chunk, rows, diffs)
-        else:
-            self._state.ledger.add(chunk)
-            self._state.count(entity, 1, rows)
-            for gone in statics.insert(entity, chunk):
-                self._state.known.discard(gone.id)
-                self._state.ledger.remove(gone)
-                diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
-                self._state.count(entity, -1, -gone.num_rows)
-        return self._report(diffs)
+            if rows == 1:
+                state.count(entity, 1, 1)
+                state.ledger.add(chunk)
+                if put(entity, new_leaf(chunk, chunk.id)):
+                    merge(entity, functools.partial(self._merged, entity, diffs))
+            else:
+                self._insert_temporal(entity, chunk, rows, diffs)
+            return True
+        state.ledger.add(chunk)
+        state.count(entity, 1, rows)
+        for gone in statics.insert(entity, chunk):
+            state.known.discard(gone.id)
+            state.ledger.remove(gone)
+            diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
+            state.count(entity, -1, -gone.num_rows)
+        return True
 
     def _insert_temporal(
         self,
@@ -94,7 +153,7 @@ class ChunkStore:
         diffs: list[ChunkStoreDiff[Chunk]],
     ) -> None:
         report = functools.partial(self._merged, entity, diffs)
-        parts = [chunk] if rows == 1 else split(chunk)
+        parts = split(chunk)
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from forebay.chunk import concatenable, concatenated, fits_limits, is_time_sorted
+from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits, is_time_sorted
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -33,10 +33,21 @@ if TYPE_CHECKING:
 
 def append(entity: EntityIndex, leaf: Leaf, report: Report) -> None:
     """Add a chunk to an index that the caller owns, merging where a node becomes full."""
+    if put(entity, leaf):
+        merge(entity, report)
+
+
+def put(entity: EntityIndex, leaf: Leaf) -> bool:
+    """Add a chunk to an index that the caller owns, and say whether it must `merge` now."""
     entity.levels[0].items.append(leaf)
-    entity.lengths[0] += 1
-    if entity.lengths[0] >= FANOUT:
-        _carry(entity, 0, report)
+    lengths = entity.lengths
+    lengths[0] = length = lengths[0] + 1
+    return length >= FANOUT
+
+
+def merge(entity: EntityIndex, report: Report) -> None:
+    """Merge the chunks that were `put` last."""
+    _carry(entity, 0, report)
 
 
 def _carry(entity: EntityIndex, level: int, report: Report) -> None:
@@ -89,6 +100,11 @@ class _Group:
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
+    if len(leaves) == len(items):
+        layout = leaves[0].chunk.layout
+        if all(leaf.chunk.layout is layout for leaf in leaves):
+            return [*_joined(leaves, report)]
     groups: list[_Group] = []
     merged: list[Node | Leaf | _Group] = []
     for item in items:
@@ -96,7 +112,9 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
             merged.append(item)
             continue
         # The latest group that fits; an entity has few layouts, so there are few groups.
-        group = next((group for group in reversed(groups) if group.takes(item)), None)
+        group = groups[-1] if groups else None
+        if group is None or not group.takes(item):
+            group = next((group for group in reversed(groups) if group.takes(item)), None)
         if group is None:
             layout = item.chunk.layout
             group = _Group(layout, dict(layout.components))
@@ -130,6 +148,8 @@ def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
 
 def new_leaf(chunk: Chunk, sources: bytes, whole: bytes | None = None) -> Leaf:
     """A chunk for the index; one that is half as large as chunks may get is not merged again."""
+    if type(chunk) is PackedChunk:
+        return Leaf(chunk, 1, chunk.form.byte_size, sources, is_full=False)
     rows = chunk.num_rows
     # The size of whole buffers costs little and is at least the size of what lies in them; so
     # only chunks that might be large are measured.
