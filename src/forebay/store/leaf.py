@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -89,6 +89,10 @@ class Column:
         return self.row_id(last if self.rows is None else self.rows[last])
 
 
+_UNOPENED: Final = cast("Column", object())
+"""Stands for a column that nobody has asked for yet."""
+
+
 class Leaf:
     """A temporal chunk in the index.
 
@@ -150,11 +154,10 @@ class Leaf:
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
-        try:
-            return self._columns[key]
-        except KeyError:
+        column = self._columns.get(key, _UNOPENED)
+        if column is _UNOPENED:
             column = self._columns[key] = self._open(*key)
-            return column
+        return column
 
     def _open(self, timeline: str, component: str | None) -> Column | None:
         chunk = self.chunk
