@@ -24,6 +24,19 @@ LZ4_RATIO_MAX: Final = 255
 SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
 """Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
 
+ALIKE_MESSAGE_BYTES_MAX: Final = 8192
+"""Messages of one row up to this size are recognised by being like an earlier one."""
+
+ALIKE_BYTES_MAX: Final = 4 * MIB
+"""Patterns of such messages that a chunk decoder remembers."""
+
+ALIKE_MSGS_MIN: Final = 4
+"""Fewer of one size in a turn are decoded one by one, which is then faster."""
+
+ALIKE_PATTERNS_MAX: Final = 8
+"""Patterns that are tried of one schema and record batch message; who differs beyond that differs
+each time."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 

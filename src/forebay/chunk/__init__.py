@@ -19,6 +19,7 @@ from forebay.chunk.merge import (
     sliced,
     split,
 )
+from forebay.chunk.packed import PackedChunk, RowForm
 from forebay.chunk.row_ids import RowIdArray
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "ComponentDescriptor",
     "DataColumn",
     "IndexColumn",
+    "PackedChunk",
+    "RowForm",
     "RowIdArray",
     "concatenable",
     "concatenated",

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
+from forebay.chunk.packed import joined
 from forebay.chunk.row_ids import are_sorted, sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
@@ -112,7 +113,9 @@ def concatenated(chunks: Sequence[Chunk]) -> Chunk:
     first = chunks[0]
     derived = derived_id(first.id, b"concat", *(chunk.id for chunk in chunks))
     layout = first.layout
-    if all(chunk.layout.is_same_as(layout) for chunk in chunks):
+    if (packed := joined(chunks)) is not None:
+        batch = packed
+    elif all(chunk.layout.is_same_as(layout) for chunk in chunks):
         batch = _concat_batches([chunk.batch for chunk in chunks])
     else:
         layout, batch = _union(chunks)

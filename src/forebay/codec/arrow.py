@@ -15,6 +15,7 @@ import pyarrow as pa
 from forebay import limits
 from forebay.chunk import Chunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.codec.alike import AlikeDecoder
 from forebay.codec.ipc import batch_body_length, check_end, message_extent
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.schemas import (
@@ -27,7 +28,7 @@ from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from forebay.model import StoreId
 
@@ -69,6 +70,14 @@ class ChunkDecoder:
     def __init__(self) -> None:
         self._lz4 = Lz4Decompressor()
         self._schemas = SchemaCache()
+        self._alike = AlikeDecoder(self._lz4)
+
+    def decode_alike(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
+        """The chunks of those messages that are like earlier ones, for a fraction of the work.
+
+        `None` stands for a message that `decode` has to look at.
+        """
+        return self._alike.decode(msgs)
 
     def decode(self, msg: ArrowMsg) -> Chunk:
         """The chunk in `msg`, sorted by row id.
@@ -102,21 +111,28 @@ class ChunkDecoder:
         except _DAMAGED as error:
             raise _rejection(f"the chunk's payload is damaged: {error}", msg, chunk_id) from error
 
-    @staticmethod
     def _chunk(
-        chunk_id: ChunkId, schema: ChunkSchema, buffer: pa.Buffer, data: memoryview, at: int
+        self,
+        chunk_id: ChunkId,
+        schema: ChunkSchema,
+        buffer: pa.Buffer,
+        data: memoryview,
+        at: int,
     ) -> Chunk:
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
-        body_length = schema.dense_batches.get(message)
-        known = body_length is not None
-        if body_length is None:
-            body_length = batch_body_length(data, begin)
+        known = schema.dense_batches.get(message)
+        body_length = batch_body_length(data, begin) if known is None else known.body_length
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
-        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known)
-        if not known and _is_dense(chunk):
-            schema.remember_dense(message, body_length)
+        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known is not None)
+        if known is None:
+            if _is_dense(chunk):
+                schema.remember_dense(message, body_length)
+        elif known.patterns_left and schema.spans is not None:
+            known.patterns_left -= 1
+            if not self._alike.learn(chunk, schema.spans, data):
+                known.patterns_left = 0
         return chunk
 
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:

@@ -58,21 +58,36 @@ class ChunkSchema:
     Attributes:
         arrow: The schema, without the metadata in which they differ.
         layout: What its columns are.
+        spans: Where the values stand in which they differ; `None` if that could not be proven.
         dense_batches: Record batch messages (without bodies) that are known to be sound and to
-            have no validity bitmap on row ids and times, and the lengths of their bodies. The
+            have no validity bitmap on row ids and times, and what is known of them. The
             rows of one entity, logged one by one, all have the same.
     """
 
     arrow: pa.Schema
     layout: ChunkLayout
-    dense_batches: dict[bytes, int] = field(default_factory=dict)
+    spans: tuple[Span, ...] | None = None
+    dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
     def remember_dense(self, message: bytes, body_length: int) -> None:
         """Keep one, within bounds."""
         if len(message) <= DENSE_BATCH_BYTES_MAX:
             if len(self.dense_batches) >= DENSE_BATCHES_MAX:
                 self.dense_batches.clear()
-            self.dense_batches[message] = body_length
+            self.dense_batches[message] = DenseBatch(body_length)
+
+
+@dataclass(slots=True)
+class DenseBatch:
+    """What is known of a record batch message.
+
+    Attributes:
+        body_length: The length of its body.
+        patterns_left: How many more chunks with it may be tried as the pattern of others.
+    """
+
+    body_length: int
+    patterns_left: int = limits.ALIKE_PATTERNS_MAX
 
 
 class SchemaCache:
@@ -104,9 +119,11 @@ class SchemaCache:
             _check_type(column.type, column.name)
         values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
         shared = arrow.with_metadata(metadata)
-        schema = ChunkSchema(shared, ChunkLayout.from_schema(shared))
         spans = _variable_spans(bytes(message), values)
-        if spans is not None and _differ_only_there(message, spans, arrow):
+        if spans is not None and not _differ_only_there(message, spans, arrow):
+            spans = None
+        schema = ChunkSchema(shared, ChunkLayout.from_schema(shared), spans)
+        if spans is not None:
             self._remember(message, spans, schema)
         return schema, values
 

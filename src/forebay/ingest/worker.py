@@ -8,6 +8,7 @@ a leaf. Callbacks and `Runtime.schedule` are called without any.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
@@ -16,6 +17,7 @@ from forebay.errors import FlushTimeoutError, QueueFullError, WorkerClosedError
 from forebay.ingest.core import Batch, IngestCore
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, RejectedMsg, message_cost, rejection
 from forebay.limits import (
+    ALIKE_MSGS_MIN,
     QUEUE_CAPACITY_MSGS,
     ROOM_WAKE_INTERVAL_S,
     STORE_BUDGET_BYTES,
@@ -45,6 +47,19 @@ def chunk_decoder() -> Decode:
     from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
 
     return ChunkDecoder().decode
+
+
+def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
+    """What a decoder that can decode messages together makes of a batch; `None`: one by one."""
+    together = getattr(getattr(decode, "__self__", None), "decode_alike", None)
+    if together is None or len(batch.entries) < ALIKE_MSGS_MIN:
+        return itertools.repeat(None)
+    try:
+        chunks: list[Chunk | None] = together([entry.msg for entry in batch.entries])
+    except Exception:
+        logger.exception("decoding messages together failed; decoding them one by one")
+        return itertools.repeat(None)
+    return chunks
 
 
 class IngestionWorker:
@@ -333,9 +348,10 @@ class IngestionWorker:
 
     def _decode(self, batch: Batch, decode: Decode, outcomes: list[Outcome]) -> None:
         seq = batch.first_seq
-        for msg, source, cost, _ in batch.entries:
+        alike = _decoded_alike(batch, decode)
+        for (msg, source, cost, _), chunk in zip(batch.entries, alike, strict=False):
             try:
-                outcomes.append(ProcessedChunk(seq, decode(msg), source, cost))
+                outcomes.append(ProcessedChunk(seq, decode(msg) if chunk is None else chunk, source, cost))
             except Exception as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
                 outcomes.append(rejection(seq, msg, source, cost, error))
             except BaseException as error:

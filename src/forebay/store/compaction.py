@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from forebay.chunk import concatenable, concatenated, fits_limits, is_time_sorted
+from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits, is_time_sorted
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -130,6 +130,8 @@ def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
 
 def new_leaf(chunk: Chunk, sources: bytes, whole: bytes | None = None) -> Leaf:
     """A chunk for the index; one that is half as large as chunks may get is not merged again."""
+    if type(chunk) is PackedChunk:
+        return Leaf(chunk, 1, chunk.form.byte_size, sources, is_full=False)
     rows = chunk.num_rows
     # The size of whole buffers costs little and is at least the size of what lies in them; so
     # only chunks that might be large are measured.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.chunk import PackedChunk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -70,6 +72,9 @@ def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
 
     A slice refers to the whole buffer, for it keeps all of it alive.
     """
+    if type(chunk) is PackedChunk:
+        # It is its own buffer, whatever Arrow makes of it for those who ask; no address is negative.
+        return [(-id(chunk), chunk.byte_size)]
     found: dict[int, int] = {}
     for column in chunk.batch.columns:
         for buffer in column.buffers():

@@ -1,0 +1,185 @@
+"""Small messages that are alike, decoded many at once.
+
+Whoever logs row by row sends messages of which all but some forty bytes of two kilobytes are the
+same every time: the id of the chunk and what `RowForm` calls a packed row. Once one such message
+was decoded in full and found sound, another that equals it byte for byte everywhere else is as
+sound: where it differs, any bytes are valid. So it needs no parser, only the comparison, which is
+done for all messages of a turn together.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forebay.chunk import PackedChunk, RowForm
+from forebay.chunk.layout import CHUNK_ID
+from forebay.limits import ALIKE_BYTES_MAX, ALIKE_MESSAGE_BYTES_MAX, ALIKE_MSGS_MIN
+from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forebay.chunk import Chunk
+    from forebay.codec.lz4 import Lz4Decompressor
+    from forebay.codec.schemas import Span
+
+_ID_DIGITS: Final = 32
+_NAMES: Final = (b"", b"chunk_")
+"""What may stand before them."""
+_NO_DIGIT: Final = 255
+_DIGIT_OF: Final = np.full(256, _NO_DIGIT, np.uint8)
+for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
+    _DIGIT_OF[np.frombuffer(_digits, np.uint8)] = np.arange(16, dtype=np.uint8)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A message that was found sound, with zeros where others may differ."""
+
+    rest: bytes
+    form: RowForm
+
+
+@dataclass(slots=True)
+class _Shape:
+    """Where messages of one size may differ.
+
+    Attributes:
+        digits: Where the 32 digits of the chunk's id stand.
+        packed: The spans of the packed row.
+        other: The spans of whatever else may differ and is not kept.
+        known: By a hash of `_Known.rest`, which the sender cannot foresee.
+    """
+
+    digits: tuple[int, int]
+    packed: tuple[tuple[int, int], ...]
+    other: tuple[tuple[int, int], ...]
+    known: dict[int, _Known] = field(default_factory=dict)
+
+
+class AlikeDecoder:
+    """Learns what messages are like, and decodes those that are like one it knows.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, lz4: Lz4Decompressor) -> None:
+        self._lz4 = lz4
+        self._shapes: dict[int, list[_Shape]] = {}
+        self._num_bytes = 0
+        self._factors: dict[int, npt.NDArray[np.uint64]] = {}
+
+    def decode(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
+        """The chunks of messages; `None` for each that has to be decoded by itself."""
+        chunks: list[Chunk | None] = [None] * len(msgs)
+        groups: dict[int, list[int]] = {size: [] for size in self._shapes}
+        if groups:
+            for number, msg in enumerate(msgs):
+                group = groups.get(msg.uncompressed_size)
+                if (
+                    group is not None
+                    and msg.compression == Compression.LZ4
+                    and msg.encoding == Encoding.ARROW_IPC
+                ):
+                    group.append(number)
+            for size, group in groups.items():
+                if len(group) >= ALIKE_MSGS_MIN:
+                    self._decode_group(size, msgs, group, chunks)
+        return chunks
+
+    def _decode_group(
+        self, size: int, msgs: Sequence[ArrowMsg], group: list[int], chunks: list[Chunk | None]
+    ) -> None:
+        try:
+            data = self._lz4.decompress_alike([msgs[number].payload for number in group], size)
+        except ValueError:
+            return  # One of them is damaged: each for itself, to find out which.
+        shapes = self._shapes[size]
+        for shape in shapes:
+            there = data if shape is shapes[-1] else data.copy()
+            self._match(shape, there, size, msgs, group, chunks)
+
+    def _match(
+        self,
+        shape: _Shape,
+        data: bytearray,
+        size: int,
+        msgs: Sequence[ArrowMsg],
+        group: list[int],
+        chunks: list[Chunk | None],
+    ) -> None:
+        rows = np.frombuffer(data, np.uint8).reshape(len(group), size)
+        begin, end = shape.digits
+        digits = _DIGIT_OF[rows[:, begin:end]]
+        has_id = (digits != _NO_DIGIT).all(axis=1).tolist()
+        ids = (digits[:, 0::2] << 4 | digits[:, 1::2]).tobytes()
+        packed = np.concatenate([rows[:, begin:end] for begin, end in shape.packed], axis=1)
+        for begin, end in (shape.digits, *shape.packed, *shape.other):
+            rows[:, begin:end] = 0
+        hashes = (rows.view(np.uint64) @ self._factors[size]).tolist()
+        packed_bytes, width = packed.tobytes(), packed.shape[1]
+        known = shape.known
+        for row, number in enumerate(group):
+            alike = known.get(hashes[row])
+            # Whatever the hash says: only the comparison makes it safe.
+            if alike is None or not data.startswith(alike.rest, row * size) or not has_id[row]:
+                continue
+            id_ = ids[16 * row : 16 * row + 16]
+            chunk_id = msgs[number].chunk_id
+            chunks[number] = PackedChunk(
+                chunk_id if chunk_id == id_ else ChunkId(id_),
+                alike.form,
+                packed_bytes[width * row : width * row + width],
+            )
+
+    def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> bool:
+        """Take a sound message as the pattern of others; whether it can be one.
+
+        Args:
+            chunk: What it holds.
+            spans: Where in its schema the values stand in which its kin differ.
+            message: The whole of it, where the chunk's columns lie.
+        """
+        size = len(message)
+        if chunk.num_rows != 1 or chunk.is_static or size % 8 or size > ALIKE_MESSAGE_BYTES_MAX:
+            return False
+        digits = None
+        other = []
+        for key, begin, end in spans:
+            if key != CHUNK_ID:
+                other.append((begin, end))
+            elif end - begin >= _ID_DIGITS and message[begin:end].tobytes()[:-_ID_DIGITS] in _NAMES:
+                digits = end - _ID_DIGITS, end
+        form = RowForm.of(chunk, np.frombuffer(message, np.uint8).ctypes.data)
+        if digits is None or form is None or not all(
+            0 <= begin < end <= size for begin, end in form.spans
+        ):
+            return False
+        rest = bytearray(message)
+        for begin, end in (digits, *form.spans, *other):
+            rest[begin:end] = bytes(end - begin)
+        if self._num_bytes + size > ALIKE_BYTES_MAX:
+            self._shapes.clear()
+            self._num_bytes = 0
+        self._num_bytes += size
+        shape = self._shape(size, _Shape(digits, form.spans, tuple(other)))
+        with np.errstate(over="ignore"):
+            hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
+        shape.known[hashed] = _Known(bytes(rest), form)
+        return True
+
+    def _shape(self, size: int, shape: _Shape) -> _Shape:
+        if size not in self._factors:
+            generator = np.random.default_rng(secrets.randbits(64))
+            self._factors[size] = generator.integers(0, 1 << 64, size // 8, np.uint64)
+        shapes = self._shapes.setdefault(size, [])
+        for one in shapes:
+            if (one.digits, one.packed, one.other) == (shape.digits, shape.packed, shape.other):
+                return one
+        shapes.append(shape)
+        return shape
