@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +162,7 @@ def test_encoding_is_the_inverse(compression: Compression, recording_path: Path)
 def test_a_payload_at_an_odd_address_is_read() -> None:
     payload = ipc_stream(chunk_batch())
     odd = memoryview(b"x" + payload)[1:]
-    chunk = ChunkDecoder().decode(replace(plain_msg(payload), payload=odd))
+    chunk = ChunkDecoder().decode(plain_msg(payload)._replace(payload=odd))
     assert chunk.times("frame").flags.aligned
     assert chunk.times("frame").tolist() == [3, 4]
 
@@ -184,7 +183,7 @@ def test_a_rejection_names_the_chunk_as_soon_as_it_is_known() -> None:
     with pytest.raises(InvalidChunkError, match=r"row ids .* nulls") as raised:
         ChunkDecoder().decode(plain_msg(ipc_stream(chunk_batch(columns))))
     assert raised.value.chunk_id == ChunkId.parse(CHUNK_ID)
-    claimed = replace(plain_msg(b""), chunk_id=ChunkId(bytes(16)))
+    claimed = plain_msg(b"")._replace(chunk_id=ChunkId(bytes(16)))
     with pytest.raises(InvalidChunkError) as raised:
         ChunkDecoder().decode(claimed)
     assert raised.value.chunk_id == ChunkId(bytes(16))
@@ -194,15 +193,15 @@ def test_a_rejection_names_the_chunk_as_soon_as_it_is_known() -> None:
 def test_lying_sizes_are_refused(size: int) -> None:
     msg = arrow_msgs_of("one_row_chunks")[5]
     assert msg.uncompressed_size != size
-    assert refused(replace(msg, uncompressed_size=size))
+    assert refused(msg._replace(uncompressed_size=size))
 
 
 @pytest.mark.parametrize("number", [-1, 3, 99])
 def test_unknown_numbers_are_refused(number: int) -> None:
     msg = plain_msg(ipc_stream(chunk_batch()))
-    assert "compression" in refused(replace(msg, compression=number))
-    assert "encoding" in refused(replace(msg, encoding=number))
-    assert "encoding" in refused(replace(msg, encoding=0))
+    assert "compression" in refused(msg._replace(compression=number))
+    assert "encoding" in refused(msg._replace(encoding=number))
+    assert "encoding" in refused(msg._replace(encoding=0))
 
 
 def dictionary_batch() -> pa.RecordBatch:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +57,7 @@ def test_a_peek_agrees_with_the_decoder(chunk: Chunk, compression: Compression) 
 
 def test_only_the_front_of_a_bulky_chunk_is_decompressed() -> None:
     msg = encode_chunk(A, bulky(), Compression.LZ4)
-    damaged = replace(msg, payload=bytes(msg.payload)[:20_000] + b"\0" * 1000)
+    damaged = msg._replace(payload=bytes(msg.payload)[:20_000] + b"\0" * 1000)
     assert ChunkPeeker().peek(damaged).num_rows == 2
     with pytest.raises(InvalidChunkError):
         ChunkDecoder().decode(damaged)
@@ -94,7 +93,7 @@ def test_flipped_bytes_are_an_invalid_chunk_or_none(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 4))):
         payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        head = ChunkPeeker().peek(replace(msg, payload=bytes(payload)))
+        head = ChunkPeeker().peek(msg._replace(payload=bytes(payload)))
     except InvalidChunkError:
         return
     assert head.num_rows >= 0
@@ -115,7 +114,7 @@ def test_flipped_bytes_are_an_invalid_chunk_or_none(data: st.DataObject) -> None
 )
 def test_errors_say_where(change: dict[str, object]) -> None:
     msg = encode_chunk(A, CHUNKS[0], Compression.LZ4)
-    bad: ArrowMsg = replace(msg, byte_offset=77, **change)  # type: ignore[arg-type]
+    bad: ArrowMsg = msg._replace(byte_offset=77, **change)  # type: ignore[arg-type]
     with pytest.raises(InvalidChunkError) as caught:
         ChunkPeeker().peek(bad)
     assert caught.value.store_id == A

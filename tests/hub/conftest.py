@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -35,7 +34,7 @@ def message(number: int, store_id: StoreId | None = None, entity: str = "/number
 
 def broken(store_id: StoreId | None = None) -> ArrowMsg:
     """A message whose payload is nothing."""
-    return replace(message(0, store_id), payload=b"not arrow at all", uncompressed_size=1000)
+    return message(0, store_id)._replace(payload=b"not arrow at all", uncompressed_size=1000)
 
 
 def numbers(db: EntityDb, entity: str = "/numbers") -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from dataclasses import replace
 
 import pytest
 
@@ -28,7 +27,7 @@ def frames(outcomes: list[Outcome]) -> list[int]:
 
 def invalid(frame: int) -> ArrowMsg:
     good = message(frame)
-    return replace(good, payload=bytes(len(good.payload)), byte_offset=17)
+    return good._replace(payload=bytes(len(good.payload)), byte_offset=17)
 
 
 def test_lifecycle(runtime: Runtime) -> None:

@@ -13,8 +13,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from forebay import limits
-from forebay.codec.wire import decode_activation, decode_arrow_msg, decode_set_store_info
+from forebay.limits import MESSAGE_SIZE_BYTES_MAX
+from forebay.codec.wire import (
+    ArrowMsgScanner,
+    decode_activation,
+    decode_arrow_msg,
+    decode_set_store_info,
+)
 from forebay.errors import (
     CodecError,
     CorruptError,
@@ -74,6 +79,7 @@ class StreamDecoder:
         self._kind = END
         self._message_offset = 0
         self._footer_entries = 0
+        self._scanner = ArrowMsgScanner()
         self._application_ids: dict[tuple[StoreKind, str], str] = {}
 
     @property
@@ -142,6 +148,8 @@ class StreamDecoder:
                 self._item_offset = begin + at
                 if self._skip:
                     return
+            if not self._num_held and self._step == self._message_header:
+                at = self._read_arrow_msgs(view, at, begin, messages)
             if self._num_held:
                 missing = self._want - self._num_held
                 self._hold(view[at : at + missing])
@@ -161,6 +169,29 @@ class StreamDecoder:
             self._item_offset = begin + at - self._num_held
             if message is not None:
                 messages.append(message)
+
+    def _read_arrow_msgs(
+        self, view: memoryview, at: int, begin: int, messages: list[LogMsg]
+    ) -> int:
+        """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
+        unpack = MESSAGE_HEADER.unpack_from
+        scan = self._scanner.scan
+        last = len(view) - MESSAGE_HEADER.size
+        first = at
+        while at < last:
+            kind, length = unpack(view, at)
+            payload = at + MESSAGE_HEADER.size
+            end = payload + length
+            if kind != ARROW_MSG or end > len(view) or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
+                break
+            message = scan(view[payload:end], begin + at)
+            if message is None or not message.store_id.application_id:
+                break
+            messages.append(message)
+            at = end
+        if at > first:
+            self._item_offset = begin + at
+        return at
 
     def _hold(self, piece: memoryview) -> None:
         if len(piece):
@@ -208,10 +239,10 @@ class StreamDecoder:
             self._stream_header(item[: STREAM_HEADER.size])
             self._hold(item[STREAM_HEADER.size :])
             return None
-        if length > limits.MESSAGE_SIZE_BYTES_MAX:
+        if length > MESSAGE_SIZE_BYTES_MAX:
             msg = (
                 f"the message at byte {self._item_offset} claims {length} bytes; "
-                f"no message has more than {limits.MESSAGE_SIZE_BYTES_MAX}"
+                f"no message has more than {MESSAGE_SIZE_BYTES_MAX}"
             )
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._kind = kind

@@ -9,7 +9,9 @@ scan therefore never has to decide a hard case, and cannot disagree with protobu
 from __future__ import annotations
 
 import functools
-from typing import Final
+import re
+import struct
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError, EncodeError
 
@@ -27,16 +29,26 @@ from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
     ChunkId,
+    Compression,
+    Encoding,
     LogMsg,
     Payload,
     SetStoreInfo,
     StoreId,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _HEAD_BYTES: Final = 192
 """More than all that stands before the payload: a store id of at most 129 bytes, and numbers."""
 _TAIL_BYTES: Final = frozenset((0, 2, 20, 22))
 """What may stand behind the payload: a chunk's id of 20 bytes, and whether it is static."""
+_TAIL: Final = struct.Struct("<3sQBQBB")
+"""The longest of these tails."""
+_TUID: Final = struct.Struct(">QQ")
+_tuid: Final[Callable[[bytes], ChunkId]] = functools.partial(bytes.__new__, ChunkId)
+"""`ChunkId` of what is known to be 16 bytes."""
 _STATIC: Final = (b"\x38\x00", b"\x38\x01")
 
 
@@ -193,16 +205,10 @@ def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         size, at = _varint(head, at + 1)
     except (IndexError, DecodeError, ValueError):  # the last: protobuf in pure Python, on bad UTF-8
         return None
-    tail = view[at + size :].tobytes() if end - at - size in _TAIL_BYTES else b"?"
-    chunk_id: ChunkId | None = None
-    is_static: bool | None = None
-    if tail[:3] == b"\x32\x12\x09" and tail[11] == 0x11:
-        chunk_id = ChunkId(tail[10:2:-1] + tail[19:11:-1])
-        tail = tail[20:]
-    if tail in _STATIC:
-        is_static = tail == _STATIC[1]
-    elif tail:
+    tail = _read_tail(view, at + size)
+    if tail is None:
         return None
+    chunk_id, is_static = tail
     return ArrowMsg(
         store_id,
         view[at : at + size],
@@ -213,6 +219,82 @@ def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         encoding,
         byte_offset,
     )
+
+
+def _read_tail(view: memoryview, at: int) -> tuple[ChunkId | None, bool | None] | None:
+    """What stands behind a payload; `None` if protobuf must look."""
+    size = len(view) - at
+    if size == _TAIL.size:
+        mark, time_ns, mark_2, inc, mark_3, is_static = _TAIL.unpack_from(view, at)
+        if mark == b"\x32\x12\x09" and mark_2 == 0x11 and mark_3 == 0x38 and is_static < 2:
+            return _tuid(_TUID.pack(time_ns, inc)), is_static == 1
+        return None
+    if size not in _TAIL_BYTES:
+        return None
+    tail = view[at:].tobytes()
+    chunk_id: ChunkId | None = None
+    if tail[:3] == b"\x32\x12\x09" and tail[11] == 0x11:
+        chunk_id = ChunkId(tail[10:2:-1] + tail[19:11:-1])
+        tail = tail[20:]
+    if tail in _STATIC:
+        return chunk_id, tail == _STATIC[1]
+    return None if tail else (chunk_id, None)
+
+
+class ArrowMsgScanner:
+    """Reads `ArrowMsg`s one after the other, mostly of the same store and form.
+
+    What stands before the sizes is then the same each time, so a compiled pattern finds them.
+    """
+
+    def __init__(self) -> None:
+        self._pattern: re.Pattern[bytes] | None = None
+        self._store_id: StoreId | None = None
+        self._begin = b""
+
+    def scan(self, view: memoryview, byte_offset: int) -> ArrowMsg | None:
+        """Read one message; `None` if `decode_arrow_msg` must look, or refuses it."""
+        pattern = self._pattern
+        found = None if pattern is None else pattern.match(view)
+        if found is None:
+            return self._scan_anew(view, byte_offset)
+        at = found.end()
+        uncompressed_size, size = map(_number, found.groups())
+        end = at + size
+        tail = _read_tail(view, end)
+        if tail is None or self._store_id is None:
+            return None
+        return ArrowMsg(
+            self._store_id,
+            view[at:end],
+            Compression.LZ4,
+            uncompressed_size,
+            *tail,
+            Encoding.ARROW_IPC,
+            byte_offset,
+        )
+
+    def _scan_anew(self, view: memoryview, byte_offset: int) -> ArrowMsg | None:
+        try:
+            msg = _scan_arrow_msg(view, byte_offset)
+        except CorruptError:
+            return None
+        if msg is not None and msg.compression == Compression.LZ4:
+            begin = view[: view[1] + 2].tobytes()
+            if begin != self._begin:  # Compiling is dear: not before the second of a kind.
+                self._begin = begin
+                return msg
+            number = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+            self._pattern = re.compile(
+                re.escape(begin + b"\x10\x02\x18") + number + rb"\x20\x01\x2a" + number, re.DOTALL
+            )
+            self._store_id = msg.store_id
+        return msg
+
+
+@functools.lru_cache(maxsize=4096)  # of keys of at most five bytes
+def _number(encoded: bytes) -> int:
+    return _varint(encoded, 0)[0]
 
 
 @functools.lru_cache(maxsize=4096)  # of keys below 128 bytes: see `_scan_arrow_msg`

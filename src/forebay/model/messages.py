@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from forebay.model.ids import ChunkId, RowId, StoreId
 
@@ -73,9 +73,11 @@ class Encoding(enum.IntEnum):
     ARROW_IPC = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ArrowMsg:
+class ArrowMsg(NamedTuple):
     """One chunk in transit: an Arrow IPC stream of one record batch, maybe LZ4-compressed.
+
+    A named tuple where the house makes frozen dataclasses: there is one for every message, and
+    making it costs a third.
 
     Nothing here is believed until a worker decodes it: `compression` and `encoding` are plain
     numbers because a hostile sender may put any number there, and `uncompressed_size` may lie.
@@ -107,7 +109,7 @@ class ArrowMsg:
 
     def with_store_id(self, store_id: StoreId) -> ArrowMsg:
         """The same message for another store."""
-        return replace(self, store_id=store_id)
+        return self._replace(store_id=store_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from forebay.model import (
     to_index_value,
 )
 from forebay.store import removal, statics
-from forebay.store.compaction import append, new_leaf
+from forebay.store.compaction import append, merge, new_leaf, put
 from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
@@ -65,26 +65,51 @@ class ChunkStore:
         Returns:
             What changed, in order.
         """
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        return self._report(diffs) if self._insert(chunk, diffs) else []
+
+    def insert_unheard(self, chunk: Chunk) -> bool:
+        """As `insert`, for when nobody wants to know what changed; says whether anything did.
+
+        Generations and the numbers of events go on as if the events had been told.
+        """
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        if not self._insert(chunk, diffs, is_told=False):
+            return False
+        self._num_events += 1 + len(diffs)
+        return True
+
+    def _insert(
+        self, chunk: Chunk, diffs: list[ChunkStoreDiff[Chunk]], *, is_told: bool = True
+    ) -> bool:
+        state = self._state
         rows = chunk.num_rows
         layout = chunk.layout
-        if not rows or not layout.components or not self._state.known.add(chunk.id):
-            return []
-        entity = self._state.owned(layout.entity_path)
+        if not rows or not layout.components or not state.known.add(chunk.id):
+            return False
+        entity = state.owned(layout.entity_path)
         if layout is not entity.layout:
-            self._state.register(entity, layout)
+            state.register(entity, layout)
         self.generation += 1
-        diffs: list[ChunkStoreDiff[Chunk]] = [ChunkAddition(chunk)]
+        if is_told:
+            diffs.append(ChunkAddition(chunk))
         if layout.indexes:
-            self._insert_temporal(entity, chunk, rows, diffs)
-        else:
-            self._state.ledger.add(chunk)
-            self._state.count(entity, 1, rows)
-            for gone in statics.insert(entity, chunk):
-                self._state.known.discard(gone.id)
-                self._state.ledger.remove(gone)
-                diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
-                self._state.count(entity, -1, -gone.num_rows)
-        return self._report(diffs)
+            if rows == 1:
+                state.count(entity, 1, 1)
+                state.ledger.add(chunk)
+                if put(entity, new_leaf(chunk, chunk.id)):
+                    merge(entity, functools.partial(self._merged, entity, diffs))
+            else:
+                self._insert_temporal(entity, chunk, rows, diffs)
+            return True
+        state.ledger.add(chunk)
+        state.count(entity, 1, rows)
+        for gone in statics.insert(entity, chunk):
+            state.known.discard(gone.id)
+            state.ledger.remove(gone)
+            diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
+            state.count(entity, -1, -gone.num_rows)
+        return True
 
     def _insert_temporal(
         self,
@@ -94,7 +119,7 @@ class ChunkStore:
         diffs: list[ChunkStoreDiff[Chunk]],
     ) -> None:
         report = functools.partial(self._merged, entity, diffs)
-        parts = [chunk] if rows == 1 else split(chunk)
+        parts = split(chunk)
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)

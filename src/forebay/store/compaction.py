@@ -33,10 +33,21 @@ if TYPE_CHECKING:
 
 def append(entity: EntityIndex, leaf: Leaf, report: Report) -> None:
     """Add a chunk to an index that the caller owns, merging where a node becomes full."""
+    if put(entity, leaf):
+        merge(entity, report)
+
+
+def put(entity: EntityIndex, leaf: Leaf) -> bool:
+    """Add a chunk to an index that the caller owns, and say whether it must `merge` now."""
     entity.levels[0].items.append(leaf)
-    entity.lengths[0] += 1
-    if entity.lengths[0] >= FANOUT:
-        _carry(entity, 0, report)
+    lengths = entity.lengths
+    lengths[0] = length = lengths[0] + 1
+    return length >= FANOUT
+
+
+def merge(entity: EntityIndex, report: Report) -> None:
+    """Merge the chunks that were `put` last."""
+    _carry(entity, 0, report)
 
 
 def _carry(entity: EntityIndex, level: int, report: Report) -> None:
@@ -96,7 +107,9 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
             merged.append(item)
             continue
         # The latest group that fits; an entity has few layouts, so there are few groups.
-        group = next((group for group in reversed(groups) if group.takes(item)), None)
+        group = groups[-1] if groups else None
+        if group is None or not group.takes(item):
+            group = next((group for group in reversed(groups) if group.takes(item)), None)
         if group is None:
             layout = item.chunk.layout
             group = _Group(layout, dict(layout.components))

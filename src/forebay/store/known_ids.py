@@ -39,7 +39,10 @@ class KnownIds:
 
     def add(self, one: bytes) -> bool:
         """Add an id; whether it is new."""
-        bucket = self._bucket(one)
+        key = hash(one)  # as in `_bucket`; written out, for every chunk comes by
+        bucket = key & (self._half - 1)
+        if bucket < self._split:
+            bucket = key & (2 * self._half - 1)
         there = self._buckets[bucket]
         if one in there and _find(there, one) >= 0:
             return False
