@@ -18,6 +18,7 @@ RANKS = [
     {"ingest"},
     {"hub"},
     {"server", "viewer", "cluster"},
+    {"bench"},  # measures all of the above; the command line prints what it finds
     {"cli"},
 ]
 RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers}
@@ -48,7 +49,9 @@ ONLY_IN = {
     "ray": {"cluster"},
     "click": {"cli"},
     "rich": {"cli"},
-    "rerun": {"cli"},
+    "rerun": {"cli", "bench"},
+    "matplotlib": {"bench"},
+    "cramjam": {"bench"},
 }
 MODULES = [path for path in SOURCE.rglob("*.py") if "proto" not in path.parts]
 

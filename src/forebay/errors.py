@@ -18,6 +18,8 @@ ForebayError
 ├── UnknownStoreError          (KeyError) no such recording or blueprint
 ├── IngestError
 │   ├── WorkerClosedError      submitted after `close()`
+│   ├── MessageDroppedError    dropped by its store's policy
+│   ├── SpillError             what was spilled to disk cannot be read back
 │   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
@@ -130,6 +132,14 @@ class IngestError(ForebayError):
 
 class WorkerClosedError(IngestError):
     """The worker was closed; it finishes what it accepted and takes nothing new."""
+
+
+class MessageDroppedError(IngestError):
+    """Messages that a store's policy dropped, as the outcome of their submission."""
+
+
+class SpillError(IngestError):
+    """What was spilled to disk cannot be read back; the cause of a rejection."""
 
 
 class QueueFullError(IngestError, TimeoutError):

@@ -46,6 +46,42 @@ TURN_MSGS_MAX: Final = 64
 TURN_BYTES_MAX: Final = 16 * MIB
 """Payload bytes after which a worker ends its turn early."""
 
+TURN_SLICE_S: Final = 0.004
+"""Seconds after which a worker ends its turn early, so that what is finished is handed over."""
+
+PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
+"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+
+LANE_BYPASS_MAX: Final = 256
+"""Messages of a first lane that may go before one that came earlier in a later lane."""
+
+URGENT_TURNS_MAX: Final = 8
+"""Turns of urgent tasks in a row while another task waits for a thread."""
+
+URGENT_RESERVE_SHARE: Final = 16
+"""A hub with blueprints keeps one part in so many of its byte budget for them."""
+
+GAPS_KEPT_MAX: Final = 1000
+"""Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
+
+FULL_WARN_AFTER_S: Final = 1.0
+"""How long a submitter waits for room before the log says so; shorter waits are ordinary."""
+
+SPILL_BYTES_MAX: Final = 16 * 1024 * MIB
+"""Bytes that a store may spill to disk, unless its policy says otherwise."""
+
+SPILL_SEGMENT_BYTES: Final = 8 * MIB
+"""Bytes after which a spill file is full; one is read back at a time, whole."""
+
+BUDGET_INTERVAL_S: Final = 0.25
+"""How often an adaptive byte budget looks at memory and rates."""
+
+BUDGET_HORIZON_S: Final = 2.0
+"""An adaptive budget holds what its store drains in so many seconds."""
+
+RATE_SAMPLES_MAX: Final = 256
+"""Points kept for rates over `LATENCY_WINDOW_S`."""
+
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
 
@@ -60,6 +96,12 @@ EXIT_DRAIN_S: Final = 2.0
 
 MESSAGE_COST_BYTES_MIN: Final = 512
 """What the smallest message counts for: its Python objects are there even if its payload is not."""
+
+COMMIT_CHUNKS_MAX: Final = 32
+"""Chunks that a commit puts into a store before readers get their turn."""
+
+COMMIT_BYTES_MAX: Final = 65_536
+"""A chunk larger than this ends such a run, for it may have to be split."""
 
 LATENCY_WINDOW_S: Final = 1.0
 """Statistics of latency look back this far."""

@@ -410,7 +410,7 @@ def test_latency_is_told_by_stage(runtime: Runtime) -> None:
     worker.close(TIMEOUT_S)
     worker.poll()
     latency = worker.stats().latency
-    assert set(latency) == {"queue", "decode", "output"}
-    for stage in latency.values():
+    for name in ("queue", "decode", "output"):
+        stage = latency[name]
         assert stage.samples >= 1
         assert 0 <= stage.p50_s <= stage.p99_s <= stage.max_s < TIMEOUT_S

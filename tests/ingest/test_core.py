@@ -59,7 +59,7 @@ class IngestCoreMachine(RuleBasedStateMachine):
         batch = self.in_turns.pop(data.draw(st.integers(0, len(self.in_turns) - 1)))
         done = data.draw(st.integers(0, len(batch.entries)))
         outcomes: list[Outcome] = []
-        for seq, entry in enumerate(batch.entries[:done], batch.first_seq):
+        for seq, entry in enumerate(batch.entries[:done], batch.first_place):
             assert decode_number(entry.msg) == cast("Any", seq)
             if seq % 3 == 2:
                 error = StoreError("bad")
@@ -104,7 +104,7 @@ class IngestCoreMachine(RuleBasedStateMachine):
         for batch in self.in_turns:
             outcomes: list[Outcome] = [
                 ProcessedChunk(seq, decode_number(entry.msg), "s", entry.cost)
-                for seq, entry in enumerate(batch.entries, batch.first_seq)
+                for seq, entry in enumerate(batch.entries, batch.first_place)
             ]
             self.core.finish(batch, outcomes, self.now_s, self.now_s)
         self.hand_over_all()
@@ -128,15 +128,15 @@ class OutOfOrder(IngestCore):
     def _release_in_order(self) -> bool:
         for first in list(self._early):
             self._output.append(self._early.pop(first))
-            self.next_output_seq += len(self._output[-1].outcomes)
+            self.next_output_place += len(self._output[-1].outcomes)
         return True
 
 
 class LosesTheRest(IngestCore):
     """Planted: forgets the messages of an interrupted turn."""
 
-    def finish(self, batch: Batch, outcomes: list[Outcome], began_s: float, now_s: float) -> bool:
-        released = super().finish(batch, outcomes, began_s, now_s)
+    def finish(self, batch: Batch, outcomes: list[Outcome], *times: Any) -> bool:
+        released = super().finish(batch, outcomes, *times)
         self._returned.clear()
         return released
 
@@ -144,14 +144,14 @@ class LosesTheRest(IngestCore):
 class LeaksBytes(IngestCore):
     """Planted: a rejection never gives its bytes back."""
 
-    def settle(self, refused: Any = ()) -> int:
+    def settle(self, refused: Any = (), *times: Any) -> int:
         leaked = sum(
             out.size_bytes
             for one in self._handed
             for out in one.outcomes
             if isinstance(out, RejectedMsg)
         )
-        released = super().settle(refused)
+        released = super().settle(refused, *times)
         self.output_bytes += leaked
         return released
 
@@ -159,19 +159,19 @@ class LeaksBytes(IngestCore):
 class CountsTwice(IngestCore):
     """Planted: what the store refuses counts as committed too."""
 
-    def settle(self, refused: Any = ()) -> int:
-        released = super().settle(refused)
-        self.committed += len(refused)
+    def settle(self, refused: Any = (), *times: Any) -> int:
+        released = super().settle(refused, *times)
+        self.counts.committed += len(refused)
         return released
 
 
 class LetsTooMuchIn(IngestCore):
     """Planted: one message more than the capacity."""
 
-    def has_room(self, cost: int) -> bool:
+    def has_room(self, cost: int, *, is_first: bool = False) -> bool:
         self.capacity += 1
         try:
-            return super().has_room(cost)
+            return super().has_room(cost, is_first=is_first)
         finally:
             self.capacity -= 1
 
@@ -179,7 +179,7 @@ class LetsTooMuchIn(IngestCore):
 class ForgetsOutputBytes(IngestCore):
     """Planted: processed messages do not count any more."""
 
-    def has_room(self, cost: int) -> bool:
+    def has_room(self, cost: int, *, is_first: bool = False) -> bool:
         return self.queue_depth < self.capacity and self.queue_bytes + cost <= self.byte_budget
 
 

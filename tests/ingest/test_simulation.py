@@ -223,8 +223,8 @@ class DropsOne(IngestCore):
     """Planted: a message vanishes from a full queue."""
 
     def take(self, msgs_max: int, bytes_max: int, now_s: float) -> Any:
-        if len(self._queue) == 4:
-            entry = self._queue.pop()
+        if len(self._rest) == 4:
+            entry: Any = self._rest.pop()
             self.accepted -= 1
             self.queue_depth -= 1
             self.queue_bytes -= entry.cost

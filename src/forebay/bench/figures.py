@@ -98,6 +98,7 @@ class Figure:
         same_answer: Whether both sides gave the same answer; `None` where there is one side.
         note: What a reader must know.
         values: Further numbers by name.
+        failed: The workload could not be run; `note` says why.
     """
 
     workload: str
@@ -111,6 +112,7 @@ class Figure:
     same_answer: bool | None = None
     note: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    failed: bool = False
 
     @property
     def is_met(self) -> bool | None:

@@ -138,20 +138,23 @@ def _payloads(path: str) -> list[tuple[int, int, int]]:
 
 def batched(bench: Bench) -> Iterator[Figure]:
     """L1."""
-    path = bench.recording("batched", bench.pick(quick=4000, short=200_000, full=200_000))
-    yield _beside_rerun(bench, "L1", "200,000 rows, batched", path, at_least(2))
+    rows = bench.pick(quick=4000, short=200_000, full=200_000)
+    path = bench.recording("batched", rows)
+    yield _beside_rerun(bench, "L1", f"{rows:,} rows, batched", path, at_least(2))
 
 
 def tiny(bench: Bench) -> Iterator[Figure]:
     """L2."""
-    path = bench.recording("tiny", bench.pick(quick=300, short=20_000, full=20_000))
-    yield _beside_rerun(bench, "L2", "20,000 one-row chunks", path, at_least(2))
+    rows = bench.pick(quick=300, short=20_000, full=20_000)
+    path = bench.recording("tiny", rows)
+    yield _beside_rerun(bench, "L2", f"{rows:,} one-row chunks", path, at_least(2))
 
 
 def bulky(bench: Bench) -> Iterator[Figure]:
     """L3, and the best-known way to do no more than read and decompress."""
-    path = bench.recording("bulky", bench.pick(quick=20, short=2000, full=2000))
-    figure = _beside_rerun(bench, "L3", "2,000 frames, bulky", path, at_least(4))
+    rows = bench.pick(quick=20, short=2000, full=2000)
+    path = bench.recording("bulky", rows)
+    figure = _beside_rerun(bench, "L3", f"{rows:,} frames, bulky", path, at_least(4))
     yield figure
     hows = ["pool", *(["cramjam"] if _has_cramjam() else [])]
     jobs: dict[str, Job] = {how: (decompress_only, {"path": path, "how": how}) for how in hows}

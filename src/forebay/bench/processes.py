@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
 
 from forebay.errors import BenchError
 from forebay.runtime import monotonic_s
@@ -47,6 +47,11 @@ class Stopwatch:
     ) -> None:
         self.wall_s = monotonic_s() - self._wall_s
         self.cpu_s = cpu_s() - self._cpu_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it started."""
+        return monotonic_s() - self._wall_s
 
     @property
     def times(self) -> dict[str, Any]:
@@ -97,6 +102,11 @@ class Child:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def result(self) -> dict[str, Any]:
         """What the job returned.
 
@@ -108,6 +118,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+            self._errors.close()
             msg = f"{self._name} took longer than {TIMEOUT_S:.0f} s"
             raise BenchError(msg) from None
         if self._process.returncode or not output:
@@ -116,11 +127,16 @@ class Child:
         found: dict[str, Any] = json.loads(output.splitlines()[-1])
         return found
 
-    def _fail(self) -> None:
+    def _fail(self) -> NoReturn:
         self._process.kill()
-        self._process.communicate()
-        self._errors.seek(0)
-        last = self._errors.read().strip().splitlines()[-6:]
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with self._errors:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-6:]
         msg = f"{self._name} failed: {' | '.join(last) or 'it said nothing'}"
         raise BenchError(msg)
 

@@ -1,4 +1,4 @@
-"""Q1–Q3: dataframes and latest-at queries."""
+"""Q1 to Q3: dataframes and latest-at queries."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _frames(
     shape = runs["ours"][0]["shape"]
     return Figure(
         workload,
-        f"dataframe of {shape[0]:,} × {shape[1]}{' with fill_latest_at' if fill else ''}",
+        f"dataframe of {shape[0]:,} x {shape[1]}{' with fill_latest_at' if fill else ''}",
         peer.wall_s / ours.wall_s,
         target=at_least(target),
         ours=ours,

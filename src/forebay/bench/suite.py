@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay.bench import processes, recordings
-from forebay.bench.figures import Size
-from forebay.errors import BenchError
+from forebay.bench.figures import Figure, Size
+from forebay.errors import BenchError, ForebayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from forebay.bench.figures import Figure
     from forebay.bench.processes import Job
 
 _T = TypeVar("_T")
@@ -24,13 +23,13 @@ WORKLOADS: Mapping[str, tuple[str, str, str]] = {
     "L2": ("loading", "tiny", "load 20,000 one-row chunks"),
     "L3": ("loading", "bulky", "load 2,000 frames of images and point clouds"),
     "L4": ("loading", "many", "load 16 recordings at once"),
-    "Q1": ("queries", "dataframe", "dataframe of 200,000 × 22"),
+    "Q1": ("queries", "dataframe", "dataframe of 200,000 x 22"),
     "Q2": ("queries", "filled_dataframe", "the same with latest-at fill"),
     "Q3": ("queries", "latest_at", "latest-at queries at 10⁴, 10⁵ and 10⁶ rows"),
-    "Q4": ("writing", "while_written", "Q1–Q3 while the store is being written"),
+    "Q4": ("writing", "while_written", "Q1 to Q3 while the store is being written"),
     "S5": ("memory", "imu", "memory of 5 million rows of IMU"),
     "INSERT": ("memory", "insertion", "a million one-row chunks into one store"),
-    "I1": ("engine", "matrix", "queue capacity × rows a message × stores"),
+    "I1": ("engine", "matrix", "queue capacity, rows a message, stores"),
     "I2": ("isolation", "isolation", "a 100 Hz store beside busy and stalled ones"),
     "I3": ("engine", "several_workers", "one store, several workers"),
     "I4": ("engine", "idle", "10,000 stores gone quiet"),
@@ -38,7 +37,7 @@ WORKLOADS: Mapping[str, tuple[str, str, str]] = {
     "S1": ("live", "scalars", "live: 150 scalar entities in a loop"),
     "S2": ("live", "poses", "live: scalars and poses at 2 kHz"),
     "S3": ("live", "cameras", "live: two static cameras at 180 Hz"),
-    "S4": ("live", "limited", "live: 1280×800 at 30 Hz under a limit"),
+    "S4": ("live", "limited", "live: 1280x800 at 30 Hz under a limit"),
     "S6": ("live", "series", "live: 50 series at 1 kHz"),
 }
 """Module, function and a few words, in the order in which they run."""
@@ -92,9 +91,10 @@ class Bench:
 def run_workloads(names: Sequence[str], bench: Bench) -> Iterator[Figure]:
     """Run workloads (all of them if none is named), and yield each figure as it is found.
 
+    One that cannot be run gives a figure that says why, and the others go on.
+
     Raises:
-        BenchError: A workload could not be run.
-        MissingExtraError: A library that it needs is not installed.
+        BenchError: There is no such workload.
     """
     for name in names or WORKLOADS:
         if name not in WORKLOADS:
@@ -104,4 +104,7 @@ def run_workloads(names: Sequence[str], bench: Bench) -> Iterator[Figure]:
         module, function, words = WORKLOADS[name]
         bench.say(f"{name}: {words}")
         workload = getattr(importlib.import_module(f"forebay.bench.{module}"), function)
-        yield from workload(bench)
+        try:
+            yield from workload(bench)
+        except (ForebayError, OSError) as error:
+            yield Figure(name, "could not be run", float("nan"), "", note=str(error), failed=True)

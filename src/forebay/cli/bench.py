@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -17,6 +17,9 @@ from forebay.cli import EXIT_FAILED
 
 if TYPE_CHECKING:
     from forebay.bench import Cost, Figure
+
+TABLE_WIDTH = 130
+"""Characters of a line where no terminal says how many there are."""
 
 
 @click.command()
@@ -43,9 +46,11 @@ def bench(
 
     Each measurement runs in a fresh process. Ratios of one run mean something, and so do CPU
     seconds; a wall time alone says what else the machine did. The exit code is 1 if both sides
-    gave different answers.
+    gave different answers, or if a workload could not be run.
     """
     console = Console(stderr=json_path == "-")
+    if not console.is_terminal:
+        console.width = TABLE_WIDTH
     if only_list:
         for name, (_, _, words) in WORKLOADS.items():
             console.print(f"{name:7}{words}")
@@ -55,8 +60,8 @@ def bench(
         sized = Bench(size=Size(size), say=status.update, pairs_max=pairs)
         for figure in run_workloads([name.upper() for name in names], sized):
             figures.append(figure)
-            if figure.same_answer is False:
-                console.print(f"{figure.workload}: the answers differ")
+            if figure.failed or figure.same_answer is False:
+                console.print(f"{figure.workload}: {figure.note or 'the answers differ'}")
     console.print(table_of(figures))
     document = {"machine": about_machine(), "size": size, "figures": [f.as_json() for f in figures]}
     if json_path == "-":
@@ -65,7 +70,8 @@ def bench(
         Path(json_path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if plots:
         _draw(figures, plots)
-    return EXIT_FAILED if any(figure.same_answer is False for figure in figures) else 0
+    wrong = any(figure.failed or figure.same_answer is False for figure in figures)
+    return EXIT_FAILED if wrong else 0
 
 
 def _draw(figures: list[Figure], folder: str) -> None:
@@ -76,27 +82,32 @@ def _draw(figures: list[Figure], folder: str) -> None:
 
 
 def table_of(figures: list[Figure]) -> Table:
-    """All figures; wall and CPU in seconds, memory at its peak in MB."""
-    table = Table(title=None, caption="wall | CPU seconds | peak MB; medians")
-    for column in ("", "what", "value", "target", "", "CPU", "ours", "peer", "", "same"):
-        table.add_column(column, justify="right" if column in {"value", "CPU"} else "left")
+    """All figures; CPU is the peer's over ours, costs are wall and CPU seconds and peak memory."""
+    table = Table(caption="ours, peer: wall seconds / CPU seconds / peak MB; medians")
+    table.add_column("", no_wrap=True)
+    table.add_column("what", min_width=24)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    table.add_column("CPU", justify="right", no_wrap=True)
+    table.add_column("ours", no_wrap=True)
+    table.add_column("peer", no_wrap=True)
+    table.add_column("same", no_wrap=True)
     last = ""
     for figure in figures:
-        if last not in ("", figure.workload):
+        if last not in {"", figure.workload}:
             table.add_section()
         last = figure.workload
         ratio = figure.cpu_ratio
+        colour = {None: "default", True: "green", False: "red"}[figure.is_met]
         table.add_row(
             figure.workload,
-            figure.what,
-            f"{number(figure.value)}{figure.unit}",
+            f"{figure.what}{f' ({figure.peer_name})' if figure.peer_name else ''}",
+            f"[{colour}]{number(figure.value)}{figure.unit}[/]",
             "" if figure.target is None else str(figure.target),
-            _mark(figure.is_met),
             "" if ratio is None else f"{number(ratio)}x",
             _cost(figure.ours),
             _cost(figure.peer),
-            figure.peer_name,
-            _mark(figure.same_answer),
+            {None: "", True: "yes", False: "[red]no[/]"}[figure.same_answer],
         )
     return table
 
@@ -105,8 +116,4 @@ def _cost(cost: Cost | None) -> str:
     if cost is None:
         return ""
     megabytes = cost.rss_peak_bytes / 1e6
-    return f"{number(cost.wall_s)} | {number(cost.cpu_s)} | {megabytes:.0f}"
-
-
-def _mark(is_good: Any) -> str:
-    return "" if is_good is None else "[green]yes[/]" if is_good else "[red]no[/]"
+    return f"{number(cost.wall_s)} / {number(cost.cpu_s)} / {megabytes:.0f}"

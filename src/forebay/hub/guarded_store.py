@@ -12,7 +12,7 @@ from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from forebay.model import StoreId, TimeLike
     from forebay.runtime import Runtime
@@ -89,11 +89,40 @@ class GuardedStore:
         except ForebayError:
             raise
         except Exception as error:
-            # Whatever a chunk does to the store's code, the next one must still get its turn.
-            msg = f"{self.store_id}: inserting {chunk.id} failed: {error!r}"
-            raise StoreError(msg, store_id=self.store_id, chunk_id=chunk.id) from error
+            raise self._refusal(chunk, error) from error
         self._offer(events)
         return was_empty, events
+
+    def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
+        """Insert chunks while nobody listens; the caller holds `order_lock`, then calls `settle`.
+
+        Stops before the first chunk if somebody listens. Whoever starts to listen meanwhile finds
+        all of them in the next snapshot.
+
+        Args:
+            chunks: An iterator that is asked for the next one when the one before is in.
+
+        Raises:
+            StoreError: The store refuses a chunk.
+        """
+        with self._index_lock:
+            if self.subscribers.subscriptions or (
+                self._hub_subscribers is not None and self._hub_subscribers.subscriptions
+            ):
+                return
+            insert = self._store.insert_unheard
+            for chunk in chunks:
+                try:
+                    insert(chunk)
+                except ForebayError:
+                    raise
+                except Exception as error:
+                    raise self._refusal(chunk, error) from error
+
+    def _refusal(self, chunk: Chunk, error: Exception) -> StoreError:
+        # Whatever a chunk does to the store's code, the next one must still get its turn.
+        msg = f"{self.store_id}: inserting {chunk.id} failed: {error!r}"
+        return StoreError(msg, store_id=self.store_id, chunk_id=chunk.id)
 
     def settle(self) -> None:
         """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
@@ -19,7 +19,7 @@ from forebay.ingest import (
     RejectedMsg,
     chunk_decoder,
 )
-from forebay.limits import QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import COMMIT_BYTES_MAX, COMMIT_CHUNKS_MAX, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -202,6 +202,10 @@ class Inflow:
         if not self._taken:
             return
         while self._taken:
+            if self.commits_itself:
+                self._commit_unheard()
+                if not self._taken:
+                    break
             outcome = self._taken[0]
             self._call_due(outcome.seq)
             report = self._commit_one(outcome)
@@ -212,6 +216,34 @@ class Inflow:
         self._call_due(self._next_commit_seq)
         refused, self._refused = self._refused, []
         worker.acknowledge(refused)
+
+    def _commit_unheard(self) -> None:
+        """Commit chunks of which nobody wants to know more than that they are in.
+
+        It ends at whatever else has to be seen to, also at a chunk that the store refuses.
+        """
+        try:
+            self._store.insert_unheard(self._chunks_taken())
+        except ForebayError as error:
+            outcome = self._taken.popleft()
+            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
+            self._refused.append(outcome.refused(self._store_id, error))
+            self._next_commit_seq += 1
+
+    def _chunks_taken(self) -> Iterator[Chunk]:
+        taken = self._taken
+        due = self._in_order[0][0] if self._in_order else None
+        for _ in range(COMMIT_CHUNKS_MAX):
+            if not taken or self._next_commit_seq == due:
+                return
+            outcome = taken[0]
+            if type(outcome) is not ProcessedChunk:
+                return
+            yield outcome.chunk
+            taken.popleft()
+            self._next_commit_seq += 1
+            if outcome.size_bytes > COMMIT_BYTES_MAX:
+                return
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:

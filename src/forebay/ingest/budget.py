@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from forebay.limits import HUB_BUDGET_BYTES
+from forebay.limits import HUB_BUDGET_BYTES, URGENT_RESERVE_SHARE
 from forebay.runtime import default_runtime
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class ByteBudget:
         self.limit_bytes = limit_bytes
         self._lock = (runtime or default_runtime()).lock()
         self._used_bytes = 0
+        self._num_busy = 0
+        self._reserve_bytes = 0
         self._waiting: dict[BudgetShare, Callable[[], None]] = {}
         self._abandoned: deque[int] = deque()
 
@@ -44,22 +46,37 @@ class ByteBudget:
             self._take_back_abandoned()
             return self._used_bytes
 
-    def open_share(self) -> BudgetShare:
-        """The account of one more store, empty at first."""
-        return BudgetShare(self)
+    @property
+    def num_busy(self) -> int:
+        """Stores that have bytes in flight."""
+        with self._lock:
+            return self._num_busy
+
+    def open_share(self, *, urgent: bool = False) -> BudgetShare:
+        """The account of one more store, empty at first.
+
+        Once there is an urgent one (a blueprint's), a part of the limit is kept for such
+        (`limits.URGENT_RESERVE_SHARE`), and they are woken first when there is room again.
+        """
+        if urgent:
+            with self._lock:
+                self._reserve_bytes = self.limit_bytes // URGENT_RESERVE_SHARE
+        return BudgetShare(self, urgent=urgent)
 
     def _take_back_abandoned(self) -> None:
         while self._abandoned:
             self._used_bytes -= self._abandoned.popleft()
+            self._num_busy -= 1
 
 
 class BudgetShare:
     """What one store has in flight. Its owner calls it one call at a time."""
 
-    __slots__ = ("__weakref__", "_budget", "held_bytes")
+    __slots__ = ("__weakref__", "_budget", "_is_urgent", "held_bytes")
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: ByteBudget, *, urgent: bool = False) -> None:
         self._budget = budget
+        self._is_urgent = urgent
         self.held_bytes = 0
 
     def try_charge(self, cost: int, wake: Callable[[], None] | None = None) -> bool:
@@ -72,13 +89,27 @@ class BudgetShare:
             if budget._abandoned:  # noqa: SLF001
                 budget._take_back_abandoned()  # noqa: SLF001
             held = self.held_bytes + cost
-            if self.held_bytes and held > budget.limit_bytes - budget._used_bytes:  # noqa: SLF001
-                if wake is not None:
-                    budget._waiting[self] = wake  # noqa: SLF001
-                return False
+            if self.held_bytes:
+                if held > self._free_bytes():
+                    if wake is not None:
+                        budget._waiting[self] = wake  # noqa: SLF001
+                    return False
+            else:
+                budget._num_busy += 1  # noqa: SLF001
             self.held_bytes = held
             budget._used_bytes += cost  # noqa: SLF001
         return True
+
+    def _free_bytes(self) -> int:
+        budget = self._budget
+        kept = 0 if self._is_urgent else budget._reserve_bytes  # noqa: SLF001
+        return budget.limit_bytes - kept - budget._used_bytes  # noqa: SLF001
+
+    def could_charge(self, cost: int, released: int) -> bool:
+        """Whether `cost` bytes could be taken if `released` were given back before."""
+        with self._budget._lock:  # noqa: SLF001
+            held = self.held_bytes - released
+            return held <= 0 or held + cost <= self._free_bytes() + released
 
     def release(self, cost: int) -> list[Callable[[], None]]:
         """Give `cost` bytes back; returns whom to wake, which the caller does without locks."""
@@ -86,9 +117,12 @@ class BudgetShare:
         with budget._lock:  # noqa: SLF001
             self.held_bytes -= cost
             budget._used_bytes -= cost  # noqa: SLF001
+            if cost and not self.held_bytes:
+                budget._num_busy -= 1  # noqa: SLF001
             if not budget._waiting:  # noqa: SLF001
                 return []
-            waiting = list(budget._waiting.values())  # noqa: SLF001
+            shares = sorted(budget._waiting, key=lambda share: not share._is_urgent)  # noqa: SLF001
+            waiting = [budget._waiting[share] for share in shares]  # noqa: SLF001
             budget._waiting.clear()  # noqa: SLF001
         return waiting
 

@@ -1,40 +1,43 @@
 """`IngestCore`: everything a worker decides, without locks, clocks or threads.
 
-A message is *queued*, then part of a *batch* that is being decoded, then an outcome in the
-*output*, then *handed over* to the owner, and at last *settled*: committed or rejected. Batches
-may finish in any order; outcomes leave in the order in which their messages were accepted.
+A message is *queued* (or *spilled* to disk, then queued), then part of a *batch* that is being
+decoded, then an outcome in the *output*, then *handed over* to the owner, and at last *settled*:
+committed or rejected. Or it is *dropped*, from the queue or at once; its place stays.
+
+Batches may finish in any order; outcomes leave in the order in which their messages were taken
+from the queue, which is the order of acceptance unless there are lanes. The number that a message
+has in that order is its *place*.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from forebay.ingest.outcomes import Outcome, RejectedMsg
-from forebay.ingest.stats import IngestionStats, LatencyWindow
+from forebay.ingest.counts import Counts, Stamps
+from forebay.ingest.outcomes import DroppedMsg, Outcome, RejectedMsg, num_messages
+from forebay.ingest.queue import Entry, MessageQueue, Ready
+from forebay.ingest.validation import validate
 from forebay.limits import REJECTIONS_KEPT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forebay.ingest.stats import IngestionStats
+    from forebay.ingest.victims import DropKey
     from forebay.model import ArrowMsg
 
 
-class Entry(NamedTuple):
-    """One accepted message."""
-
-    msg: ArrowMsg
-    source: object
-    cost: int
-    accepted_s: float
-
-
 class Batch(NamedTuple):
-    """Messages of consecutive sequence numbers, taken to be decoded in one turn."""
+    """Messages of consecutive places, taken to be decoded in one turn.
 
-    first_seq: int
+    Outcomes that were known before (`ready`) have the first places.
+    """
+
+    first_place: int
     entries: list[Entry]
     size_bytes: int
+    ready: Sequence[Ready] = ()
 
 
 class Finished(NamedTuple):
@@ -43,6 +46,8 @@ class Finished(NamedTuple):
     outcomes: list[Outcome]
     size_bytes: int
     finished_s: float
+    num_places: int
+    stamps: Stamps | None = None
 
 
 class IngestCore:
@@ -52,122 +57,296 @@ class IngestCore:
         capacity: Messages that may be queued or being decoded.
         byte_budget: Bytes that may be in flight; a single larger message is let in alone.
         accepted: Messages accepted so far, which is the next sequence number.
-        next_output_seq: All messages before this one are processed.
+        next_output_place: All messages before this place are processed or dropped.
         queue_depth: Messages queued or being decoded.
         queue_bytes: What they count for.
         output_bytes: What outcomes count for, from decoding until they are settled.
+        spill_depth: Messages on disk.
+        spill_bytes: What they count for.
         rejections: The last settled rejections.
     """
 
-    def __init__(self, capacity: int, byte_budget: int) -> None:
+    def __init__(self, capacity: int, byte_budget: int, *, has_lanes: bool = False) -> None:
         self.capacity = capacity
         self.byte_budget = byte_budget
         self.accepted = 0
-        self.committed = 0
-        self.rejected = 0
-        self.dropped = 0
-        self.next_output_seq = 0
+        self.next_output_place = 0
         self.queue_depth = 0
         self.queue_bytes = 0
         self.output_bytes = 0
+        self.spill_depth = 0
+        self.spill_bytes = 0
+        self.counts = Counts()
         self.rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
-        self._rejected_by_reason: Counter[str] = Counter()
-        self._queue: deque[Entry] = deque()
-        self._next_take_seq = 0
+        self.queue = MessageQueue(has_lanes=has_lanes)
+        self._spills_all = False
+        self._spilled_from = 0
+        self._next_take_place = 0
         self._returned: list[Batch] = []
         self._decoding: dict[int, Batch] = {}
         self._early: dict[int, Finished] = {}
         self._output: list[Finished] = []
         self._handed: list[Finished] = []
-        self._queue_depth_peak = 0
-        self._bytes_peak = 0
-        self._latency = {name: LatencyWindow() for name in ("queue", "decode", "output")}
+        self._rest = self.queue.rest
+        self._has_lanes = has_lanes
+        self._over_bytes = 0
 
     # Input
 
-    def has_room(self, cost: int) -> bool:
-        """Whether a message of that cost can be accepted now."""
+    def has_room(self, cost: int, *, is_first: bool = False) -> bool:
+        """Whether a message of that cost can be queued now.
+
+        What comes after spilled messages must not go before them: it has no room. A first lane
+        goes its own way, as far as no barrier forbids it.
+        """
+        if self.spill_depth and (self._spills_all or not (is_first and self._has_lanes)):
+            return False
+        return self._fits(cost)
+
+    def _fits(self, cost: int) -> bool:
         if self.queue_depth >= self.capacity:
             return False
         in_flight = self.queue_bytes + self.output_bytes
         return in_flight + cost <= self.byte_budget or not in_flight
 
-    def accept(self, msg: ArrowMsg, source: object, cost: int, now_s: float) -> int:
+    def room_for(self, costs: Sequence[int]) -> int:
+        """How many messages of these costs, from the first on, can be queued now."""
+        if self.spill_depth:
+            return 0
+        count = min(len(costs), self.capacity - self.queue_depth)
+        left = self.byte_budget - self.queue_bytes - self.output_bytes
+        while count and sum(costs[:count]) > left:
+            count //= 2
+        return count
+
+    def accept_many(
+        self, taken: Sequence[tuple[ArrowMsg, int]], source: object, now_s: float
+    ) -> None:
+        """Take messages in, each with its cost (there is room)."""
+        seq = self.accepted
+        self._rest.extend(
+            [
+                Entry(msg, source, cost, now_s, number)
+                for number, (msg, cost) in enumerate(taken, seq)
+            ]
+        )
+        self.accepted = seq + len(taken)
+        self.queue_depth += len(taken)
+        self.queue_bytes += sum([cost for _, cost in taken])
+
+    def accept(
+        self,
+        msg: ArrowMsg,
+        source: object,
+        cost: int,
+        now_s: float,
+        key: DropKey | None = None,
+        *,
+        is_first: bool = False,
+    ) -> int:
         """Take a message in (there is room), and give its sequence number."""
         seq = self.accepted
         self.accepted = seq + 1
         self.queue_depth += 1
         self.queue_bytes += cost
-        self._queue.append(Entry(msg, source, cost, now_s))
+        if key is None and not is_first:
+            self._rest.append(Entry(msg, source, cost, now_s, seq))
+        else:
+            self.queue.append(Entry(msg, source, cost, now_s, seq, key), is_first=is_first)
         return seq
+
+    def set_barrier(self) -> int:
+        """Let nothing that comes later be processed before what is accepted already.
+
+        Returns:
+            The place from which on everything comes later.
+        """
+        self.queue.set_barrier(self.accepted)
+        self._spills_all = self.spill_depth > 0
+        return self.accepted
+
+    def set_byte_budget(self, byte_budget: int) -> None:
+        """Allow more bytes, or fewer; what is in flight stays."""
+        self.byte_budget = byte_budget
+        self._over_bytes = self.queue_bytes + self.output_bytes
+
+    # Dropping
+
+    def drop_new(self, cost: int, reason: str) -> int:
+        """Accept a message and drop it; its sequence number."""
+        seq = self.accepted
+        self.accepted = seq + 1
+        self.counts.drop(1, cost, reason)
+        self.queue.append_ready(DroppedMsg(seq, seq, 1, cost, ((reason, 1),)))
+        return seq
+
+    def drop_queued(self, key: DropKey, reason: str) -> Entry | None:
+        """Drop the queued message that makes room for one of this key, if there is one."""
+        entry = self.queue.pop_victim(key)
+        if entry is not None:
+            self.queue_depth -= 1
+            self.queue_bytes -= entry.cost
+            self.counts.drop(1, entry.cost, reason)
+            dropped = DroppedMsg(entry.seq, entry.seq, 1, entry.cost, ((reason, 1),))
+            self.queue.replace(entry, dropped)
+        return entry
+
+    def could_fit(self, cost: int) -> bool:
+        """Whether a message could be queued if all that is queued were dropped."""
+        decoding = sum(batch.size_bytes for batch in self._decoding.values())
+        held = self.output_bytes + decoding + sum(batch.size_bytes for batch in self._returned)
+        return not self.spill_depth and (held + cost <= self.byte_budget or not held)
+
+    # Spilling
+
+    def spill(self, cost: int) -> int:
+        """Accept a message that is on disk; its sequence number."""
+        seq = self.accepted
+        self.accepted = seq + 1
+        if not self.spill_depth:
+            self._spilled_from = seq
+        self.spill_depth += 1
+        self.spill_bytes += cost
+        return seq
+
+    @property
+    def wants_spilled(self) -> bool:
+        """Whether spilled messages should come back: the queue and the budget are half empty."""
+        if not self.spill_depth or 2 * self.queue_depth > self.capacity:
+            return False
+        in_flight = self.queue_bytes + self.output_bytes
+        return 2 * in_flight <= self.byte_budget
+
+    def can_unspill(self, cost: int) -> bool:
+        """Whether a message from disk finds room in the queue."""
+        return self._fits(cost)
+
+    def unspill(self, item: Entry | RejectedMsg, cost: int) -> None:
+        """Queue the oldest message that is on disk, or what became of it there."""
+        self.spill_depth -= 1
+        self.spill_bytes -= cost
+        self._spilled_from = item.seq + 1
+        self.queue_depth += 1
+        if type(item) is Entry:
+            self.queue_bytes += item.cost
+        self._rest.append(item)
+        if not self.spill_depth:
+            self._spills_all = False
 
     # Turns
 
     @property
     def has_input(self) -> bool:
-        """Whether a turn would find messages to decode."""
-        return bool(self._queue or self._returned)
+        """Whether a turn would find messages to decode, or outcomes to pass on."""
+        return bool(self._rest or self._returned or (self._has_lanes and self.queue))
 
     def exceeds(self, msgs: int, size_bytes: int) -> bool:
         """Whether what is queued is more than that, so that a second turn would find enough."""
-        return len(self._queue) > msgs or (len(self._queue) > 1 and self.queue_bytes > size_bytes)
+        queued = len(self._rest) if not self._has_lanes else len(self.queue)
+        return queued > msgs or (queued > 1 and self.queue_bytes > size_bytes)
 
     def take(self, msgs_max: int, bytes_max: int, now_s: float) -> Batch | None:
-        """The next messages to decode: at least one, then up to both bounds."""
+        """The next messages to decode, up to both bounds, and the outcomes known before them."""
         if self._returned:
             batch = self._returned.pop(0)
-        elif self._queue:
-            queue = self._queue
-            entry = queue.popleft()
-            entries, size = [entry], entry.cost
-            while queue and len(entries) < msgs_max and size + queue[0].cost <= bytes_max:
-                entry = queue.popleft()
-                entries.append(entry)
-                size += entry.cost
-            batch = Batch(self._next_take_seq, entries, size)
-            self._next_take_seq += len(entries)
+        elif self.has_input:
+            ready, entries, size = self.queue.take(msgs_max, bytes_max)
+            self.queue.note_taken(entries)
+            batch = Batch(self._next_take_place, entries, size, ready)
+            self._next_take_place += len(entries) + (num_messages(ready) if ready else 0)
         else:
             return None
-        self._decoding[batch.first_seq] = batch
-        self._latency["queue"].add(now_s, now_s - batch.entries[0].accepted_s)
+        self._decoding[batch.first_place] = batch
+        counts = self.counts
+        in_flight_bytes = self.queue_bytes + self.output_bytes + self.spill_bytes
+        seen_bytes = in_flight_bytes + counts.settled_bytes + counts.dropped_bytes
+        counts.note_totals(now_s, self.accepted, seen_bytes)
+        if batch.entries:
+            counts.note_queued(now_s, now_s - batch.entries[0].accepted_s)
         return batch
 
-    def finish(self, batch: Batch, outcomes: list[Outcome], began_s: float, now_s: float) -> bool:
+    def finish(
+        self,
+        batch: Batch,
+        outcomes: list[Outcome],
+        began_s: float,
+        now_s: float,
+        stamps: Stamps | None = None,
+    ) -> bool:
         """Take the outcomes of a batch's first messages; the rest is queued again, at its place.
 
         Returns:
             Whether there is output that was not there before.
         """
-        self._note_peaks()
-        del self._decoding[batch.first_seq]
-        done, size = len(outcomes), batch.size_bytes
+        self.counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
+        del self._decoding[batch.first_place]
+        done, size, places = len(outcomes), batch.size_bytes, len(outcomes)
+        if batch.ready:
+            places += num_messages(batch.ready)
+            self.queue_depth -= sum(type(out) is RejectedMsg for out in batch.ready)
+            outcomes = [*batch.ready, *outcomes]
         if done < len(batch.entries):
             rest = batch.entries[done:]
             rest_size = sum(entry.cost for entry in rest)
-            self._returned.append(Batch(batch.first_seq + done, rest, rest_size))
-            self._returned.sort(key=lambda returned: returned.first_seq)
+            self._returned.append(Batch(batch.first_place + places, rest, rest_size))
+            self._returned.sort(key=lambda returned: returned.first_place)
             size -= rest_size
-            if not done:
+            if not outcomes:
                 return False
-        self._latency["decode"].add(now_s, (now_s - began_s) / done)
+        if done:
+            self.counts.note_decoded(now_s, (now_s - began_s) / done)
         self.queue_depth -= done
         self.queue_bytes -= size
         self.output_bytes += size
-        finished = Finished(outcomes, size, now_s)
-        if batch.first_seq != self.next_output_seq or self._early:
-            self._early[batch.first_seq] = finished
+        finished = Finished(outcomes, size, now_s, places, stamps)
+        if batch.first_place != self.next_output_place or self._early:
+            self._early[batch.first_place] = finished
             return self._release_in_order()
-        self._output.append(finished)
-        self.next_output_seq += done
+        self._release(finished)
         return True
 
     def _release_in_order(self) -> bool:
         released = False
-        while (finished := self._early.pop(self.next_output_seq, None)) is not None:
-            self._output.append(finished)
-            self.next_output_seq += len(finished.outcomes)
+        while (finished := self._early.pop(self.next_output_place, None)) is not None:
+            self._release(finished)
             released = True
         return released
+
+    def _release(self, finished: Finished) -> None:
+        self.next_output_place += finished.num_places
+        output = self._output
+        if output and type(finished.outcomes[0]) is DroppedMsg:
+            last = output[-1].outcomes[-1]
+            if type(last) is DroppedMsg:
+                # Nobody took the last ones yet: however many are dropped, they stay one outcome.
+                before = output.pop()
+                merged = [*before.outcomes[:-1], last.merged(finished.outcomes[0])]
+                finished = Finished(
+                    merged + finished.outcomes[1:],
+                    before.size_bytes + finished.size_bytes,
+                    before.finished_s,
+                    before.num_places + finished.num_places,
+                    before.stamps or finished.stamps,
+                )
+        output.append(finished)
+
+    def is_processed(self, seq: int) -> bool:
+        """Whether all messages up to this one are processed or dropped."""
+        if self.next_output_place <= seq:
+            return False
+        return not self._has_lanes or seq < self._lowest_unprocessed()
+
+    def _lowest_unprocessed(self) -> int:
+        lowest = [self.accepted]
+        if (queued := self.queue.lowest_seq()) is not None:
+            lowest.append(queued)
+        if self.spill_depth:
+            lowest.append(self._spilled_from)
+        for batch in (*self._returned, *self._decoding.values()):
+            lowest += [item.seq for item in (*batch.ready[:1], *batch.entries[:1])]
+        for finished in self._early.values():
+            lowest += [out.seq for out in finished.outcomes]
+        return min(lowest)
 
     # Output
 
@@ -185,65 +364,51 @@ class IngestCore:
         outcomes: list[Outcome] = []
         for finished in taken:
             outcomes += finished.outcomes
-            self._latency["output"].add(now_s, now_s - finished.finished_s)
+            self.counts.note_output(now_s, now_s - finished.finished_s)
         self._handed += taken
         return outcomes
 
-    def settle(self, refused: Sequence[RejectedMsg] = ()) -> int:
+    def settle(
+        self, refused: Sequence[RejectedMsg] = (), now_s: float = 0.0, wall_ns: int = 0
+    ) -> int:
         """All that was handed over is committed, but for what was or is `refused`.
+
+        Args:
+            refused: Chunks that the store refused.
+            now_s: The clock, for rates.
+            wall_ns: Nanoseconds since the Unix epoch, for latencies since logging.
 
         Returns:
             The bytes that are no longer in flight.
         """
-        self._note_peaks()
+        self.counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
         rejections = list(refused)
         count = size = 0
         for finished in self._handed:
             count += len(finished.outcomes)
             size += finished.size_bytes
-            rejections += [out for out in finished.outcomes if type(out) is RejectedMsg]
+            if finished.stamps is not None:
+                self.counts.note_committed(now_s, finished.stamps, wall_ns)
+            for out in finished.outcomes:
+                if type(out) is RejectedMsg:
+                    rejections.append(out)
+                elif type(out) is DroppedMsg:
+                    count -= 1
         self._handed = []
         if rejections:
             rejections.sort(key=lambda rejected: rejected.seq)
             self.rejections.extend(rejections)
-            self._rejected_by_reason.update(rejected.reason for rejected in rejections)
-        self.rejected += len(rejections)
-        self.committed += count - len(rejections)
+        self.counts.settle(count, size, rejections, now_s)
         self.output_bytes -= size
+        if self._over_bytes:
+            self._over_bytes = min(self._over_bytes, self.queue_bytes + self.output_bytes)
         return size
 
     # Looking
 
-    def _note_peaks(self) -> None:
-        # Depth and bytes only grow until here, so the peaks need no look at every message.
-        if self.queue_depth > self._queue_depth_peak:  # noqa: PLR1730 - max() costs three times that
-            self._queue_depth_peak = self.queue_depth
-        in_flight_bytes = self.queue_bytes + self.output_bytes
-        if in_flight_bytes > self._bytes_peak:  # noqa: PLR1730
-            self._bytes_peak = in_flight_bytes
-
     def stats(self, now_s: float, *, is_closed: bool) -> IngestionStats:
         """This moment."""
-        self._note_peaks()
-        in_flight = self.accepted - self.committed - self.rejected - self.dropped
-        return IngestionStats(
-            accepted=self.accepted,
-            committed=self.committed,
-            rejected=self.rejected,
-            dropped=self.dropped,
-            in_flight=in_flight,
-            queue_depth=self.queue_depth,
-            queue_bytes=self.queue_bytes,
-            capacity=self.capacity,
-            output_depth=in_flight - self.queue_depth,
-            output_bytes=self.output_bytes,
-            byte_budget=self.byte_budget,
-            queue_depth_peak=self._queue_depth_peak,
-            in_flight_bytes_peak=self._bytes_peak,
-            rejected_by_reason=dict(self._rejected_by_reason),
-            latency={name: window.summary(now_s) for name, window in self._latency.items()},
-            is_closed=is_closed,
-        )
+        return self.counts.stats(self, now_s, is_closed=is_closed)
 
     def validate(self) -> None:
         """Check everything that must hold between any two calls.
@@ -251,40 +416,4 @@ class IngestCore:
         Raises:
             AssertionError: Naming what does not hold.
         """
-        decoding = sorted(self._decoding.values(), key=lambda batch: batch.first_seq)
-        unfinished = [*self._returned, *decoding]
-        finished = [*self._handed, *self._output, *self._early.values()]
-        queued = len(self._queue) + sum(len(batch.entries) for batch in unfinished)
-        _check("queue depth", self.queue_depth, queued)
-        sizes = sum(entry.cost for entry in self._queue)
-        _check("queue bytes", self.queue_bytes, sizes + sum(b.size_bytes for b in unfinished))
-        _check("output bytes", self.output_bytes, sum(f.size_bytes for f in finished))
-        outcomes = [out for one in finished for out in one.outcomes]
-        _check(
-            "output bytes of all outcomes", self.output_bytes, sum(o.size_bytes for o in outcomes)
-        )
-        in_flight = queued + len(outcomes)
-        _check("accepted", self.accepted, self.committed + self.rejected + self.dropped + in_flight)
-        _check("messages taken or queued", self._next_take_seq + len(self._queue), self.accepted)
-
-        leaving = [out.seq for one in [*self._handed, *self._output] for out in one.outcomes]
-        first = self.next_output_seq - len(leaving)
-        _check("order of outcomes", leaving, list(range(first, self.next_output_seq)))
-        waiting = [out.seq for one in self._early.values() for out in one.outcomes]
-        for batch in unfinished:
-            waiting += range(batch.first_seq, batch.first_seq + len(batch.entries))
-        _check(
-            "messages in turns",
-            sorted(waiting),
-            list(range(self.next_output_seq, self._next_take_seq)),
-        )
-
-        in_flight_bytes = self.queue_bytes + self.output_bytes
-        assert self.queue_depth <= self.capacity, "more messages than the capacity"
-        assert in_flight_bytes <= self.byte_budget or in_flight == 1, "more bytes than the budget"
-
-
-def _check(what: str, is_now: object, should_be: object) -> None:
-    if is_now != should_be:
-        msg = f"{what}: is {is_now}, should be {should_be}"
-        raise AssertionError(msg)
+        validate(self)

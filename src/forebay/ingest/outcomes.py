@@ -1,4 +1,4 @@
-"""What becomes of a message: a chunk, or a rejection that says why there is none."""
+"""What becomes of a message: a chunk, or why there is none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
 from forebay.model import Compression
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forebay.chunk import Chunk
     from forebay.model import ArrowMsg, ChunkId, StoreId
 
@@ -63,7 +65,53 @@ class RejectedMsg:
         return type(self.error.__cause__ or self.error).__name__
 
 
-Outcome: TypeAlias = ProcessedChunk | RejectedMsg
+@dataclass(frozen=True, slots=True)
+class DroppedMsg:
+    """Messages in a row that a policy dropped, at their place among the outcomes.
+
+    However many there are, they are one outcome, so that a flood of them stays small.
+
+    Attributes:
+        seq: The place of the first one among all messages that the worker accepted, from 0.
+        last_seq: That of the last one; with lanes, not all between them need be dropped.
+        count: How many.
+        dropped_bytes: What they counted for.
+        by_reason: How many were dropped by which policy.
+        size_bytes: What they count for against the byte budget now: nothing.
+    """
+
+    seq: int
+    last_seq: int
+    count: int
+    dropped_bytes: int
+    by_reason: tuple[tuple[str, int], ...]
+    size_bytes: int = 0
+
+    @property
+    def reason(self) -> str:
+        """The policies that dropped them, by name."""
+        return ", ".join(reason for reason, _ in self.by_reason)
+
+    def merged(self, later: DroppedMsg) -> DroppedMsg:
+        """This and the next ones, as one."""
+        by_reason = dict(self.by_reason)
+        for reason, count in later.by_reason:
+            by_reason[reason] = by_reason.get(reason, 0) + count
+        return DroppedMsg(
+            self.seq,
+            later.last_seq,
+            self.count + later.count,
+            self.dropped_bytes + later.dropped_bytes,
+            tuple(by_reason.items()),
+        )
+
+
+def num_messages(outcomes: Iterable[Outcome]) -> int:
+    """How many messages these outcomes are of."""
+    return sum(out.count if type(out) is DroppedMsg else 1 for out in outcomes)
+
+
+Outcome: TypeAlias = ProcessedChunk | RejectedMsg | DroppedMsg
 """Everything that `IngestionWorker.poll()` gives."""
 
 

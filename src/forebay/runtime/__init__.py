@@ -6,9 +6,18 @@ order drawn from a seed, under virtual time (`SimulatedRuntime`, for tests).
 """
 
 from forebay.runtime.inline import InlineRuntime
+from forebay.runtime.memory import memory_available_bytes
 from forebay.runtime.native import NativeRuntime
-from forebay.runtime.platform import gil_enabled, monotonic_s, threads_available, wall_clock_ns
+from forebay.runtime.platform import (
+    gil_enabled,
+    monotonic_s,
+    processors,
+    threads_available,
+    turns_worth_having,
+    wall_clock_ns,
+)
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
+from forebay.runtime.ready import ReadyQueue
 from forebay.runtime.services import (
     Event,
     Service,
@@ -25,6 +34,7 @@ __all__ = [
     "InlineRuntime",
     "Lock",
     "NativeRuntime",
+    "ReadyQueue",
     "Runtime",
     "Service",
     "SimulatedRuntime",
@@ -33,9 +43,12 @@ __all__ = [
     "default_runtime",
     "executor",
     "gil_enabled",
+    "memory_available_bytes",
     "monotonic_s",
+    "processors",
     "run_side_by_side",
     "spawn",
     "threads_available",
+    "turns_worth_having",
     "wall_clock_ns",
 ]

@@ -8,10 +8,11 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING
 
 from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
+from forebay.runtime.platform import turns_worth_having
+from forebay.runtime.ready import ReadyQueue
 
 if TYPE_CHECKING:
     from forebay.runtime.protocol import Condition, Lock, Task
@@ -42,7 +43,7 @@ class NativeRuntime:
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
-        self._ready: deque[Task] = deque()
+        self._ready = ReadyQueue()
         self._reset()
         _alive.add(self)
 
@@ -103,6 +104,12 @@ class NativeRuntime:
                 alone = not self._threads
             if alone:
                 self._drain_here()
+
+    def turns_at_once(self, msg_bytes: int) -> int:
+        """Turns that a task with messages of this mean size should have at the same time."""
+        # Read without the lock: one turn more or less is no matter.
+        busy = len(self._threads) - self._num_idle
+        return turns_worth_having(msg_bytes, busy)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until all threads have ended, and say whether they did."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+
+from forebay.limits import PARALLEL_MSG_BYTES_MIN
 
 
 def gil_enabled() -> bool:
@@ -29,3 +32,27 @@ def wall_clock_ns() -> int:
 def monotonic_s() -> float:
     """Seconds since some fixed moment; never goes back."""
     return time.monotonic()
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return (len(affinity(0)) if affinity is not None else os.cpu_count()) or 1
+
+
+def turns_worth_having(msg_bytes: int, num_busy: int) -> int:
+    """How many turns of one store pay off, with messages of that mean size.
+
+    Under a GIL, small messages decoded on two threads cost more than on one: they fight for it
+    at every call into Arrow. Bulky ones spend their time inside, and run in parallel on what
+    processors are idle. Without a GIL all do.
+
+    Args:
+        msg_bytes: Mean size of the messages.
+        num_busy: Threads that are in a turn now, of all stores.
+    """
+    if gil_enabled() and msg_bytes < PARALLEL_MSG_BYTES_MIN:
+        return 1
+    idle = processors() - num_busy
+    # The store's own turn is among the busy ones: with an idle processor it may have one more.
+    return 1 + max(0, idle)

@@ -46,7 +46,11 @@ class Condition(Lock, Protocol):
 
 
 class Task(Protocol):
-    """Something with work to do, a bounded piece at a time."""
+    """Something with work to do, a bounded piece at a time.
+
+    A task may have an attribute `priority`: above 0, its turns come before those of others
+    (where turns have to be waited for), but not before all of them.
+    """
 
     def run_turn(self) -> bool:
         """Do one piece; True if there is more, so that the task wants another turn."""
@@ -89,6 +93,10 @@ class Runtime(Protocol):
 
     def thread_id(self) -> int:
         """Tells the calling thread from all others alive."""
+        ...
+
+    def turns_at_once(self, msg_bytes: int) -> int:
+        """Turns that a task with messages of this mean size should have at the same time now."""
         ...
 
     def schedule(self, task: Task) -> None:

@@ -109,6 +109,15 @@ class SimulatedRuntime:
         """Seconds of virtual time."""
         return self._now_s
 
+    def wall_clock_ns(self) -> int:
+        """Nanoseconds since the epoch of virtual time."""
+        return int(self._now_s * 1e9)
+
+    def turns_at_once(self, msg_bytes: int) -> int:
+        """As many as there are workers, whatever the size: orders are what is explored."""
+        del msg_bytes
+        return sum(1 for actor in self._actors if actor.is_worker) or 1
+
     def thread_id(self) -> int:
         """Tells the running actor from all others."""
         return id(self._current)

@@ -30,10 +30,7 @@ class Cells:
 
     def __init__(self, column: ComponentColumn, rows: ChunkRows) -> None:
         self.value_type = column.value_type
-        arrays = [chunk.component(column.component) for chunk in rows.chunks]
-        # Small columns are joined once and for all; of large ones only what a piece needs.
-        if len(arrays) > 1:
-            arrays = self._joined_if_small(arrays, column)
+        arrays = self._arrays(column, rows)
         self.values = [self._trimmed(array, column) for array in arrays]
         self.bases = np.cumsum([0, *map(len, self.values)], dtype=np.int64)
         starts = [_starts(array, base) for array, base in zip(arrays, self.bases, strict=False)]
@@ -45,15 +42,19 @@ class Cells:
         self.starts: Int64s = all_starts if taken is None else all_starts[taken]
         self.lengths: Int64s = all_lengths if taken is None else all_lengths[taken]
 
-    def _joined_if_small(
-        self, arrays: list[pa.ListArray], column: ComponentColumn
-    ) -> list[pa.ListArray]:
-        try:
-            chunked = pa.chunked_array(arrays)
-        except pa.ArrowException:  # logged with several types
-            chunked = pa.chunked_array([self._typed(array, column) for array in arrays])
-        small = chunked.nbytes <= DATAFRAME_JOIN_BYTES_MAX
-        return [pa.concat_arrays(chunked.chunks)] if small else chunked.chunks
+    def _arrays(self, column: ComponentColumn, rows: ChunkRows) -> list[pa.ListArray]:
+        """The column as logged; joined once and for all if that is little memory."""
+        name = column.component
+        if len(rows.chunks) < 2:
+            return [chunk.component(name) for chunk in rows.chunks]
+        chunked = rows.column(lambda layout: layout.components[name].position)
+        if chunked is None:  # logged with several types
+            typed = [self._typed(chunk.component(name), column) for chunk in rows.chunks]
+            chunked = pa.chunked_array(typed)
+        if chunked.nbytes > DATAFRAME_JOIN_BYTES_MAX:
+            return list(chunked.chunks)
+        joined = chunked.combine_chunks()
+        return list(joined.chunks) if isinstance(joined, pa.ChunkedArray) else [joined]
 
     @classmethod
     def of_static(cls, column: ComponentColumn) -> pa.Array | None:
@@ -74,7 +75,7 @@ class Cells:
         return None if best is None else best[1]
 
     def _typed(self, array: pa.ListArray, column: ComponentColumn) -> pa.ListArray:
-        if array.type.value_type == self.value_type:
+        if array.type == pa.list_(self.value_type):
             return array
         offsets = list_offsets(array)
         values = _cast(array.values.slice(0, int(offsets[-1])), column)

@@ -162,15 +162,14 @@ def _selected(
 def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[ComponentColumn]:
     """All columns of an entity, by archetype (those without first), component, component type."""
     found: dict[ComponentDescriptor, ComponentColumn] = {}
-    of_layout: dict[int, list[tuple[int, ComponentColumn]]] = {}
     temporal = snapshot.chunks(entity_path)
-    for chunk in snapshot.static_chunks(entity_path):
-        for column in _columns_of(chunk, entity_path, found, of_layout):
-            column.static_chunks.append(chunk)
+    for chunks in _by_layout(snapshot.static_chunks(entity_path)):
+        for column in _columns_of(chunks, entity_path, found):
+            column.static_chunks += chunks
             column.is_static = True
-    for chunk in temporal:
-        for column in _columns_of(chunk, entity_path, found, of_layout):
-            column.chunks.append(chunk)
+    for chunks in _by_layout(temporal):
+        for column in _columns_of(chunks, entity_path, found):
+            column.chunks += chunks
     if not temporal and not any(
         has_cells(chunk.component(column.component))
         for column in found.values()
@@ -186,26 +185,34 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     return sorted(found.values(), key=_order)
 
 
+def _by_layout(chunks: Iterable[Chunk]) -> Iterable[list[Chunk]]:
+    """The chunks of each layout, by order of arrival: what they have is looked up only once."""
+    found: dict[int, list[Chunk]] = {}
+    for chunk in chunks:
+        kin = found.get(id(chunk.layout))
+        if kin is None:
+            found[id(chunk.layout)] = [chunk]
+        else:
+            kin.append(chunk)
+    return found.values()
+
+
 def _columns_of(
-    chunk: Chunk,
+    chunks: Sequence[Chunk],
     entity_path: EntityPath,
     found: dict[ComponentDescriptor, ComponentColumn],
-    of_layout: dict[int, list[tuple[int, ComponentColumn]]],
 ) -> Iterable[ComponentColumn]:
-    """The columns that a chunk has cells for; looked up once for all chunks of one layout."""
-    columns = of_layout.get(id(chunk.layout))
-    if columns is None:
-        columns = of_layout[id(chunk.layout)] = []
-        for data in chunk.layout.components.values():
-            column = found.get(data.descriptor)
-            if column is None:
-                column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
-                found[data.descriptor] = column
-            columns.append((data.position, column))
-    for position, column in columns:
+    """The columns that chunks of one layout have cells for."""
+    for data in chunks[0].layout.components.values():
+        column = found.get(data.descriptor)
+        if column is None:
+            column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
+            found[data.descriptor] = column
         if column.is_empty:
-            column.is_empty = not has_instances(chunk.batch.column(position))
-    return [column for _, column in columns]
+            column.is_empty = not any(
+                has_instances(chunk.batch.column(data.position)) for chunk in chunks
+            )
+        yield column
 
 
 def _share_chunks(same: Sequence[ComponentColumn]) -> None:

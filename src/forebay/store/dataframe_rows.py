@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, ChunkLayout
 from forebay.chunk.row_ids import row_id_halves
 
 Int64s = npt.NDArray[np.int64]
@@ -30,17 +30,56 @@ class ChunkRows:
     """
 
     def __init__(self, chunks: Sequence[Chunk], index: str) -> None:
-        having = [chunk for chunk in chunks if index in chunk.layout.indexes and chunk.num_rows]
-        times = _times(having, index)
+        having = [chunk for chunk in chunks if index in chunk.layout.indexes]
+        self._hold(having)
+        self.times = self._joined_times(index)
         if len(having) > 1:
             counts = np.array([chunk.num_rows for chunk in having])
-            first = times[np.cumsum(counts) - counts]
-            if bool((first[1:] < first[:-1]).any()):
-                having = [having[number] for number in np.argsort(first, kind="stable")]
-                times = _times(having, index)
-        self.chunks = tuple(having)
-        self.times = _real(times)
+            if not counts.all():
+                having = [chunk for chunk in having if chunk.num_rows]
+                counts = counts[counts > 0]
+            first = self.times[np.cumsum(counts) - counts]
+            order = np.argsort(first, kind="stable")
+            if bool((first[1:] < first[:-1]).any()) or len(having) != len(self.chunks):
+                self._hold([having[number] for number in order])
+                self.times = self._joined_times(index)
+
+    def _hold(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks = tuple(chunks)
         self._others: dict[str, Int64s | None] = {}
+        self._table = None
+        if len(chunks) > 1:
+            first = chunks[0]
+            # Chunks of one layout make a table, and Arrow joins its columns without a look at
+            # the single chunk from Python.
+            if all(chunk.layout is first.layout for chunk in chunks):
+                batches = [chunk.batch for chunk in chunks]
+                try:
+                    self._table = pa.Table.from_batches(batches, first.batch.schema)
+                except pa.ArrowException:  # equal but for some field's name or nullability
+                    self._table = None
+
+    def column(self, position_of: Callable[[ChunkLayout], int]) -> pa.ChunkedArray | None:
+        """A column that all chunks have, one array a chunk; `None` if its types differ."""
+        if self._table is not None:
+            return self._table.column(position_of(self.chunks[0].layout))
+        arrays = [chunk.batch.column(position_of(chunk.layout)) for chunk in self.chunks]
+        try:
+            return pa.chunked_array(arrays)
+        except pa.ArrowException:
+            return None
+
+    def _joined_times(self, timeline: str) -> Int64s:
+        """Times on a timeline that all chunks have."""
+        if len(self.chunks) < 2:
+            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+        column = self.column(lambda layout: layout.indexes[timeline].position)
+        if column is None:  # one name, times of several types
+            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
+        joined = pa.concat_arrays(column.chunks) if column.num_chunks > 1 else column.chunk(0)
+        if not len(joined):
+            return np.empty(0, np.int64)
+        return _real(np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset))
 
     @functools.cached_property
     def row_id_halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -56,9 +95,12 @@ class ChunkRows:
         return self._others[timeline]
 
     def _gather(self, timeline: str) -> Int64s | None:
-        having = [timeline in chunk.layout.indexes for chunk in self.chunks]
+        if self._table is not None:
+            having = [timeline in self.chunks[0].layout.indexes]
+        else:
+            having = [timeline in chunk.layout.indexes for chunk in self.chunks]
         if all(having):
-            return _real(_times(self.chunks, timeline))
+            return self._joined_times(timeline)
         if not any(having):
             return None
         return _concatenated(
@@ -139,18 +181,6 @@ def _real(times: Int64s) -> Int64s:
     if len(times) and times.min() == MISSING:
         return np.maximum(times, MISSING + 1)
     return times
-
-
-def _times(chunks: Sequence[Chunk], timeline: str) -> Int64s:
-    """Times of chunks that have the timeline, end to end: joined by Arrow, all in one call."""
-    if len(chunks) < 2:
-        return _concatenated([chunk.times(timeline) for chunk in chunks])
-    columns = [chunk.batch.column(chunk.layout.indexes[timeline].position) for chunk in chunks]
-    try:
-        joined = pa.concat_arrays(columns)
-    except pa.ArrowException:  # one name, times of several types
-        return _concatenated([chunk.times(timeline) for chunk in chunks])
-    return np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset)
 
 
 def _concatenated(arrays: Sequence[Int64s]) -> Int64s:

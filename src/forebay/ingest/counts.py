@@ -1,0 +1,180 @@
+"""`Counts`: what a worker counts and times, and the `IngestionStats` made of it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from forebay.ingest.stats import IngestionStats, LatencyWindow, Rates
+from forebay.limits import LATENCY_WINDOW_S, RATE_SAMPLES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forebay.ingest.core import IngestCore
+    from forebay.ingest.outcomes import RejectedMsg
+
+STAGES = (
+    "logged_to_batched",
+    "batched_to_encoded",
+    "encoded_to_sent",
+    "sent_to_decoded",
+    "decoded_to_committed",
+)
+
+
+class Stamps(NamedTuple):
+    """When one chunk came by, in nanoseconds since the Unix epoch; 0 where nobody noted it."""
+
+    logged_ns: int
+    batched_ns: int
+    encoded_ns: int
+    sent_ns: int
+    decoded_ns: int
+
+
+class RateWindow:
+    """Totals over time; the rate is their growth within `limits.LATENCY_WINDOW_S`."""
+
+    __slots__ = ("_points",)
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int, int]] = deque(maxlen=RATE_SAMPLES_MAX)
+
+    def add(self, now_s: float, msgs: int, size_bytes: int) -> None:
+        """Note totals; points closer together than the window can hold replace one another."""
+        points = self._points
+        if len(points) > 1 and now_s - points[-2][0] < LATENCY_WINDOW_S / RATE_SAMPLES_MAX:
+            points[-1] = (now_s, msgs, size_bytes)
+        else:
+            points.append((now_s, msgs, size_bytes))
+
+    def rates(self, now_s: float) -> tuple[float, float]:
+        """Messages and bytes a second, over the last second."""
+        if not self._points:
+            return 0.0, 0.0
+        since = now_s - LATENCY_WINDOW_S
+        base_msgs = base_bytes = 0
+        base_s = since
+        for at_s, msgs, size_bytes in self._points:
+            if at_s > since:
+                break
+            base_msgs, base_bytes = msgs, size_bytes
+        else:
+            return 0.0, 0.0
+        _, msgs, size_bytes = self._points[-1]
+        seconds = now_s - base_s
+        return (msgs - base_msgs) / seconds, (size_bytes - base_bytes) / seconds
+
+
+class Counts:
+    """Totals, peaks, reasons, rates and latencies of one worker."""
+
+    def __init__(self) -> None:
+        self.committed = 0
+        self.rejected = 0
+        self.dropped = 0
+        self.dropped_bytes = 0
+        self.settled_bytes = 0
+        self.rejected_by_reason: Counter[str] = Counter()
+        self.dropped_by_reason: Counter[str] = Counter()
+        self.full_episodes = 0
+        self.spilled = 0
+        self._depth_peak = 0
+        self._bytes_peak = 0
+        self._spill_bytes_peak = 0
+        self._in = RateWindow()
+        self._out = RateWindow()
+        self.latency = {
+            name: LatencyWindow() for name in ("queue", "decode", "output", *STAGES, "end_to_end")
+        }
+        self._queue, self._decode, self._output = (
+            self.latency[name] for name in ("queue", "decode", "output")
+        )
+
+    def note_queued(self, now_s: float, seconds: float) -> None:
+        """A message waited so long for its turn."""
+        self._queue.add(now_s, seconds)
+
+    def note_decoded(self, now_s: float, seconds: float) -> None:
+        """Decoding took so long, per message of a turn."""
+        self._decode.add(now_s, seconds)
+
+    def note_output(self, now_s: float, seconds: float) -> None:
+        """An outcome waited so long to be taken."""
+        self._output.add(now_s, seconds)
+
+    def note_committed(self, now_s: float, stamps: Stamps, wall_ns: int) -> None:
+        """A chunk with these stamps is committed now; stages that nobody noted are left out."""
+        before = stamps.logged_ns
+        for name, at_ns in zip(STAGES, (*stamps[1:], wall_ns), strict=True):
+            if at_ns:
+                if before:
+                    self.latency[name].add(now_s, (at_ns - before) / 1e9)
+                before = at_ns
+        if stamps.logged_ns:
+            self.latency["end_to_end"].add(now_s, (wall_ns - stamps.logged_ns) / 1e9)
+
+    def note_peaks(self, depth: int, in_flight_bytes: int) -> None:
+        """Depth and bytes only grow until here, so the peaks need no look at every message."""
+        if depth > self._depth_peak:  # noqa: PLR1730 - max() costs three times that
+            self._depth_peak = depth
+        if in_flight_bytes > self._bytes_peak:  # noqa: PLR1730
+            self._bytes_peak = in_flight_bytes
+
+    def note_totals(self, now_s: float, msgs: int, size_bytes: int) -> None:
+        """So much was accepted until now."""
+        self._in.add(now_s, msgs, size_bytes)
+
+    def drop(self, count: int, size_bytes: int, reason: str) -> None:
+        """Messages were dropped."""
+        self.dropped += count
+        self.dropped_bytes += size_bytes
+        self.dropped_by_reason[reason] += count
+
+    def settle(
+        self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg], now_s: float
+    ) -> None:
+        """So many messages left, with these rejections among them."""
+        if rejections:
+            self.rejected_by_reason.update(rejected.reason for rejected in rejections)
+            self.rejected += len(rejections)
+        self.committed += count - len(rejections)
+        self.settled_bytes += size_bytes
+        self._out.add(now_s, self.committed + self.rejected, self.settled_bytes)
+
+    def drain_bytes_per_s(self, now_s: float) -> float:
+        """Bytes a second that left within the last second."""
+        return self._out.rates(now_s)[1]
+
+    def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
+        """This moment of the core that counts here."""
+        self.note_peaks(core.queue_depth, core.queue_bytes + core.output_bytes)
+        self._spill_bytes_peak = max(self._spill_bytes_peak, core.spill_bytes)
+        in_flight = core.accepted - self.committed - self.rejected - self.dropped
+        return IngestionStats(
+            accepted=core.accepted,
+            committed=self.committed,
+            rejected=self.rejected,
+            dropped=self.dropped,
+            in_flight=in_flight,
+            queue_depth=core.queue_depth,
+            queue_bytes=core.queue_bytes,
+            capacity=core.capacity,
+            output_depth=in_flight - core.queue_depth - core.spill_depth,
+            output_bytes=core.output_bytes,
+            byte_budget=core.byte_budget,
+            queue_depth_peak=self._depth_peak,
+            in_flight_bytes_peak=self._bytes_peak,
+            rejected_by_reason=dict(self.rejected_by_reason),
+            dropped_bytes=self.dropped_bytes,
+            dropped_by_reason=dict(self.dropped_by_reason),
+            spilled=self.spilled,
+            spill_depth=core.spill_depth,
+            spill_bytes=core.spill_bytes,
+            full_episodes=self.full_episodes,
+            accept_rate=Rates(*self._in.rates(now_s)),
+            settle_rate=Rates(*self._out.rates(now_s)),
+            latency={name: window.summary(now_s) for name, window in self.latency.items()},
+            is_closed=is_closed,
+        )

@@ -1,0 +1,232 @@
+"""Turns: a few messages are decoded at a time, on a thread of the runtime."""
+
+from __future__ import annotations
+
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+from forebay.ingest.adaptive import Measured
+from forebay.ingest.counts import Stamps
+from forebay.ingest.outcomes import Outcome, ProcessedChunk, rejection
+from forebay.ingest.queue import Entry
+from forebay.ingest.state import Decode, WorkerState, logger
+from forebay.limits import ALIKE_MSGS_MIN, BUDGET_INTERVAL_S, ROOM_WAKE_INTERVAL_S, TURN_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from forebay.chunk import Chunk
+    from forebay.codec import DecodedChunk
+    from forebay.ingest.core import Batch
+    from forebay.ingest.spill import Spilled
+    from forebay.model import ArrowMsg
+
+
+class Turns(WorkerState):
+    """What the worker does when the runtime calls it."""
+
+    def run_turn(self) -> bool:
+        """Decode the next few messages (the runtime calls this); True if there are more."""
+        runtime, core, clock = self._runtime, self._core, self._clock
+        thread = runtime.thread_id()
+        if core.spill_depth:
+            self._read_back()
+        with self._lock:
+            began_s = clock()
+            batch = core.take(self._turn_msgs_max, TURN_BYTES_MAX, began_s)
+            if batch is None:
+                self._num_turns -= 1
+                return False
+            self._busy_threads.append(thread)
+            decode = self._decoders.pop() if self._decoders else None
+        if decode is None:
+            decode = self._new_decoder()
+        outcomes: list[Outcome] = []
+        stamps: Stamps | None = None
+        interrupt: BaseException | None = None
+        try:
+            stamps = self._decode(batch, decode, outcomes, began_s)
+        except BaseException as error:  # noqa: BLE001, RUF100 - Ctrl-C must not lose messages
+            interrupt = error
+        with self._lock:
+            self._decoders.append(decode)
+            ended_s = clock()
+            released = core.finish(batch, outcomes, began_s, ended_s, stamps)
+            if self._num_waiting and (interrupt is not None or self._is_worth_waking(ended_s)):
+                self._changed.notify_all()
+            if self._is_full:
+                self._note_drained()
+            notifies = released and self._on_output is not None
+            if not notifies:
+                more = self._end_turn(thread, interrupt)
+        if self._adaptive is not None and ended_s >= self._adapt_s:
+            self._adapt(ended_s)
+        if notifies and self._on_output is not None:
+            self._call(self._on_output)
+            with self._lock:
+                more = self._end_turn(thread, interrupt)
+        if interrupt is not None:
+            if not runtime.has_threads:
+                raise interrupt
+            logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
+        return more
+
+    def _is_worth_waking(self, now_s: float) -> bool:
+        """Whether those who wait should look now; at each turn would cost more than the turns.
+
+        Who waits for room is let sleep while the queue is more than half full, for a moment at
+        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done.
+        """
+        core = self._core
+        if self._watched_seqs and core.is_processed(min(self._watched_seqs)):
+            return True
+        if (
+            core.queue_depth > core.capacity // 2
+            and core.has_input
+            and now_s - self._woken_s < ROOM_WAKE_INTERVAL_S
+        ):
+            return False
+        self._woken_s = now_s
+        return self._num_waiting > len(self._watched_seqs)
+
+    def _end_turn(self, thread: int, interrupt: BaseException | None) -> bool:
+        self._busy_threads.remove(thread)
+        if self._has_input() and (interrupt is None or self._runtime.has_threads):
+            return True
+        self._num_turns -= 1
+        return False
+
+    # Decoding
+
+    def _decode(
+        self, batch: Batch, decode: Decode, outcomes: list[Outcome], began_s: float
+    ) -> Stamps | None:
+        """Decode until the time slice is over: what is finished is not kept waiting for long."""
+        clock, until_s = self._clock, began_s + self._turn_slice_s
+        stamps: Stamps | None = None
+        timed = _timed(decode)
+        alike = _decoded_alike(batch, decode)
+        for entry, chunk in zip(batch.entries, alike, strict=False):
+            msg, source, cost, _, seq, _ = entry
+            if chunk is not None:
+                outcomes.append(ProcessedChunk(seq, chunk, source, cost))
+                continue
+            try:
+                if timed is not None:
+                    # One message a turn says how long its stages took.
+                    decoded, timed = timed(msg), None
+                    chunk = decoded.chunk
+                    stamps = self._stamps(decoded)
+                else:
+                    chunk = decode(msg)
+                outcomes.append(ProcessedChunk(seq, chunk, source, cost))
+            except Exception as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
+                outcomes.append(rejection(seq, msg, source, cost, error))
+            except BaseException as error:
+                # The message is tried once more. If it is the message that interrupts, and not a
+                # person, that would go on for ever: the second time it is rejected.
+                if seq == self._interrupted_seq:
+                    outcomes.append(rejection(seq, msg, source, cost, error))
+                self._interrupted_seq = seq
+                raise
+            if clock() >= until_s:
+                break
+        return stamps
+
+    def _stamps(self, decoded: DecodedChunk) -> Stamps:
+        chunk = decoded.chunk
+        logged_ns = chunk.row_id_at(0).time_ns if chunk.num_rows else 0
+        return Stamps(
+            logged_ns,
+            chunk.id.time_ns,
+            decoded.sdk_ipc_encoded_ns or 0,
+            decoded.sdk_grpc_sink_ns or 0,
+            self._wall_clock(),
+        )
+
+    def _new_decoder(self) -> Decode:
+        try:
+            return self._decoder_factory()
+        except Exception as error:  # noqa: BLE001, RUF100 - without a decoder each message is rejected
+            cause = error
+
+        def refuse(_msg: ArrowMsg) -> Chunk:
+            raise cause
+
+        return refuse
+
+    # Spilled messages and budgets
+
+    def _read_back(self) -> None:
+        """Queue spilled messages, oldest first, as far as there is room for them."""
+        with self._lock:
+            spill = self._spill
+            if spill is None or self._is_reading_back or not self._core.wants_spilled:
+                return
+            self._is_reading_back = True
+        try:
+            while (spilled := spill.peek(self.store_id)) is not None:
+                with self._lock:
+                    if not self._try_unspill(spilled):
+                        break
+                spill.pop()
+        finally:
+            with self._lock:
+                self._is_reading_back = False
+
+    def _try_unspill(self, spilled: Spilled) -> bool:
+        core = self._core
+        charged = spilled.cost if type(spilled.item) is Entry else 0
+        share = self._share
+        # Whoever makes room later calls `_wake` or settles, and so asks for a turn.
+        if not core.can_unspill(charged) or (
+            charged and share is not None and not share.try_charge(charged, self._wake)
+        ):
+            self._spill_waits = True
+            return False
+        core.unspill(spilled.item, spilled.cost)
+        return True
+
+    def _adapt(self, now_s: float) -> None:
+        """Let the byte budget follow memory and use; called without the lock."""
+        core, budget, controller = self._core, self._hub_budget, self._adaptive
+        free_bytes = self._free_memory()
+        num_busy = 1 if budget is None else max(1, budget.num_busy)
+        held_bytes = 0 if budget is None else budget.used_bytes
+        with self._lock:
+            if controller is None or now_s < self._adapt_s:
+                return
+            self._adapt_s = now_s + BUDGET_INTERVAL_S
+            if budget is None:
+                held_bytes = core.queue_bytes + core.output_bytes
+            drained = core.counts.drain_bytes_per_s(now_s)
+            measured = Measured(
+                None if free_bytes is None else free_bytes + held_bytes,
+                num_busy,
+                drained if drained or core.queue_depth else None,
+            )
+            core.set_byte_budget(controller.step(measured))
+            if self._num_waiting:
+                self._changed.notify_all()
+
+
+def _timed(decode: Decode) -> Callable[[ArrowMsg], DecodedChunk] | None:
+    """The method beside `ChunkDecoder.decode` that tells the times too; others have none."""
+    return getattr(getattr(decode, "__self__", None), "decode_timed", None)
+
+
+def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
+    """What a decoder that can decode messages together makes of a batch; `None`: one by one.
+
+    The first one is left out, to be timed.
+    """
+    entries = batch.entries
+    together = getattr(getattr(decode, "__self__", None), "decode_alike", None)
+    if together is None or len(entries) <= ALIKE_MSGS_MIN:
+        return repeat(None)
+    try:
+        chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
+    except Exception:
+        logger.exception("decoding messages together failed; they are decoded one by one")
+        return repeat(None)
+    return chain((None,), chunks)
