@@ -41,6 +41,7 @@ arrow_msgs = st.builds(
     st.none() | tuid_bytes.map(ChunkId),
     st.none() | st.booleans(),
     st.integers(0, 3),
+    st.none(),
 )
 log_msgs: st.SearchStrategy[LogMsg] = st.one_of(
     arrow_msgs,

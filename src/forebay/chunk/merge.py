@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
-from forebay.chunk.packed import joined
+from forebay.chunk.packed import batches
 from forebay.chunk.row_ids import are_sorted, sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
@@ -113,10 +113,8 @@ def concatenated(chunks: Sequence[Chunk]) -> Chunk:
     first = chunks[0]
     derived = derived_id(first.id, b"concat", *(chunk.id for chunk in chunks))
     layout = first.layout
-    if (packed := joined(chunks)) is not None:
-        batch = packed
-    elif all(chunk.layout.is_same_as(layout) for chunk in chunks):
-        batch = _concat_batches([chunk.batch for chunk in chunks])
+    if all(chunk.layout.is_same_as(layout) for chunk in chunks):
+        batch = _concat_batches(batches(chunks))
     else:
         layout, batch = _union(chunks)
     chunk = Chunk(derived, layout, batch)
@@ -134,13 +132,15 @@ def concatenable(columns: Mapping[str, DataColumn], layout: ChunkLayout) -> bool
     return True
 
 
-def _concat_batches(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _concat_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(parts) == 1:
+        return parts[0]
     # Only pyarrow 18.1 and later have it at the top level; WebAssembly may have an older one.
     concat = getattr(pa, "concat_batches", None)
     if concat is not None:
         # Metadata may differ (each schema carries a chunk id), which Arrow's comparison ignores.
-        return concat(batches)
-    return pa.Table.from_batches(batches, batches[0].schema).combine_chunks().to_batches()[0]
+        return concat(parts)
+    return pa.Table.from_batches(parts, parts[0].schema).combine_chunks().to_batches()[0]
 
 
 def _union(chunks: Sequence[Chunk]) -> tuple[ChunkLayout, pa.RecordBatch]:

@@ -71,7 +71,7 @@ class ListForm:
         offsets = np.zeros(rows * count + 1, np.int32)
         if count:
             total = int(self.ends[-1])
-            firsts = np.arange(0, rows * total, total, np.int32) if total else np.zeros(1, np.int32)
+            firsts = np.arange(rows, dtype=np.int32) * np.int32(total)
             np.add(firsts[:, None], self.ends, out=offsets[1:].reshape(rows, count))
         return pa.Array.from_buffers(
             self.type,
@@ -255,11 +255,21 @@ class PackedChunk(Chunk):
         return np.frombuffer(self.packed, np.int64, 1, self.form.times[timeline])
 
 
-def joined(chunks: Sequence[Chunk]) -> pa.RecordBatch | None:
-    """The rows of packed chunks of one form, in their order; `None` if they are something else."""
-    first = chunks[0]
-    if type(first) is not PackedChunk:
-        return None
-    form = first.form
-    rows = [one.packed for one in chunks if type(one) is PackedChunk and one.form is form]
-    return form.build(b"".join(rows), len(rows)) if len(rows) == len(chunks) else None
+def batches(chunks: Sequence[Chunk]) -> list[pa.RecordBatch]:
+    """The rows of chunks, in their order; neighbours of one form become one batch."""
+    found: list[pa.RecordBatch] = []
+    form: RowForm | None = None
+    rows: list[bytes] = []
+    for chunk in chunks:
+        packed = chunk if type(chunk) is PackedChunk else None
+        if rows and form is not None and (packed is None or packed.form is not form):
+            found.append(form.build(b"".join(rows), len(rows)))
+            rows = []
+        if packed is None:
+            found.append(chunk.batch)
+        else:
+            form = packed.form
+            rows.append(packed.packed)
+    if rows and form is not None:
+        found.append(form.build(b"".join(rows), len(rows)))
+    return found

@@ -37,12 +37,28 @@ for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
     _DIGIT_OF[np.frombuffer(_digits, np.uint8)] = np.arange(16, dtype=np.uint8)
 
 
-@dataclass(slots=True)
-class _Known:
-    """A message that was found sound, with zeros where others may differ."""
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A message that was found sound.
+
+    Attributes:
+        rest: The message, with zeros where others may differ.
+        spans: These places.
+        form: What the packed rows of such messages mean.
+    """
 
     rest: bytes
+    spans: tuple[tuple[int, int], ...]
     form: RowForm
+
+    def packed(self, message: memoryview) -> bytes | None:
+        """The packed row of a message that is like this one; `None` if it is not."""
+        rest = bytearray(message)
+        for begin, end in self.spans:
+            rest[begin:end] = bytes(end - begin)
+        if rest != self.rest:
+            return None
+        return b"".join([message[begin:end] for begin, end in self.form.spans])
 
 
 @dataclass(slots=True)
@@ -53,13 +69,13 @@ class _Shape:
         digits: Where the 32 digits of the chunk's id stand.
         packed: The spans of the packed row.
         other: The spans of whatever else may differ and is not kept.
-        known: By a hash of `_Known.rest`, which the sender cannot foresee.
+        known: By a hash of `Pattern.rest`, which the sender cannot foresee.
     """
 
     digits: tuple[int, int]
     packed: tuple[tuple[int, int], ...]
     other: tuple[tuple[int, int], ...]
-    known: dict[int, _Known] = field(default_factory=dict)
+    known: dict[int, Pattern] = field(default_factory=dict)
 
 
 class AlikeDecoder:
@@ -137,8 +153,8 @@ class AlikeDecoder:
                 packed_bytes[width * row : width * row + width],
             )
 
-    def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> bool:
-        """Take a sound message as the pattern of others; whether it can be one.
+    def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> Pattern | None:
+        """Take a sound message as the pattern of others; `None` if it cannot be one.
 
         Args:
             chunk: What it holds.
@@ -147,7 +163,7 @@ class AlikeDecoder:
         """
         size = len(message)
         if chunk.num_rows != 1 or chunk.is_static or size % 8 or size > ALIKE_MESSAGE_BYTES_MAX:
-            return False
+            return None
         digits = None
         other = []
         for key, begin, end in spans:
@@ -156,22 +172,26 @@ class AlikeDecoder:
             elif end - begin >= _ID_DIGITS and message[begin:end].tobytes()[:-_ID_DIGITS] in _NAMES:
                 digits = end - _ID_DIGITS, end
         form = RowForm.of(chunk, np.frombuffer(message, np.uint8).ctypes.data)
-        if digits is None or form is None or not all(
-            0 <= begin < end <= size for begin, end in form.spans
+        if (
+            digits is None
+            or form is None
+            or not all(0 <= begin < end <= size for begin, end in form.spans)
         ):
-            return False
+            return None
         rest = bytearray(message)
-        for begin, end in (digits, *form.spans, *other):
+        places = (digits, *form.spans, *other)
+        for begin, end in places:
             rest[begin:end] = bytes(end - begin)
         if self._num_bytes + size > ALIKE_BYTES_MAX:
             self._shapes.clear()
             self._num_bytes = 0
         self._num_bytes += size
         shape = self._shape(size, _Shape(digits, form.spans, tuple(other)))
-        with np.errstate(over="ignore"):
-            hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
-        shape.known[hashed] = _Known(bytes(rest), form)
-        return True
+        hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
+        pattern = shape.known.get(hashed)
+        if pattern is None:  # Else the same form again, so that rows of one form are merged.
+            pattern = shape.known[hashed] = Pattern(bytes(rest), places, form)
+        return pattern
 
     def _shape(self, size: int, shape: _Shape) -> _Shape:
         if size not in self._factors:

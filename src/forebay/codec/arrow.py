@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.ipc import batch_body_length, check_end, message_extent
@@ -122,6 +122,10 @@ class ChunkDecoder:
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
         known = schema.dense_batches.get(message)
+        if known is not None and known.pattern is not None:
+            packed = known.pattern.packed(data)
+            if packed is not None:
+                return PackedChunk(chunk_id, known.pattern.form, packed)
         body_length = batch_body_length(data, begin) if known is None else known.body_length
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
@@ -131,7 +135,8 @@ class ChunkDecoder:
                 schema.remember_dense(message, body_length)
         elif known.patterns_left and schema.spans is not None:
             known.patterns_left -= 1
-            if not self._alike.learn(chunk, schema.spans, data):
+            known.pattern = self._alike.learn(chunk, schema.spans, data)
+            if known.pattern is None:
                 known.patterns_left = 0
         return chunk
 

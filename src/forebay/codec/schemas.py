@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pyarrow as pa
 from pyarrow import lib
@@ -24,6 +24,9 @@ from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
 from forebay.codec.ipc import check_schema
 from forebay.errors import InvalidChunkError
+
+if TYPE_CHECKING:
+    from forebay.codec.alike import Pattern
 
 SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
 SDK_GRPC_SINK: Final = b"rerun:timestamp_sdk_grpc_sink"
@@ -83,10 +86,12 @@ class DenseBatch:
 
     Attributes:
         body_length: The length of its body.
+        pattern: The last such chunk that was taken as the pattern of others.
         patterns_left: How many more chunks with it may be tried as the pattern of others.
     """
 
     body_length: int
+    pattern: Pattern | None = None
     patterns_left: int = limits.ALIKE_PATTERNS_MAX
 
 

@@ -89,7 +89,9 @@ class GuardedStore:
         except ForebayError:
             raise
         except Exception as error:
-            raise self._refusal(chunk, error) from error
+            # Whatever a chunk does to the store's code, the next one must still get its turn.
+            msg = f"{self.store_id}: inserting {chunk.id} failed: {error!r}"
+            raise StoreError(msg, store_id=self.store_id, chunk_id=chunk.id) from error
         self._offer(events)
         return was_empty, events
 
@@ -110,19 +112,13 @@ class GuardedStore:
                 self._hub_subscribers is not None and self._hub_subscribers.subscriptions
             ):
                 return
-            insert = self._store.insert_unheard
-            for chunk in chunks:
-                try:
-                    insert(chunk)
-                except ForebayError:
-                    raise
-                except Exception as error:
-                    raise self._refusal(chunk, error) from error
-
-    def _refusal(self, chunk: Chunk, error: Exception) -> StoreError:
-        # Whatever a chunk does to the store's code, the next one must still get its turn.
-        msg = f"{self.store_id}: inserting {chunk.id} failed: {error!r}"
-        return StoreError(msg, store_id=self.store_id, chunk_id=chunk.id)
+            try:
+                self._store.insert_unheard(chunks)
+            except ForebayError:
+                raise
+            except Exception as error:
+                msg = f"{self.store_id}: inserting a chunk failed: {error!r}"
+                raise StoreError(msg, store_id=self.store_id) from error
 
     def settle(self) -> None:
         """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""

@@ -19,7 +19,12 @@ from forebay.ingest import (
     RejectedMsg,
     chunk_decoder,
 )
-from forebay.limits import COMMIT_BYTES_MAX, COMMIT_CHUNKS_MAX, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import (
+    COMMIT_BYTES_MAX,
+    COMMIT_CHUNKS_MAX,
+    QUEUE_CAPACITY_MSGS,
+    STORE_BUDGET_BYTES,
+)
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -227,6 +232,7 @@ class Inflow:
         except ForebayError as error:
             outcome = self._taken.popleft()
             assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
+            error.chunk_id = outcome.chunk.id
             self._refused.append(outcome.refused(self._store_id, error))
             self._next_commit_seq += 1
 

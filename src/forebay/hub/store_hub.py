@@ -225,10 +225,16 @@ class StoreHub:
         Each store gets its messages in order; chunks of several stores may change places.
         """
         waiting: dict[StoreId, list[ArrowMsg]] = {}
+        last_id: StoreId | None = None
+        last: list[ArrowMsg] = []
         for msg in msgs:
-            if isinstance(msg, ArrowMsg):
-                waiting.setdefault(msg.store_id, []).append(msg)
+            if type(msg) is ArrowMsg:
+                if msg.store_id is not last_id:  # Hashing an id costs more than all the rest here.
+                    last_id = msg.store_id
+                    last = waiting.setdefault(last_id, [])
+                last.append(msg)
             else:
+                last_id = None
                 self._submit(waiting.pop(msg.store_id, []), source)
                 self.receive_log_msg(msg, source)
         for arrow_msgs in waiting.values():

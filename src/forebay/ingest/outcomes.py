@@ -125,7 +125,7 @@ def message_cost(msg: ArrowMsg) -> int:
     claimed = msg.uncompressed_size
     if claimed > size and msg.compression == Compression.LZ4 and claimed <= size * LZ4_RATIO_MAX:
         size = claimed
-    return max(MESSAGE_COST_BYTES_MIN, size)
+    return size if size > MESSAGE_COST_BYTES_MIN else MESSAGE_COST_BYTES_MIN  # noqa: FURB136, RUF100
 
 
 def rejection(

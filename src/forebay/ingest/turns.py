@@ -106,11 +106,14 @@ class Turns(WorkerState):
         stamps: Stamps | None = None
         timed = _timed(decode)
         alike = _decoded_alike(batch, decode)
+        is_over = False
         for entry, chunk in zip(batch.entries, alike, strict=False):
             msg, source, cost, _, seq, _ = entry
             if chunk is not None:
                 outcomes.append(ProcessedChunk(seq, chunk, source, cost))
                 continue
+            if is_over:
+                break
             try:
                 if timed is not None:
                     # One message a turn says how long its stages took.
@@ -129,8 +132,7 @@ class Turns(WorkerState):
                     outcomes.append(rejection(seq, msg, source, cost, error))
                 self._interrupted_seq = seq
                 raise
-            if clock() >= until_s:
-                break
+            is_over = clock() >= until_s
         return stamps
 
     def _stamps(self, decoded: DecodedChunk) -> Stamps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from forebay.chunk import split
+from forebay.chunk import PackedChunk, split
 from forebay.limits import PROTECT_LATEST
 from forebay.model import (
     ChunkAddition,
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
-    from forebay.chunk import Chunk
+    from forebay.chunk import Chunk, ChunkLayout
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
+    from forebay.store.compaction import Report
     from forebay.store.entity import EntityIndex
     from forebay.store.leaf import Leaf
     from forebay.store.snapshot import StoreSnapshot
@@ -68,16 +69,49 @@ class ChunkStore:
         diffs: list[ChunkStoreDiff[Chunk]] = []
         return self._report(diffs) if self._insert(chunk, diffs) else []
 
-    def insert_unheard(self, chunk: Chunk) -> bool:
-        """As `insert`, for when nobody wants to know what changed; says whether anything did.
+    def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
+        """As `insert` for each, for when nobody wants to know what changed.
 
-        Generations and the numbers of events go on as if the events had been told.
+        Generations and the numbers of events go on as if the events had been told. If a chunk is
+        refused, those before it are in.
+
+        Args:
+            chunks: Asked for the next one when the one before is in.
         """
-        diffs: list[ChunkStoreDiff[Chunk]] = []
-        if not self._insert(chunk, diffs, is_told=False):
-            return False
-        self._num_events += 1 + len(diffs)
-        return True
+        state = self._state
+        # Nobody takes a snapshot meanwhile, so an entity has to be made ours once only.
+        owned: dict[ChunkLayout, tuple[EntityIndex, Report, list[ChunkStoreDiff[Chunk]]]] = {}
+        for chunk in chunks:
+            diffs: list[ChunkStoreDiff[Chunk]] = []
+            if type(chunk) is not PackedChunk:
+                if self._insert(chunk, diffs, is_told=False):
+                    self._num_events += 1 + len(diffs)
+                continue
+            if not state.known.add(chunk.id):
+                continue
+            layout = chunk.layout
+            found = owned.get(layout)
+            if found is None:
+                entity = state.owned(layout.entity_path)
+                if layout is not entity.layout:
+                    state.register(entity, layout)
+                found = owned[layout] = (
+                    entity,
+                    functools.partial(self._merged, entity, diffs),
+                    diffs,
+                )
+            entity, report, diffs = found
+            self.generation += 1
+            self._num_events += 1
+            entity.num_chunks += 1
+            entity.num_rows += 1
+            state.num_chunks += 1
+            state.num_rows += 1
+            state.ledger.add(chunk)
+            if put(entity, new_leaf(chunk, chunk.id)):
+                merge(entity, report)
+                self._num_events += len(diffs)
+                diffs.clear()
 
     def _insert(
         self, chunk: Chunk, diffs: list[ChunkStoreDiff[Chunk]], *, is_told: bool = True

@@ -100,6 +100,11 @@ class _Group:
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
+    if len(leaves) == len(items):
+        layout = leaves[0].chunk.layout
+        if all([leaf.chunk.layout is layout for leaf in leaves]):
+            return [*_joined(leaves, report)]
     groups: list[_Group] = []
     merged: list[Node | Leaf | _Group] = []
     for item in items:
