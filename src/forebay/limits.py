@@ -144,7 +144,20 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 is faster than decompressing a few kilobytes step by step."""
 
 FILE_READ_BYTES: Final = 8 * MIB
-"""How much of a file is read at once; payloads are cut out of these blocks without a copy."""
+"""How much of a file of bulky messages is read at once; payloads are cut out of these blocks
+without a copy."""
+
+FILE_READ_BYTES_MIN: Final = MIB
+"""The same for small messages: less memory to be touched before anything happens."""
+
+BULKY_MESSAGE_BYTES_MIN: Final = 65_536
+"""A block whose messages are larger than this on average is bulky."""
+
+FILE_BLOCKS_AHEAD: Final = 2
+"""Bulky blocks that are read before the decoding of the first of them has to be over."""
+
+FILE_SLABS_MAX: Final = 8
+"""Blocks that are kept for the next read of the same file."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""

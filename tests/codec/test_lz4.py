@@ -66,3 +66,27 @@ def test_garbage_is_refused_or_has_the_size_claimed(block: bytes, size: int) -> 
     except ValueError:
         return
     assert buffer.size == size
+
+
+def test_without_cramjam_the_answers_are_the_same() -> None:
+    with_it, without = Lz4Decompressor(), Lz4Decompressor(None)
+    for data in (b"x", b"short", b"long " * 50_000, bytes(range(256)) * 7):
+        block = compressed(data)
+        for size in (len(data) - 1, len(data), len(data) + 1):
+            answers = []
+            for decompressor in (with_it, without):
+                try:
+                    answers.append(bytes(decompressor.decompress(block, size)))
+                except ValueError:
+                    answers.append(None)
+            assert answers[0] == answers[1] == (data if size == len(data) else None)
+
+
+def test_without_cramjam_too_large_a_size_is_refused_whatever_memory_holds() -> None:
+    decompressor = Lz4Decompressor(None)
+    secret = b"somebody else's data " * 40
+    block = compressed(b"short")
+    for _ in range(200):
+        assert bytes(decompressor.decompress(compressed(secret), len(secret))) == secret
+        with pytest.raises(ValueError, match="less than"):
+            decompressor.decompress(block, len(secret))

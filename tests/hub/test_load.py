@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError, NotAnRrdError, TruncatedError
 from forebay.hub import LoadProgress, StoreHub, load, read_messages, write_messages
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreInfo
 from forebay.runtime import NativeRuntime
+from tests.corpus import recording
 from tests.hub.conftest import Gate, blueprint_id, broken, message, numbers, recording_id
 
 
@@ -179,3 +181,30 @@ def read_until_damage(data: bytes) -> tuple[list[LogMsg], CodecError | None]:
     except CodecError as error:
         return kept, error
     return kept, None
+
+
+def test_blocks_of_a_file_are_read_into_memory_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages kept by whoever reads them stay as they are; the others' memory is used again."""
+    monkeypatch.setattr("forebay.hub.sources.FILE_READ_BYTES_MIN", 1024)
+    monkeypatch.setattr("forebay.hub.sources.FILE_READ_BYTES", 4096)
+    path = recording("images")
+    data = path.read_bytes()
+    whole = StreamDecoder().feed(data)
+    kept = list(read_messages(path))
+    assert kept == whole
+    for read, wanted in zip(read_messages(path), whole, strict=True):
+        assert read == wanted
+    cut = tmp_path / "cut.rrd"
+    cut.write_bytes(data[: len(data) // 2])
+    decoder = StreamDecoder()
+    readable = decoder.feed(data[: len(data) // 2])
+    with pytest.raises(TruncatedError) as reference:
+        decoder.finish()
+    found: list[LogMsg] = []
+    with pytest.raises(TruncatedError) as caught:
+        found.extend(read_messages(cut))
+    assert found == readable
+    assert str(caught.value) == str(reference.value)
+    assert caught.value.byte_offset == reference.value.byte_offset

@@ -173,29 +173,28 @@ def _form_of(array: pa.Array, spans: list[tuple[int, int]]) -> Form | None:
             spans.append((address, address + size))
         return NumberForm(type_, len(array), begin, size)
     if type_.id == lib.Type_LIST:
-        ends = np.zeros(0, np.int32)
-        if len(array):
-            offsets = np.frombuffer(buffers[1], np.int32, len(array) + 1)
-            if offsets[0] or offsets[-1] != len(array.values):
-                return None
-            ends = offsets[1:].copy()
-        child = _form_of(array.values, spans)
-        return None if child is None else ListForm(type_, ends, child)
+        return _list_form_of(array, spans)
+    values: Sequence[pa.Array] | None = None
     if type_.id == lib.Type_FIXED_SIZE_LIST:
-        values: Sequence[pa.Array] = [array.values]
-        if len(array.values) != len(array) * type_.list_size:
-            return None
+        values = [array.values] if len(array.values) == len(array) * type_.list_size else None
     elif type_.id == lib.Type_STRUCT:
         values = [array.field(number) for number in range(type_.num_fields)]
-    else:
+    children = [_form_of(one, spans) for one in values or ()]
+    known = tuple(child for child in children if child is not None)
+    if values is None or len(known) < len(children):
         return None
-    children = []
-    for one in values:
-        child = _form_of(one, spans)
-        if child is None:
+    return NestedForm(type_, len(array), known)
+
+
+def _list_form_of(array: pa.ListArray, spans: list[tuple[int, int]]) -> ListForm | None:
+    ends = np.zeros(0, np.int32)
+    if len(array):
+        offsets = np.frombuffer(array.buffers()[1], np.int32, len(array) + 1)
+        if offsets[0] or offsets[-1] != len(array.values):
             return None
-        children.append(child)
-    return NestedForm(type_, len(array), tuple(children))
+        ends = offsets[1:].copy()
+    child = _form_of(array.values, spans)
+    return None if child is None else ListForm(array.type, ends, child)
 
 
 class PackedChunk(Chunk):

@@ -118,18 +118,18 @@ class AlikeDecoder:
         shapes = self._shapes[size]
         for shape in shapes:
             there = data if shape is shapes[-1] else data.copy()
-            self._match(shape, there, size, msgs, group, chunks)
+            matched = self._match(shape, there, [msgs[number].chunk_id for number in group])
+            for number, chunk in zip(group, matched, strict=True):
+                if chunk is not None:
+                    chunks[number] = chunk
 
     def _match(
-        self,
-        shape: _Shape,
-        data: bytearray,
-        size: int,
-        msgs: Sequence[ArrowMsg],
-        group: list[int],
-        chunks: list[Chunk | None],
-    ) -> None:
-        rows = np.frombuffer(data, np.uint8).reshape(len(group), size)
+        self, shape: _Shape, data: bytearray, chunk_ids: Sequence[ChunkId | None]
+    ) -> list[Chunk | None]:
+        """Which of the messages in `data`, all of one size, have a pattern; `data` is spent."""
+        rows = np.frombuffer(data, np.uint8).reshape(len(chunk_ids), -1)
+        size = rows.shape[1]
+        chunks: list[Chunk | None] = [None] * len(rows)
         begin, end = shape.digits
         digits = _DIGIT_OF[rows[:, begin:end]]
         has_id = (digits != _NO_DIGIT).all(axis=1).tolist()
@@ -140,18 +140,18 @@ class AlikeDecoder:
         hashes = (rows.view(np.uint64) @ self._factors[size]).tolist()
         packed_bytes, width = packed.tobytes(), packed.shape[1]
         known = shape.known
-        for row, number in enumerate(group):
+        for row, chunk_id in enumerate(chunk_ids):
             alike = known.get(hashes[row])
             # Whatever the hash says: only the comparison makes it safe.
             if alike is None or not data.startswith(alike.rest, row * size) or not has_id[row]:
                 continue
             id_ = ids[16 * row : 16 * row + 16]
-            chunk_id = msgs[number].chunk_id
-            chunks[number] = PackedChunk(
-                chunk_id if chunk_id == id_ else ChunkId(id_),
+            chunks[row] = PackedChunk(
+                chunk_id if chunk_id is not None and chunk_id == id_ else ChunkId(id_),
                 alike.form,
                 packed_bytes[width * row : width * row + width],
             )
+        return chunks
 
     def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> Pattern | None:
         """Take a sound message as the pattern of others; `None` if it cannot be one.

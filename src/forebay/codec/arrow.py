@@ -30,7 +30,7 @@ from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forebay.model import StoreId
+    from forebay.model import Payload, StoreId
 
 SORBET_VERSION_WRITTEN: Final = b"0.1.3"
 ALIGNMENT: Final = 8
@@ -152,9 +152,22 @@ class ChunkDecoder:
         if msg.compression not in (Compression.NONE, Compression.UNSPECIFIED):
             text = f"compression {msg.compression} of a payload is unknown; its sender may be newer"
             raise InvalidChunkError(text)
+        if _is_small_part(msg.payload):
+            return pa.py_buffer(bytes(msg.payload))
         buffer = pa.py_buffer(msg.payload)
         # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def _is_small_part(payload: Payload) -> bool:
+    """Whether a chunk of this payload would keep much more memory alive than it uses.
+
+    What can change is not kept at all: it is memory that its owner wants to use again.
+    """
+    if not isinstance(payload, memoryview):
+        return False
+    owner = payload.obj
+    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > 2 * len(payload)
 
 
 def encode_chunk(

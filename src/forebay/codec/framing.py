@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from forebay.limits import MESSAGE_SIZE_BYTES_MAX
 from forebay.codec.wire import (
     ArrowMsgScanner,
     decode_activation,
@@ -27,6 +26,7 @@ from forebay.errors import (
     TruncatedError,
     UnsupportedRrdError,
 )
+from forebay.limits import MESSAGE_SIZE_BYTES_MAX
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreKind
 
 if TYPE_CHECKING:
@@ -98,6 +98,22 @@ class StreamDecoder:
                 self._held.clear()
         self.num_messages += len(messages)
         return messages
+
+    @property
+    def num_missing(self) -> int:
+        """Bytes that complete the item that has begun, as far as is known."""
+        return self._want - self._num_held
+
+    def take_back(self) -> list[memoryview]:
+        """Give back what was fed of an item that is not complete, to be fed again with the rest.
+
+        So whoever reads into memory of their own can put the item together there, and none of it
+        is joined here.
+        """
+        held, self._held = self._held, []
+        self._offset -= self._num_held
+        self._num_held = 0
+        return held
 
     def finish(self) -> None:
         """Say that there is no more.

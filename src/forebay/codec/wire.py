@@ -183,7 +183,6 @@ def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
     That form has its fields in the order of their numbers, each at most once.
     """
     view = memoryview(data)
-    end = len(view)
     head = view[:_HEAD_BYTES].tobytes()
     try:
         size = head[1]

@@ -147,6 +147,14 @@ class EntityDb(Queries):
         """
         return self._inflow.poll(turns_max)
 
+    def position(self) -> int:
+        """The number of the last message submitted, for `wait_processed`; -1 before the first."""
+        return self._inflow.position()
+
+    def wait_processed(self, position: int) -> None:
+        """Return when everything up to that position was decoded, so that its bytes are free."""
+        self._inflow.wait_processed(position)
+
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before is committed.
 

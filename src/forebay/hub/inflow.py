@@ -159,6 +159,15 @@ class Inflow:
         self._store.settle()
         return outputs
 
+    def position(self) -> int:
+        """The number of the last message submitted, for `wait_processed`; -1 before the first."""
+        return -1 if self._worker is None else self._worker.last_seq
+
+    def wait_processed(self, position: int) -> None:
+        """Return when everything up to that position was decoded, committed or not."""
+        if self._worker is not None:
+            self._worker.wait_processed(position)
+
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before is committed.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -11,12 +12,19 @@ from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
 from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
-from forebay.limits import FILES_READ_AT_ONCE
+from forebay.limits import (
+    BULKY_MESSAGE_BYTES_MIN,
+    FILE_BLOCKS_AHEAD,
+    FILE_READ_BYTES,
+    FILES_READ_AT_ONCE,
+)
+from forebay.model import ArrowMsg
 from forebay.runtime import run_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from forebay.hub.entity_db import EntityDb
     from forebay.model import LogMsg, StoreId
 
 
@@ -102,6 +110,7 @@ class _FileLoading:
         self._application_id = application_id
         self._recording_id = recording_id
         self._progress = progress
+        self._ahead: deque[tuple[EntityDb, int]] = deque()
 
     def run(self) -> None:
         with open_file(self._path) as file:
@@ -109,7 +118,10 @@ class _FileLoading:
             decoder = StreamDecoder()
             try:
                 for messages in read_blocks(file, decoder):
-                    self._hub.receive_log_msgs(self._renamed(messages), self._path)
+                    renamed = self._renamed(messages)
+                    self._hub.receive_log_msgs(renamed, self._path)
+                    self._keep_pace(renamed)
+                    del messages, renamed  # their memory is for the next block
                     if self._progress is not None:
                         self._progress(LoadProgress(self._path, decoder.byte_offset, total))
             except CodecError as error:
@@ -117,6 +129,23 @@ class _FileLoading:
             finally:
                 if self._progress is not None:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
+
+    def _keep_pace(self, messages: list[LogMsg]) -> None:
+        """Let reading of bulky messages be a few blocks ahead of decoding, and no more.
+
+        Blocks that are decoded give their memory to those that are read: more of it would have to
+        be touched for the first time, which costs more than decoding.
+        """
+        arrow = [msg for msg in messages[-1:] if type(msg) is ArrowMsg]
+        if not arrow or len(messages) * BULKY_MESSAGE_BYTES_MIN > FILE_READ_BYTES:
+            return
+        store_id = arrow[0].store_id
+        if store_id in self._hub:
+            db = self._hub[store_id]
+            self._ahead.append((db, db.position()))
+        if len(self._ahead) > FILE_BLOCKS_AHEAD:
+            db, position = self._ahead.popleft()
+            db.wait_processed(position)
 
     def _renamed(self, messages: list[LogMsg]) -> list[LogMsg]:
         if self._application_id is None and self._recording_id is None:

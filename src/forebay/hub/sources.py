@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from forebay.codec import StreamDecoder, StreamEncoder
 from forebay.errors import CodecError, LoadError
-from forebay.limits import FILE_READ_BYTES
+from forebay.limits import FILE_READ_BYTES, FILE_READ_BYTES_MIN, FILE_SLABS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,10 +40,58 @@ def read_messages(path_or_bytes: PathLike | bytes | bytearray | memoryview) -> I
 
 
 def read_blocks(file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
-    """Yield the messages of an open file, a block's worth at a time; see `read_messages`."""
-    while decoder.error is None and (data := file.read(FILE_READ_BYTES)):
-        yield decoder.feed(data)
+    """Yield the messages of an open file, a block's worth at a time; see `read_messages`.
+
+    Memory that was never touched is dear: blocks are read into memory that is used again as soon
+    as no message refers to it any more.
+    """
+    slabs = _Slabs()
+    while decoder.error is None:
+        held = decoder.take_back()
+        begun = sum(map(len, held))
+        is_bulky = begun + decoder.num_missing > FILE_READ_BYTES_MIN // 4
+        size = FILE_READ_BYTES if is_bulky else FILE_READ_BYTES_MIN
+        while size < 2 * begun:
+            size *= 2
+        slab = slabs.take(size)
+        view = memoryview(slab)
+        at = 0
+        for piece in held:
+            view[at : at + len(piece)] = piece
+            at += len(piece)
+        count = file.readinto(view[at:])  # type: ignore[attr-defined]
+        messages = decoder.feed(view[: at + (count or 0)])
+        del held, view
+        if not count:
+            break
+        yield messages
+        del messages
     decoder.finish()
+
+
+class _Slabs:
+    """A few pieces of memory that are used in turns."""
+
+    def __init__(self) -> None:
+        self._slabs: list[bytearray] = []
+
+    def take(self, size: int) -> bytearray:
+        """`size` bytes that nobody refers to; what is in them is of no use."""
+        for slab in self._slabs:
+            if len(slab) == size and _is_free(slab):
+                return slab
+        slab = bytearray(size)
+        self._slabs = [*(one for one in self._slabs if len(one) == size), slab][-FILE_SLABS_MAX:]
+        return slab
+
+
+def _is_free(slab: bytearray) -> bool:
+    """Whether no view of it is left: only then does Python let its size change."""
+    try:
+        slab.append(slab.pop())
+    except BufferError:
+        return False
+    return True
 
 
 def open_file(path: PathLike) -> BinaryIO:

@@ -107,10 +107,10 @@ class Turns(WorkerState):
         timed = _timed(decode)
         alike = _decoded_alike(batch, decode)
         is_over = False
-        for entry, chunk in zip(batch.entries, alike, strict=False):
+        for entry, known in zip(batch.entries, alike, strict=False):
             msg, source, cost, _, seq, _ = entry
-            if chunk is not None:
-                outcomes.append(ProcessedChunk(seq, chunk, source, cost))
+            if known is not None:
+                outcomes.append(ProcessedChunk(seq, known, source, cost))
                 continue
             if is_over:
                 break

@@ -103,7 +103,7 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
         layout = leaves[0].chunk.layout
-        if all([leaf.chunk.layout is layout for leaf in leaves]):
+        if all(leaf.chunk.layout is layout for leaf in leaves):
             return [*_joined(leaves, report)]
     groups: list[_Group] = []
     merged: list[Node | Leaf | _Group] = []

@@ -73,7 +73,8 @@ def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
     A slice refers to the whole buffer, for it keeps all of it alive.
     """
     if type(chunk) is PackedChunk:
-        # It is its own buffer, whatever Arrow makes of it for those who ask; no address is negative.
+        # It is its own buffer, whatever Arrow makes of it for those who ask. No address is
+        # negative.
         return [(-id(chunk), chunk.byte_size)]
     found: dict[int, int] = {}
     for column in chunk.batch.columns:
