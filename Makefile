@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WASM_STAMP := $(VENV)/.installed-wasm
 
-.PHONY: setup run test check format bench proto clean
+.PHONY: setup run test test-wasm check format bench simulate soak proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 
@@ -19,6 +20,14 @@ run: setup ## the demo: a server, three live recordings, a table of what comes i
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
+test-wasm: setup $(WASM_STAMP) ## the engine and the page in Pyodide, under Node and in Chromium
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null
+	FOREBAY_PYODIDE="$$($(BIN)/python tools/fetch_pyodide.py)" $(BIN)/python -m pytest tests/wasm
+
+$(WASM_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[wasm]'
+	touch $@
+
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -30,6 +39,14 @@ format: setup ## put the code into shape
 
 bench: setup ## the workloads, short
 	$(BIN)/forebay bench
+
+SEEDS ?= 10000
+simulate: setup ## the engine under SEEDS seeded schedules; prints a seed that replays
+	$(BIN)/python -m tests.ingest.simulate --seeds $(SEEDS)
+
+MINUTES ?= 30
+soak: setup ## 64 stores at mixed rates under a memory limit, for MINUTES
+	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES)
 
 proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "forebay"
 
 # Lower layers first; modules of one rank do not know one another.
 RANKS = [
-    {"errors", "limits"},
+    {"limits"},
+    {"errors"},
     {"model"},
     {"chunk"},
     {"store", "codec", "runtime"},
@@ -29,7 +32,10 @@ PLATFORM_MODULES = {
     "_thread",
     "asyncio",
     "concurrent",
+    "js",
     "multiprocessing",
+    "pyodide",
+    "pyodide_js",
     "queue",
     "sched",
     "threading",
@@ -135,7 +141,18 @@ def test_an_upward_import_is_seen(layer: str, line: str) -> None:
         "import sys\nif sys.platform == 'linux': pass",
         "import sys\nsys._is_gil_enabled()",
         "from concurrent.futures import ThreadPoolExecutor",
+        "import sys\nBROWSER = sys.platform == 'emscripten'",
+        "from js import postMessage",
+        "import pyodide.ffi",
     ],
 )
 def test_a_use_of_the_platform_is_seen(line: str) -> None:
     assert platform_uses(ast.parse(line))
+
+
+def test_the_engine_alone_needs_neither_rpc_nor_command_line() -> None:
+    script = "import sys, forebay; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    assert {"click", "grpc", "rerun", "rich"}.isdisjoint(done.stdout.split())

@@ -23,6 +23,7 @@ ForebayError
 │   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
 │   └── FlushTimeoutError      (TimeoutError) not all was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
+├── SiteError                  the static site cannot be written
 ├── ServerError                the server cannot start or go on
 ├── BenchError                 a benchmark that cannot be run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
@@ -33,7 +34,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.limits import NAMES_TOLD_MAX
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forebay.model import ChunkId, StoreId
 
 
@@ -135,7 +140,15 @@ class WorkerClosedError(IngestError):
 
 
 class MessageDroppedError(IngestError):
-    """Messages that a store's policy dropped, as the outcome of their submission."""
+    """Messages that a store's policy dropped, as the outcome of their submission.
+
+    Attributes:
+        count: How many, one after another.
+    """
+
+    def __init__(self, message: str, *, count: int = 1, store_id: StoreId | None = None) -> None:
+        super().__init__(message, store_id=store_id)
+        self.count = count
 
 
 class SpillError(IngestError):
@@ -176,6 +189,10 @@ class LoadError(ForebayError):
             self.hub = hub
 
 
+class SiteError(ForebayError):
+    """The static site cannot be written, or the Pyodide that it should hold is none."""
+
+
 class ServerError(ForebayError):
     """The server cannot start or go on."""
 
@@ -186,6 +203,14 @@ class BenchError(ForebayError):
 
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def told(names: Iterable[str]) -> str:
+    """Names of what there is, for a message that a person reads: the first ones, each cut short."""
+    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
+    more = len(shown) - NAMES_TOLD_MAX
+    listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
+    return f"{listed}, … and {more:,} more" if more > 0 else listed
 
 
 def _restored(kind: type[ForebayError], message: str, fields: dict[str, object]) -> ForebayError:

@@ -187,3 +187,38 @@ comes now and then and not with every message."""
 GC_SLICE_S: Final = 0.0035
 """How long garbage collection holds a store before readers and commits get their turn (Rerun's
 time budget)."""
+
+REPORTS_KEPT_MAX: Final = 100_000
+"""Outputs that were committed outside a poll (to make room) and wait to be told of; beyond it, or
+beyond the store's byte budget, the oldest are forgotten and counted."""
+
+CALLBACK_THREADS_MAX: Final = 64
+"""Threads that subscribers are called on. They are not the workers': callbacks that hang can hold
+up other callbacks, never the ingestion of a store."""
+
+NAMES_TOLD_MAX: Final = 10
+"""Names of what there is that an error message tells."""
+
+WEB_WORKER_SLICE_S: Final = 0.01
+"""How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
+
+WEB_WORKER_QUEUE_MSGS: Final = 256
+"""Messages that wait in a Web Worker: four turns, so that a block fed is soon a block done."""
+
+WEB_WORKER_REJECTIONS_SHOWN_MAX: Final = 100
+"""Rejections that a page lists for each store; all are counted."""
+
+WEB_PAGE_ROWS_MAX: Final = 500
+"""Rows of the page's table; exports have all."""
+
+WEB_PLOT_BUCKETS_MAX: Final = 4096
+"""Points of one line on the page's plot; of longer ones the extremes are shown."""
+
+WEB_SERIES_PER_COMPONENT_MAX: Final = 16
+"""Lines of one component with several instances."""
+
+WEB_CELL_CHARS_MAX: Final = 160
+"""Characters of a cell on the page."""
+
+WEB_CELL_INSTANCES_SHOWN: Final = 4
+"""Instances of a cell on the page; of more, their number is told."""

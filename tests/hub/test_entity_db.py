@@ -17,6 +17,7 @@ from forebay.errors import (
 from forebay.hub import EntityDb, WorkerOutput
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
+from tests.chunks import make_chunk
 from tests.hub.conftest import (
     PATIENCE_S,
     Gate,
@@ -149,9 +150,11 @@ def test_add_log_msg_comes_after_what_was_submitted(db: EntityDb) -> None:
     assert len(db.poll_worker_output()) == 50
     stats = db.ingestion_stats()
     assert (stats.accepted, stats.committed) == (51, 51)
-    with pytest.raises(InvalidChunkError):
+    with pytest.raises(InvalidChunkError) as caught:
         db.add_log_msg(broken())
     assert conserved(db)
+    assert db.ingestion_stats().rejected == 1
+    assert [rejected.error for rejected in db.rejections()] == [caught.value]
 
 
 def test_a_store_that_commits_itself_needs_no_poll(runtime: Runtime) -> None:
@@ -184,6 +187,23 @@ def test_close_finishes_what_was_accepted(db: EntityDb) -> None:
     assert numbers(db) == list(range(100))
     with pytest.raises(WorkerClosedError):
         db.submit_arrow_msg(message(100))
+
+
+def test_a_closed_store_takes_nothing_directly_either(db: EntityDb) -> None:
+    db.close()
+    with pytest.raises(WorkerClosedError):
+        db.add_log_msg(message(0))
+    with pytest.raises(WorkerClosedError):
+        db.add_chunk(make_chunk("/a", {"frame": [0]}, {"Scalars:scalars": [[0.0]]}))
+    assert db.num_rows == 0
+
+
+def test_what_is_no_arrow_message_is_refused(db: EntityDb) -> None:
+    info = SetStoreInfo(StoreInfo(db.store_id))
+    for give in (db.submit_arrow_msg, db.try_submit_arrow_msg):
+        with pytest.raises(TypeError, match="receive_log_msg"):
+            give(info)
+    assert db.ingestion_stats().accepted == 0
 
 
 def test_a_store_closed_before_its_first_message_takes_none(db: EntityDb) -> None:
@@ -311,3 +331,27 @@ def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) ->
     db.add_log_msg(message(0))
     with db._store.order_lock:
         assert db.latest_at("frame", 0, "/numbers")["Scalars:scalars"].value.to_pylist() == [0.0]
+
+
+def test_reports_that_nobody_polls_are_bounded(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("forebay.hub.inflow.REPORTS_KEPT_MAX", 10)
+    db = EntityDb(recording_id(), runtime=runtime)
+    for number in range(100):
+        db.submit_arrow_msg(message(number))
+    db.flush(PATIENCE_S)
+    assert numbers(db) == list(range(100)), "the data is all there"
+    assert [n for out in db.poll_worker_output() for n in added(out.result)] == list(range(90, 100))
+    assert db._inflow.num_reports_lost == 90
+    assert sum("nobody polls" in record.message for record in caplog.records) == 1
+
+
+def test_reports_of_nothing_new_are_bounded_in_bytes(runtime: Runtime) -> None:
+    again = message(0)
+    db = EntityDb(recording_id(), runtime=runtime, byte_budget=20 * again.uncompressed_size)
+    for _ in range(200):
+        db.submit_arrow_msg(again)
+    db.flush(PATIENCE_S)
+    assert len(db.poll_worker_output()) <= 20
+    assert db.ingestion_stats().committed == 200

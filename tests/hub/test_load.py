@@ -183,6 +183,29 @@ def read_until_damage(data: bytes) -> tuple[list[LogMsg], CodecError | None]:
     return kept, None
 
 
+def test_rejections_are_told_by_file_and_only_once(tmp_path: Path) -> None:
+    good, first, second = (tmp_path / f"{name}.rrd" for name in ("good", "first", "second"))
+    write_messages(good, [message(0)])
+    write_messages(first, [broken(), broken()])
+    write_messages(second, [broken()])
+    with pytest.raises(LoadError) as caught:
+        load(first, second)
+    told = [str(caught.value), *caught.value.__notes__]
+    assert len(told) == 2
+    assert any("first.rrd" in line and "2 messages were rejected" in line for line in told)
+    assert any("second.rrd" in line and "a message was rejected" in line for line in told)
+    hub = caught.value.hub
+    assert isinstance(hub, StoreHub)
+    first.write_bytes(good.read_bytes())
+    load(first, hub=hub)
+    assert numbers(hub.recording("rec")) == [0.0]
+
+
+def test_a_list_of_paths_is_no_path(path: Path) -> None:
+    with pytest.raises(TypeError, match=r"load\(\*paths\)"):
+        load([path])  # type: ignore[arg-type]
+
+
 def test_blocks_of_a_file_are_read_into_memory_that_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,10 @@ class TestStores:
         assert recording_id("a") in hub
         assert len(hub) == 2
 
+    def test_what_is_no_message_is_refused(self, hub: StoreHub) -> None:
+        with pytest.raises(TypeError, match="read_messages"):
+            hub.receive_log_msg(b"RRF2")  # type: ignore[arg-type]
+
     def test_store_info_overwrites_and_yields_no_event(self, hub: StoreHub) -> None:
         events: list[object] = []
         hub.subscribe(events.append)

@@ -7,7 +7,7 @@ import pytest
 from forebay import limits
 from forebay.hub import EntityDb, Event, StoreHub
 from forebay.runtime import Event as Flag
-from forebay.runtime import NativeRuntime, Runtime
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.hub.conftest import PATIENCE_S, added, message, numbers, recording_id
 
 
@@ -140,6 +140,75 @@ def test_a_callback_may_query_and_submit(runtime: Runtime) -> None:
             assert numbers(db) == [1.0]
             db.submit_arrow_msg(message(2))
         elif numbers(db) == [1.0, 2.0]:
+            done.set()
+
+    db.subscribe(react)
+    db.submit_arrow_msg(message(1))
+    assert done.wait(PATIENCE_S)
+
+
+def test_one_that_exits_ends_neither_itself_nor_anybody(native: NativeRuntime) -> None:
+    db = EntityDb(recording_id(), runtime=native, commits_itself=True)
+    listener = Listener(10)
+
+    def leaving(event: Event) -> None:
+        raise SystemExit(event.event_id)
+
+    db.subscribe(leaving)
+    db.subscribe(listener)
+    for number in range(10):
+        db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
+    db.flush(PATIENCE_S)
+    assert listener.complete.wait(PATIENCE_S)
+    assert db.subscriptions[0].wait_idle(PATIENCE_S)
+    assert db.subscriptions[0].num_errors == 10
+
+
+def test_an_interrupt_in_the_callers_own_thread_reaches_the_caller() -> None:
+    db = EntityDb(recording_id(), runtime=InlineRuntime())
+    seen: list[Event] = []
+
+    def interrupted(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    db.subscribe(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        db.add_log_msg(message(0))
+    db.add_log_msg(message(1, entity="/other"))
+    assert added(seen) == [0.0, 1.0], "the next event is delivered as ever"
+
+
+def test_callbacks_that_hang_hold_up_no_ingestion(native: NativeRuntime) -> None:
+    go_on = Flag()
+
+    def hang(_event: Event) -> None:
+        assert go_on.wait(PATIENCE_S)
+
+    stuck = [EntityDb(recording_id(str(n)), runtime=native) for n in range(300)]
+    try:
+        for db in stuck:
+            db.subscribe(hang)
+            db.add_log_msg(message(0))
+        healthy = EntityDb(recording_id("healthy"), runtime=native, commits_itself=True)
+        healthy.submit_arrow_msg(message(0))
+        healthy.flush(PATIENCE_S)
+        assert numbers(healthy) == [0.0]
+    finally:
+        go_on.set()
+    assert all(db.subscriptions[0].wait_idle(PATIENCE_S) for db in stuck)
+
+
+def test_a_callback_may_flush(runtime: Runtime) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, commits_itself=True)
+    done = Flag()
+
+    def react(event: Event) -> None:
+        if event.event_id == 1:
+            db.submit_arrow_msg(message(2))
+            db.flush(PATIENCE_S)
+            assert numbers(db) == [1.0, 2.0]
             done.set()
 
     db.subscribe(react)

@@ -179,7 +179,7 @@ class LetsTooMuchIn(IngestCore):
 class ForgetsOutputBytes(IngestCore):
     """Planted: processed messages do not count any more."""
 
-    def has_room(self, cost: int, *, is_first: bool = False) -> bool:
+    def has_room(self, cost: int, **_: bool) -> bool:
         return self.queue_depth < self.capacity and self.queue_bytes + cost <= self.byte_budget
 
 

@@ -2,159 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from forebay.chunk import Chunk
-from forebay.errors import QueueFullError, WorkerClosedError
-from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
+from forebay.ingest import IngestionWorker, Outcome, RejectedMsg
 from forebay.ingest.core import IngestCore
 from forebay.model import ArrowMsg
-from forebay.runtime import Lock, SimulatedRuntime, SimulationError
-from tests.ingest.support import SIZE, decode_number, number_of, numbered
+from tests.ingest.simulate import fails, failure, replay, shortest
 from tests.ingest.test_core import LeaksBytes, OutOfOrder
+from tests.ingest.worlds import FailingSpill, SmallTurns, World
 
-SEEDS = 2400
-
-
-class SmallTurns(IngestionWorker):
-    _turn_msgs_max = 2
-
-
-@dataclass
-class Store:
-    """One worker, who submits to it, who takes from it, and what is known of both."""
-
-    world: World
-    name: str
-    worker: IngestionWorker = field(init=False)
-    commit_lock: Lock = field(init=False)
-    accepted: dict[int, int] = field(default_factory=dict)
-    committed: list[Outcome] = field(default_factory=list)
-    submitters: int = 0
-
-    def commit(self) -> None:
-        with self.commit_lock:
-            taken = self.worker.take_output()
-            self.world.runtime.pause()
-            self.committed += taken
-            if taken:
-                self.worker.acknowledge()
-
-    def submit(self, first: int, count: int) -> None:
-        """Submit numbers one after the other, in one of the ways there are."""
-        chance = self.world.chance
-        for number in range(first, first + count):
-            msg = numbered(number, chance.choice([SIZE, SIZE, 2 * SIZE, 9 * SIZE]))
-            way = chance.randrange(4)
-            try:
-                if way == 0:
-                    while not self.worker.try_submit(msg):
-                        self.world.runtime.pause()
-                        if self.world.chance.random() < 0.3:
-                            self.commit()
-                elif way == 1:
-                    self.accepted[self.worker.submit(msg, timeout=1e-4)] = number
-                elif way == 2:
-                    self.worker.submit_many([msg, msg, msg][: chance.randint(1, 3)])
-                else:
-                    self.accepted[self.worker.submit(msg)] = number
-            except QueueFullError:
-                assert way == 1
-            except WorkerClosedError:
-                return
-        self.submitters -= 1
-
-    def poll(self) -> None:
-        while self.submitters > 0:
-            self.world.runtime.pause()
-            self.commit()
-
-    def close(self) -> None:
-        self.world.runtime.sleep(self.world.chance.random() * 1e-3)
-        self.worker.close()
-        self.submitters = 0
-
-    def check(self) -> None:
-        if not self.worker._lock.locked():  # type: ignore[attr-defined]
-            self.worker.validate()
-        seqs = [out.seq for out in self.committed]
-        assert seqs == list(range(len(seqs))), f"order of {self.name}"
-
-    def check_end(self) -> None:
-        self.commit()
-        self.check()
-        stats = self.worker.stats()
-        assert stats.accepted == len(self.committed), f"lost in {self.name}"
-        assert (stats.in_flight, stats.queue_bytes, stats.output_bytes) == (0, 0, 0)
-        for out in self.committed:
-            if out.seq in self.accepted and isinstance(out, ProcessedChunk):
-                assert out.chunk == self.accepted[out.seq]  # type: ignore[comparison-overlap]
-        assert stats.rejected == sum(isinstance(out, RejectedMsg) for out in self.committed)
-
-
-class World:
-    """Two stores that share a budget, with faults, closings and every kind of owner."""
-
-    def __init__(self, seed: int, worker_type: type[IngestionWorker] = SmallTurns) -> None:
-        self.chance = chance = random.Random(seed)
-        self.runtime = runtime = SimulatedRuntime(
-            seed, workers=chance.randint(1, 3), steps_max=10_000
-        )
-        self.budget = ByteBudget(12 * SIZE, runtime=runtime)
-        self.stores: list[Store] = []
-        for name in ("a", "b"):
-            store = Store(self, name)
-            commits_itself = chance.random() < 0.4
-            store.commit_lock = runtime.rlock()
-            store.worker = worker_type(
-                chance.randint(1, 4),
-                chance.choice([2, 5, 20]) * SIZE,
-                runtime=runtime,
-                hub_budget=self.budget,
-                turns_max=chance.randint(1, 2),
-                on_output=store.commit if commits_itself else None,
-                on_full=store.commit,
-                decoder_factory=lambda: self.decode,
-            )
-            self.stores.append(store)
-            store.submitters = chance.randint(1, 2)
-            for number in range(store.submitters):
-                submit = functools.partial(store.submit, 100 * number, 5)
-                runtime.spawn(f"submitter-{name}{number}", submit)
-            if chance.random() < 0.5:
-                runtime.spawn(f"poller-{name}", store.poll)
-            if chance.random() < 0.2:
-                runtime.spawn(f"closer-{name}", store.close)
-
-    def decode(self, msg: ArrowMsg) -> Chunk:
-        """Decode at once, after a while, not at all, or not the first time."""
-        match self.chance.randrange(12):
-            case 0:
-                raise MemoryError
-            case 1:
-                self.runtime.sleep(self.chance.random() * 1e-3)
-            case 2:
-                self.runtime.pause()
-            case _:
-                pass
-        assert number_of(msg) < 1000
-        return decode_number(msg)
-
-    def check(self) -> None:
-        for store in self.stores:
-            store.check()
-
-    def run(self) -> None:
-        self.runtime.run(self.check)
-        for store in self.stores:
-            store.check_end()
-        assert self.budget.used_bytes == 0
+SEEDS = 800
+FOUND_BY = 2400
 
 
 @pytest.mark.parametrize("block", range(8))
@@ -235,6 +96,81 @@ class WithLoss(SmallTurns):
     _core_type: type[IngestCore] = DropsOne
 
 
+class ForgetsBarriers(SmallTurns):
+    """Planted: static data passes what it must not pass."""
+
+    def set_barrier(self) -> int:
+        return self._core.accepted
+
+
+class DropsStatic(SmallTurns):
+    """Planted: static data is treated as any other."""
+
+    def _offer(self, msg: ArrowMsg, source: object) -> Any:
+        return super()._offer(msg._replace(is_static=False), source)
+
+
+class BackwardSpill(FailingSpill):
+    def _read_segment(self, *arguments: Any) -> Any:
+        return super()._read_segment(*arguments)[::-1]
+
+
+class SpillsBackwards(SmallTurns):
+    """Planted: the last message of a segment comes back first."""
+
+    _spill_type = BackwardSpill
+
+
+class PassesSpilled(IngestCore):
+    def has_room(self, cost: int, **_: bool) -> bool:
+        return self._fits(cost)
+
+
+class LetsOthersPassTheSpilled(SmallTurns):
+    """Planted: there is room, so a message is queued, before those on disk."""
+
+    _core_type: type[IngestCore] = PassesSpilled
+
+
+class ForgetsTheSpilled(SmallTurns):
+    """Planted: nobody asks for a turn when output has made room."""
+
+    def _resume(self) -> None:
+        pass
+
+
+class KeepsVictimsBytes(SmallTurns):
+    """Planted: a message dropped from the queue keeps its bytes of the hub's budget."""
+
+    def _submit_over_others(self, offer: Any, *, drops_itself: bool) -> int | None:
+        share = self._share
+        assert share is not None
+        self._share = _Deaf(share)  # type: ignore[assignment]
+        try:
+            return super()._submit_over_others(offer, drops_itself=drops_itself)
+        finally:
+            self._share = share
+
+
+class _Deaf:
+    def __init__(self, share: Any) -> None:
+        self._share = share
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._share, name)
+
+    def release(self, cost: int) -> list[Any]:
+        del cost
+        return []
+
+
+class NoGaps(SmallTurns):
+    """Planted: what is dropped is forgotten."""
+
+    def _note_gap(self, *_: Any) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     "mutant",
     [
@@ -246,15 +182,22 @@ class WithLoss(SmallTurns):
         WithOutOfOrder,
         WithLeak,
         WithLoss,
+        ForgetsBarriers,
+        DropsStatic,
+        SpillsBackwards,
+        LetsOthersPassTheSpilled,
+        ForgetsTheSpilled,
+        KeepsVictimsBytes,
+        NoGaps,
     ],
 )
 def test_a_planted_bug_is_found(mutant: type[IngestionWorker]) -> None:
-    def fails(seed: int) -> str:
-        try:
-            World(seed, mutant).run()
-        except (SimulationError, AssertionError) as error:
-            return str(error)
-        return ""
+    seed, story = next((seed, text) for seed in range(FOUND_BY) if (text := failure(seed, mutant)))
+    assert failure(seed, mutant) == story, "a seed replays"
 
-    seed, story = next((seed, text) for seed in range(SEEDS) if (text := fails(seed)))
-    assert fails(seed) == story, "a seed replays"
+
+def test_a_failing_schedule_shrinks() -> None:
+    seed = next(seed for seed in range(FOUND_BY) if failure(seed, WithOutOfOrder))
+    short = shortest(seed, WithOutOfOrder)
+    assert fails(replay(seed, WithOutOfOrder, short))
+    assert not fails(replay(seed, WithOutOfOrder, short[:-1])), "no choice too many"

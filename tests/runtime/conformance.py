@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime
+from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime, WebWorkerRuntime
 
 TIMEOUT_S = 30.0
 """Only ever waited for by a test that fails."""
@@ -44,6 +44,8 @@ def settle(runtime: Runtime) -> None:
     """Until the runtime is idle."""
     if isinstance(runtime, NativeRuntime):
         assert runtime.join(TIMEOUT_S)
+    if isinstance(runtime, WebWorkerRuntime):
+        runtime.run_all()
 
 
 class Counting:

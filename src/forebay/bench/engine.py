@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import shutil
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -223,7 +220,7 @@ def one_of_two(path: str) -> dict[str, Any]:
 
 
 def free_threading(bench: Bench) -> Iterator[Figure]:
-    """I5: on this interpreter, and on a free-threaded one if there is one with Forebay in it."""
+    """I5: on the interpreter that runs this; without a GIL, also beside two processes."""
     path = bench.recording("tiny", bench.pick(quick=300, short=20_000, full=20_000))
     runs = bench.alternate(
         {
@@ -255,15 +252,3 @@ def free_threading(bench: Bench) -> Iterator[Figure]:
             peer=two,
             peer_name="two processes of ours",
         )
-
-
-def free_threaded_interpreter() -> str | None:
-    """A free-threaded interpreter that can import Forebay, named by `FOREBAY_FREE_THREADED`."""
-    for name in (os.environ.get("FOREBAY_FREE_THREADED", ""), "python3.14t", "python3.13t"):
-        path = shutil.which(name) if name else None
-        if path is None:
-            continue
-        probe = [path, "-c", "import forebay, sys; sys.exit(sys._is_gil_enabled())"]
-        if not subprocess.run(probe, capture_output=True, check=False).returncode:
-            return path
-    return None

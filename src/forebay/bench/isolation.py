@@ -124,5 +124,4 @@ def isolation(bench: Bench) -> Iterator[Figure]:
                 run["p99_ms"] / alone["p99_ms"],
                 target=None if scene == "shared worker" else at_most(2),
                 values={**run, "alone_p99_ms": alone["p99_ms"], "alone_p50_ms": alone["p50_ms"]},
-                note="repeated chunks flood: decoded, and known to the store",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from forebay.bench.figures import Figure, at_most
@@ -87,23 +88,23 @@ def imu(bench: Bench) -> Iterator[Figure]:
 
 
 def insertion(bench: Bench) -> Iterator[Figure]:
-    """INSERT: the last tenth of the insertions over the first."""
+    """INSERT: the last quarter of the insertions over the first."""
     rows = bench.pick(quick=2000, short=200_000, full=1_000_000)
     run = bench.run(one_row_chunks, rows=rows)
     laps = run["seconds"]
-    tenth = max(len(laps) // 10, 1)
-    early, late = sum(laps[:tenth]) / tenth, sum(laps[-tenth:]) / tenth
+    quarter = max(len(laps) // 4, 1)
+    early, late = median(laps[:quarter]), median(laps[-quarter:])
     yield Figure(
         "INSERT",
-        f"last tenth of {rows:,} one-row insertions over the first",
+        f"last quarter of {rows:,} one-row insertions over the first",
         late / early,
         target=at_most(1.5),
         values={
             "step": run["step"],
             "us_each": [lap / run["step"] * 1e6 for lap in laps],
             "chunks": run["chunks"],
-            "us_first_tenth": early / run["step"] * 1e6,
-            "us_last_tenth": late / run["step"] * 1e6,
+            "us_first_quarter": early / run["step"] * 1e6,
+            "us_last_quarter": late / run["step"] * 1e6,
         },
         note="CPU seconds",
     )

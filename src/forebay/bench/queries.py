@@ -35,7 +35,7 @@ def dataframe_ours(path: str, fill: bool, answer: bool = False) -> dict[str, Any
 
 def table_of(snapshot: StoreSnapshot, fill: bool, contents: str | None = None) -> pa.Table:
     """The dataframe on `frame`."""
-    from forebay.store.dataframe import dataframe  # noqa: PLC0415
+    from forebay.store.dataframe.query import dataframe  # noqa: PLC0415
 
     return dataframe(snapshot, "frame", contents=contents, fill_latest_at=fill)
 
@@ -128,7 +128,6 @@ def latest_at(bench: Bench) -> Iterator[Figure]:
     for size in sizes:
         path = bench.recording("columns", size)
         runs.append(bench.run(latest_at_ours, path=path, queries=queries))
-    note = "per CPU second, best of five laps; one component, three components"
     for name in ("db", "snapshot"):
         for components in (1, 3):
             micros = [run[f"{name}_{components}"]["cpu_us"] for run in runs]
@@ -139,7 +138,6 @@ def latest_at(bench: Bench) -> Iterator[Figure]:
                 1e6 / micros[0],
                 unit="/s",
                 target=at_least(100_000, "/s"),
-                note=note,
                 values={f"us_at_{size}": value for size, value in zip(sizes, micros, strict=True)},
             )
             yield Figure(

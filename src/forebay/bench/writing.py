@@ -125,7 +125,6 @@ def while_written(bench: Bench) -> Iterator[Figure]:
             walls[1] / walls[0],
             target=at_most(2),
             same_answer=len(same) == 1,
-            note=f"{name} alone against the same while one thread writes one-row chunks",
             values={
                 "wall_alone_s": walls[0],
                 "wall_written_s": walls[1],

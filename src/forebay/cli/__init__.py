@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "query": "a dataframe to the screen, CSV, Parquet or Arrow",
     "export": "convert recordings",
     "bench": "the workloads, beside Rerun",
+    "web": "write a static page that reads recordings in the browser",
     "demo": "a server, three live recordings, and a table of them",
 }
 """In the order that `--help` shows; the function has its module's name."""
@@ -59,6 +60,10 @@ def cli() -> None:
 
     Each recording is ingested by a worker of its own and can be queried while it grows.
     """
+
+
+# gRPC's own C++ log lines are for its developers; what concerns a user is raised as an error.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -13,10 +13,11 @@ from rich.table import Table
 from forebay.bench import WORKLOADS, Bench, Size, run_workloads
 from forebay.bench.figures import number
 from forebay.bench.machine import about_machine
+from forebay.bench.report import cost, write_into
 from forebay.cli import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from forebay.bench import Cost, Figure
+    from forebay.bench import Figure
 
 TABLE_WIDTH = 130
 """Characters of a line where no terminal says how many there are."""
@@ -32,6 +33,7 @@ TABLE_WIDTH = 130
 @click.option("--pairs", type=click.IntRange(min=1), help="At most so many runs of each side.")
 @click.option("--json", "json_path", metavar="FILE", help="Write JSON there; - is stdout.")
 @click.option("--plots", metavar="DIR", help="Draw the plots into this folder.")
+@click.option("--page", metavar="FILE", help="Replace the figures in this Markdown page.")
 @click.option("--list", "only_list", is_flag=True, help="Name the workloads.")
 def bench(
     names: tuple[str, ...],
@@ -40,6 +42,7 @@ def bench(
     pairs: int | None,
     json_path: str | None,
     plots: str | None,
+    page: str | None,
     only_list: bool,
 ) -> int:
     """Run the workloads NAME... (all of them by default), ours and the peer's in turns.
@@ -68,6 +71,8 @@ def bench(
         click.echo(json.dumps(document, indent=1))
     elif json_path:
         Path(json_path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if page:
+        write_into(Path(page), figures, about_machine())
     if plots:
         _draw(figures, plots)
     wrong = any(figure.failed or figure.same_answer is False for figure in figures)
@@ -105,15 +110,8 @@ def table_of(figures: list[Figure]) -> Table:
             f"[{colour}]{number(figure.value)}{figure.unit}[/]",
             "" if figure.target is None else str(figure.target),
             "" if ratio is None else f"{number(ratio)}x",
-            _cost(figure.ours),
-            _cost(figure.peer),
+            cost(figure.ours),
+            cost(figure.peer),
             {None: "", True: "yes", False: "[red]no[/]"}[figure.same_answer],
         )
     return table
-
-
-def _cost(cost: Cost | None) -> str:
-    if cost is None:
-        return ""
-    megabytes = cost.rss_peak_bytes / 1e6
-    return f"{number(cost.wall_s)} / {number(cost.cpu_s)} / {megabytes:.0f}"

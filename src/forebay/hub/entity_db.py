@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from forebay.hub.guarded_store import Event, GuardedStore
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from forebay.chunk import Chunk
     from forebay.hub.subscribers import Subscribers, Subscription
-    from forebay.ingest import IngestionStats, RejectedMsg
+    from forebay.ingest import Gap, IngestionStats, Policy, RejectedMsg
     from forebay.model import TimeLike
-    from forebay.store import StoreSnapshot
+    from forebay.store import Contents, StoreSnapshot
 
 
 class EntityDb(Queries):
@@ -45,6 +45,7 @@ class EntityDb(Queries):
         memory_limit: int | None = None,
         commits_itself: bool = False,
         store: ChunkStore | None = None,
+        policy: Policy | str | None = None,
         **settings: Any,
     ) -> None:
         """Make an empty store.
@@ -56,6 +57,8 @@ class EntityDb(Queries):
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
             store: What it holds already.
+            policy: What becomes of messages that find no room, for example `drop_oldest`; by
+                default the submitter waits. `set_policy` makes exceptions.
             settings: Those of `InflowSettings`: `capacity`, `byte_budget`, `runtime`, ….
         """
         self.store_id = store_id
@@ -64,6 +67,9 @@ class EntityDb(Queries):
         self._settings = InflowSettings(**settings)
         runtime = self._settings.runtime or default_runtime()
         self._store = GuardedStore(store or ChunkStore(store_id), runtime, memory_limit)
+        if policy is not None:
+            chosen = self._settings.policies.with_policy(policy)
+            self._settings = replace(self._settings, policies=chosen)
         self._inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
 
     def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
@@ -77,18 +83,23 @@ class EntityDb(Queries):
     ) -> None:
         """Hand a message to the worker, which is made now if there is none.
 
+        Whoever calls has routed it: the store takes it whatever store it names.
+
         Blocks while the queue or the budget is full. If finished output fills it, that output is
         committed here first, and its events come with the next poll, so a thread that both
         submits and polls never waits for itself.
 
         Raises:
             QueueFullError: Still full after `timeout` seconds; the message was not taken.
+            TypeError: It is no `ArrowMsg`.
             WorkerClosedError: The store was closed.
         """
+        _check_arrow_msg(arrow_msg)
         self._inflow.worker.submit(arrow_msg, source, timeout)
 
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
+        _check_arrow_msg(arrow_msg)
         return self._inflow.worker.try_submit(arrow_msg, source)
 
     def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
@@ -191,6 +202,33 @@ class EntityDb(Queries):
         """Counts, depths, bytes and latencies of this store's ingestion."""
         return self._inflow.stats()
 
+    def set_policy(self, policy: Policy | str, contents: Contents = None) -> None:
+        """Choose what becomes of messages that find no room from now on.
+
+        Static data and blueprints are never dropped.
+
+        Args:
+            policy: A policy, or its name: `block`, `deadline(20)`, `drop_newest`, `drop_oldest`,
+                `latest_wins`, `spill`.
+            contents: For these entities only; a later exception comes before an earlier one.
+
+        Raises:
+            ExpressionError: `contents` is not valid.
+            ValueError: There is no such policy.
+        """
+        self._inflow.set_policy(policy, contents)
+
+    def gaps(self) -> list[Gap]:
+        """What policies dropped: entity, times as far as known, count and place, oldest first.
+
+        Kept in bounded memory: the oldest gaps are merged, and no count is lost.
+        """
+        return self._inflow.gaps()
+
+    def latencies(self) -> dict[str, list[float]]:
+        """Seconds that the last second's samples took, by stage of `ingestion_stats().latency`."""
+        return self._inflow.latencies()
+
     def rejections(self) -> list[RejectedMsg]:
         """Messages that could not become part of the store, newest last, each with its cause."""
         return self._inflow.rejections()
@@ -258,6 +296,7 @@ class EntityDb(Queries):
         settings = {
             field.name: getattr(self._settings, field.name) for field in fields(self._settings)
         }
+        settings["policies"] = self._inflow.policies
         clone = EntityDb(
             store_id,
             memory_limit=self.memory_limit,
@@ -279,3 +318,9 @@ class EntityDb(Queries):
 
     def __repr__(self) -> str:
         return f"EntityDb({self.store_id}, {self.num_chunks} chunks, {self.num_rows} rows)"
+
+
+def _check_arrow_msg(msg: object) -> None:
+    if not isinstance(msg, ArrowMsg):
+        text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
+        raise TypeError(text)

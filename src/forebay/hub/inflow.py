@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from forebay.chunk import Chunk
-from forebay.errors import FlushTimeoutError, ForebayError
+from forebay.errors import (
+    FlushTimeoutError,
+    ForebayError,
+    MessageDroppedError,
+    WorkerClosedError,
+)
 from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.ingest import (
+    AdaptiveBudget,
+    DroppedMsg,
+    Gap,
     IngestionStats,
     IngestionWorker,
     Outcome,
+    Policy,
+    PolicyRules,
     ProcessedChunk,
     RejectedMsg,
     chunk_decoder,
@@ -23,13 +34,21 @@ from forebay.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_CHUNKS_MAX,
     QUEUE_CAPACITY_MSGS,
+    REJECTIONS_KEPT_MAX,
+    REPORTS_KEPT_MAX,
     STORE_BUDGET_BYTES,
 )
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
     from forebay.ingest import ByteBudget, Decode
-    from forebay.model import ArrowMsg
+    from forebay.model import ArrowMsg, StoreId
+    from forebay.store import Contents
+
+logger = logging.getLogger("forebay")
+
+NOT_SUBMITTED = -1
+"""The sequence number of a rejection that never was in the worker's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,21 +57,29 @@ class InflowSettings:
 
     Attributes:
         capacity: Messages that may wait for the worker.
-        byte_budget: Bytes that may be in flight, queued and processed together.
+        byte_budget: Bytes that may be in flight, queued and processed together; or bounds within
+            which memory and use choose them.
         hub_budget: What all stores of a hub share.
         runtime: Where the worker runs.
         decoder_factory: Makes what turns a message into a chunk.
+        turns_max: Threads that may decode for the store at once; `None` leaves it to the runtime:
+            several while messages are bulky and processors idle. The order is kept.
+        has_lanes: Static data goes before queued temporal data.
+        policies: What becomes of messages that find no room.
     """
 
     capacity: int = QUEUE_CAPACITY_MSGS
-    byte_budget: int = STORE_BUDGET_BYTES
+    byte_budget: int | AdaptiveBudget = STORE_BUDGET_BYTES
     hub_budget: ByteBudget | None = None
     runtime: Runtime | None = None
     decoder_factory: Callable[[], Decode] = chunk_decoder
+    turns_max: int | None = None
+    has_lanes: bool = False
+    policies: PolicyRules = field(default_factory=PolicyRules)
 
 
 class WorkerOutput(NamedTuple):
-    """What became of one submitted message.
+    """What became of one submitted message (of several in a row, if a policy dropped them).
 
     Attributes:
         chunk: The chunk as it was processed; `None` if the message could not be decoded.
@@ -72,6 +99,7 @@ class Inflow:
     Attributes:
         commits_itself: Commit as soon as the worker has output, on its thread. Otherwise output
             waits for `poll`.
+        num_reports_lost: Outputs committed that no poll told of, because none came in time.
     """
 
     def __init__(
@@ -92,10 +120,18 @@ class Inflow:
         self._decode: Decode | None = None
         self._taken: deque[Outcome] = deque()
         self._refused: list[RejectedMsg] = []
-        self._reports: list[WorkerOutput] = []
+        self._reports: deque[tuple[WorkerOutput, int]] = deque()
+        self._reports_bytes = 0
+        budget = settings.byte_budget
+        self._reports_bytes_max = budget if isinstance(budget, int) else budget.ceiling_bytes
+        self.num_reports_lost = 0
         self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
-        self._next_commit_seq = 0
+        self._next_commit_place = 0
+        self._is_closed = False
         self._num_direct = 0
+        self._num_direct_rejected = 0
+        self._direct_rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
+        self._policies = settings.policies
 
     @property
     def worker(self) -> IngestionWorker:
@@ -114,8 +150,23 @@ class Inflow:
                     on_output=weakly(self.on_output),
                     on_full=weakly(self.commit_finished),
                     decoder_factory=self._settings.decoder_factory,
+                    turns_max=self._settings.turns_max,
+                    has_lanes=self._settings.has_lanes,
+                    policies=self._policies,
                 )
             return self._worker
+
+    def set_policy(self, policy: Policy | str, contents: Contents) -> None:
+        """Choose what becomes of messages that find no room from now on."""
+        with self._store.order_lock:
+            self._policies = self._policies.with_policy(policy, contents)
+            if self._worker is not None:
+                self._worker.set_policies(self._policies)
+
+    @property
+    def policies(self) -> PolicyRules:
+        """What becomes of messages that find no room."""
+        return self._policies
 
     def add(self, msg: ArrowMsg) -> list[Event]:
         """Decode and insert a message here and now, after everything submitted before it.
@@ -126,13 +177,29 @@ class Inflow:
         """
         self.flush()
         with self._store.order_lock:
+            self._check_open()
             decode = self._decode = self._decode or self._settings.decoder_factory()
-            return self._insert_directly(decode(msg))
+            try:
+                chunk = decode(msg)
+            except ForebayError as error:
+                self._direct_rejections.append(
+                    RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
+                )
+                self._num_direct_rejected += 1
+                raise
+            return self._insert_directly(chunk)
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
         """Insert a chunk here and now, after everything submitted before it."""
         self.flush()
-        return self._insert_directly(chunk)
+        with self._store.order_lock:
+            self._check_open()
+            return self._insert_directly(chunk)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            msg = f"{self._store_id} is closed and takes nothing new"
+            raise WorkerClosedError(msg, store_id=self._store_id)
 
     def _insert_directly(self, chunk: Chunk) -> list[Event]:
         with self._store.order_lock:
@@ -145,8 +212,8 @@ class Inflow:
         """Call `action`, under the order lock, once all submitted so far is in, and no more."""
         with self._store.order_lock:
             if self._worker is not None:
-                position = self._worker.last_seq + 1
-                if self._next_commit_seq < position:
+                position = self._worker.set_barrier()
+                if self._next_commit_place < position:
                     self._in_order.append((position, action))
                     return
             action()
@@ -155,7 +222,9 @@ class Inflow:
         """Commit finished output; report on all that was committed since the last poll."""
         with self._store.order_lock:
             self._commit(turns_max)
-            outputs, self._reports = self._reports, []
+            outputs = [report for report, _ in self._reports]
+            self._reports.clear()
+            self._reports_bytes = 0
         self._store.settle()
         return outputs
 
@@ -189,6 +258,7 @@ class Inflow:
 
     def close(self, timeout: float | None = None) -> None:
         """Finish and commit what was accepted, then take nothing new."""
+        self._is_closed = True
         self.worker.close(timeout)
         self.commit_finished()
 
@@ -221,13 +291,13 @@ class Inflow:
                 if not self._taken:
                     break
             outcome = self._taken[0]
-            self._call_due(outcome.seq)
+            self._call_due(self._next_commit_place)
             report = self._commit_one(outcome)
             if not self.commits_itself:
-                self._reports.append(report)
-            self._next_commit_seq = outcome.seq + 1
+                self._keep_report(report, outcome.size_bytes)
+            self._next_commit_place += outcome.count if type(outcome) is DroppedMsg else 1
             self._taken.popleft()
-        self._call_due(self._next_commit_seq)
+        self._call_due(self._next_commit_place)
         refused, self._refused = self._refused, []
         worker.acknowledge(refused)
 
@@ -243,33 +313,60 @@ class Inflow:
             assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
             error.chunk_id = outcome.chunk.id
             self._refused.append(outcome.refused(self._store_id, error))
-            self._next_commit_seq += 1
+            self._next_commit_place += 1
 
     def _chunks_taken(self) -> Iterator[Chunk]:
         taken = self._taken
         due = self._in_order[0][0] if self._in_order else None
         for _ in range(COMMIT_CHUNKS_MAX):
-            if not taken or self._next_commit_seq == due:
+            if not taken or self._next_commit_place == due:
                 return
             outcome = taken[0]
             if type(outcome) is not ProcessedChunk:
                 return
             yield outcome.chunk
             taken.popleft()
-            self._next_commit_seq += 1
+            self._next_commit_place += 1
             if outcome.size_bytes > COMMIT_BYTES_MAX:
                 return
+
+    def _keep_report(self, report: WorkerOutput, size_bytes: int) -> None:
+        """Keep a report for the next poll; if nobody ever polls, the oldest ones go.
+
+        The data itself is in the store: what is lost is word of it, which is worth less than the
+        memory of a process that never asks. Chunks that the store took over cost nothing here;
+        those that it knew already, or refused, live on in their reports alone.
+        """
+        if isinstance(report.result, list) and report.result:
+            size_bytes = 0
+        self._reports.append((report, size_bytes))
+        self._reports_bytes += size_bytes
+        while len(self._reports) > REPORTS_KEPT_MAX or (
+            self._reports_bytes > self._reports_bytes_max and len(self._reports) > 1
+        ):
+            _, forgotten_bytes = self._reports.popleft()
+            self._reports_bytes -= forgotten_bytes
+            if not self.num_reports_lost:
+                logger.warning(
+                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
+                    "call poll_worker_output(), or let the store commit by itself",
+                    self._store_id,
+                )
+            self.num_reports_lost += 1
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:
             case RejectedMsg():
-                return WorkerOutput(None, self._next_commit_seq == 0, outcome.error)
+                return WorkerOutput(None, self._next_commit_place == 0, outcome.error)
+            case DroppedMsg():
+                error = _dropped(self._store_id, outcome.count, outcome.reason)
+                return WorkerOutput(None, self._next_commit_place == 0, error)
             case ProcessedChunk():
                 try:
                     was_empty, events = self._store.insert(outcome.chunk)
-                except ForebayError as error:
-                    self._refused.append(outcome.refused(self._store_id, error))
-                    return WorkerOutput(outcome.chunk, self._next_commit_seq == 0, error)
+                except ForebayError as refusal:
+                    self._refused.append(outcome.refused(self._store_id, refusal))
+                    return WorkerOutput(outcome.chunk, self._next_commit_place == 0, refusal)
                 return WorkerOutput(outcome.chunk, was_empty, events)
             case _:
                 assert_never(outcome)
@@ -282,15 +379,36 @@ class Inflow:
         """Counts, depths, bytes and latencies."""
         if self._worker is None:
             settings = self._settings
-            stats = IngestionStats(capacity=settings.capacity, byte_budget=settings.byte_budget)
+            budget = settings.byte_budget
+            start_bytes = budget if isinstance(budget, int) else budget.start_bytes
+            stats = IngestionStats(capacity=settings.capacity, byte_budget=start_bytes)
         else:
             stats = self._worker.stats()
-        direct = self._num_direct
-        return replace(stats, accepted=stats.accepted + direct, committed=stats.committed + direct)
+        direct, refused = self._num_direct, self._num_direct_rejected
+        return replace(
+            stats,
+            accepted=stats.accepted + direct + refused,
+            committed=stats.committed + direct,
+            rejected=stats.rejected + refused,
+        )
 
     def rejections(self) -> list[RejectedMsg]:
         """Messages that could not become part of the store, newest last, each with its cause."""
-        return [] if self._worker is None else self._worker.rejections()
+        rejections = [] if self._worker is None else self._worker.rejections()
+        return [*self._direct_rejections, *rejections]
+
+    def gaps(self) -> list[Gap]:
+        """What policies dropped, oldest first."""
+        return [] if self._worker is None else self._worker.gaps()
+
+    def latencies(self) -> dict[str, list[float]]:
+        """The last second's samples by stage."""
+        return {} if self._worker is None else self._worker.latencies()
+
+
+def _dropped(store_id: StoreId, count: int, reason: str) -> MessageDroppedError:
+    text = f"{count} messages of {store_id} were dropped ({reason}); gaps() tells which"
+    return MessageDroppedError(text, count=count, store_id=store_id)
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:

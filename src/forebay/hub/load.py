@@ -17,6 +17,7 @@ from forebay.limits import (
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES,
     FILES_READ_AT_ONCE,
+    REJECTIONS_KEPT_MAX,
 )
 from forebay.model import ArrowMsg
 from forebay.runtime import run_side_by_side
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.hub.entity_db import EntityDb
+    from forebay.ingest import RejectedMsg
     from forebay.model import LogMsg, StoreId
 
 
@@ -72,8 +74,14 @@ def load(
         LoadError: A file cannot be read, or not whole. The error's `hub` holds what was readable
             in all files, and its `__notes__` name the other damaged files.
     """
+    try:
+        names = {os.fspath(path) for path in paths}
+    except TypeError as error:
+        msg = f"load() takes paths one by one, as load(*paths): {error}"
+        raise TypeError(msg) from None
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
+    old = [rejected for db in target.entity_dbs() for rejected in db.rejections()]
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(path, target, application_id, recording_id, progress)
@@ -84,7 +92,7 @@ def load(
 
     run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
     target.flush()
-    errors += _rejections(target, {os.fspath(path) for path in paths})
+    errors += _rejections(target, names, {id(rejected) for rejected in old})
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -161,24 +169,29 @@ class _FileLoading:
         )
 
 
-def _rejections(hub: StoreHub, paths: set[str]) -> list[LoadError]:
-    """One error for each store of these files that had messages rejected."""
+def _rejections(hub: StoreHub, paths: set[str], old: set[int]) -> list[LoadError]:
+    """One error for each file and store that had messages rejected, other than the `old` ones."""
     errors: list[LoadError] = []
     for db in hub.entity_dbs():
-        rejections = [rejected for rejected in db.rejections() if rejected.source in paths]
-        if not rejections:
-            continue
-        first = rejections[0]
-        more = f" ({len(rejections) - 1} more were rejected)" if len(rejections) > 1 else ""
-        where = "" if first.error.byte_offset is None else f" at byte {first.error.byte_offset}"
-        errors.append(
-            LoadError(
-                f"{first.source}: {db.store_id}: a message{where} was rejected{more}: "
-                f"{first.error}",
-                path=str(first.source),
-                store_id=db.store_id,
-                chunk_id=first.chunk_id,
-                byte_offset=first.error.byte_offset,
+        by_path: dict[str, list[RejectedMsg]] = {}
+        for rejected in db.rejections():
+            if rejected.source in paths and id(rejected) not in old:
+                by_path.setdefault(str(rejected.source), []).append(rejected)
+        for path, rejections in by_path.items():
+            one = rejections[0]
+            # Of very many rejections the store keeps the last ones: then it is "at least".
+            least = "at least " if len(rejections) >= REJECTIONS_KEPT_MAX else ""
+            number = (
+                f"{least}{len(rejections):,} messages were" if rejections[1:] else "a message was"
             )
-        )
+            where = "" if one.error.byte_offset is None else f" at byte {one.error.byte_offset}"
+            errors.append(
+                LoadError(
+                    f"{path}: {db.store_id}: {number} rejected{where}: {one.error}",
+                    path=path,
+                    store_id=db.store_id,
+                    chunk_id=one.chunk_id,
+                    byte_offset=one.error.byte_offset,
+                )
+            )
     return errors

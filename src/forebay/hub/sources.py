@@ -131,7 +131,11 @@ def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its name on success and vanishes on failure."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        # Name the file that was asked for, not one that nobody knows.
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

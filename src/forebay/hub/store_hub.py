@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Never
 
-from forebay.errors import UnknownStoreError
+from forebay.errors import UnknownStoreError, told
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
 from forebay.hub.inflow import weakly
 from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
-from forebay.ingest import ByteBudget, chunk_decoder
+from forebay.ingest import ByteBudget, HubIngestionStats, PolicyRules, chunk_decoder, total
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from forebay.ingest import Decode
+    from forebay.ingest import AdaptiveBudget, Decode, Policy
     from forebay.store import Contents
 
 logger = logging.getLogger("forebay")
@@ -47,10 +47,13 @@ class StoreHub:
         self,
         *,
         capacity: int = QUEUE_CAPACITY_MSGS,
-        store_budget: int = STORE_BUDGET_BYTES,
+        store_budget: int | AdaptiveBudget = STORE_BUDGET_BYTES,
         hub_budget: int = HUB_BUDGET_BYTES,
         store_memory_limit: int | None = None,
         memory_limit: int | None = None,
+        policy: Policy | str = "block",
+        has_lanes: bool = False,
+        turns_max: int | None = None,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
@@ -58,11 +61,15 @@ class StoreHub:
 
         Args:
             capacity: Messages that may wait for each store's worker.
-            store_budget: Bytes that may be in flight for one store.
+            store_budget: Bytes that may be in flight for one store; or bounds, within which free
+                memory, the number of busy stores and what is drained choose them.
             hub_budget: Bytes that may be in flight for all stores together.
             store_memory_limit: Bytes of data that each recording may hold (see `EntityDb`).
             memory_limit: Bytes of data that all stores may hold; over it, the largest recordings
                 give up their oldest rows until all are level.
+            policy: What becomes of messages that find no room (see `set_policy`).
+            has_lanes: In each store, static data goes before queued temporal data.
+            turns_max: Threads that may decode for one store at once; `None` for as many as pay.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each worker.
         """
@@ -71,6 +78,8 @@ class StoreHub:
         self._decoder_factory = decoder_factory
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._policies = PolicyRules().with_policy(policy)
+        self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
         self._store_memory_limit = store_memory_limit
         self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
         self._lock = self.runtime.rlock()
@@ -99,6 +108,8 @@ class StoreHub:
                         runtime=self.runtime,
                         commits_itself=self._commits_itself,
                         decoder_factory=self._decoder_factory,
+                        policies=self._policies,
+                        **self._inflow,
                     )
                     self._add(db)
         db.set_data_source(source)
@@ -107,22 +118,22 @@ class StoreHub:
     def _add(self, db: EntityDb) -> None:
         on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
         db.join_hub(self._subscribers, on_committed)
-        # A new dict each time: whoever iterates over the old one is not disturbed.
-        self._dbs = {**self._dbs, db.store_id: db}
+        self._dbs[db.store_id] = db
         if db.store_id.is_recording and self._active_recording is None:
             self._active_recording = db.store_id
 
     def entity_dbs(self) -> list[EntityDb]:
         """Every store, in the order in which they came up."""
-        return list(self._dbs.values())
+        with self._lock:
+            return list(self._dbs.values())
 
     def recordings(self) -> list[EntityDb]:
         """Every recording, in the order in which they came up."""
-        return [db for db in self._dbs.values() if db.store_id.is_recording]
+        return [db for db in self.entity_dbs() if db.store_id.is_recording]
 
     def blueprints(self) -> list[EntityDb]:
         """Every blueprint, clones that were made active among them."""
-        return [db for db in self._dbs.values() if db.store_id.is_blueprint]
+        return [db for db in self.entity_dbs() if db.store_id.is_blueprint]
 
     def recording(self, recording_id: str, application_id: str | None = None) -> EntityDb:
         """The recording of that id.
@@ -140,10 +151,10 @@ class StoreHub:
         if len(found) == 1:
             return found[0]
         if found:
-            apps = ", ".join(repr(db.store_id.application_id) for db in found)
+            apps = told(repr(db.store_id.application_id) for db in found)
             msg = f"several applications have a recording {recording_id!r}: {apps}; say which"
             raise UnknownStoreError(msg)
-        there = ", ".join(repr(db.store_id.recording_id) for db in self.recordings()) or "none"
+        there = told(repr(db.store_id.recording_id) for db in self.recordings())
         msg = f"there is no recording {recording_id!r}; there are: {there}"
         raise UnknownStoreError(msg)
 
@@ -156,7 +167,7 @@ class StoreHub:
         try:
             return self._dbs[store_id]
         except KeyError:
-            there = ", ".join(map(str, self._dbs)) or "none"
+            there = told(str(db.store_id) for db in self.entity_dbs())
             msg = f"there is no {store_id}; there are: {there}"
             raise UnknownStoreError(msg, store_id=store_id) from None
 
@@ -217,7 +228,7 @@ class StoreHub:
             case BlueprintActivationCommand():
                 self._receive_activation(msg, source)
             case _:
-                assert_never(msg)
+                _refuse_as_message(msg)
 
     def receive_log_msgs(self, msgs: Sequence[LogMsg], source: str = "") -> None:
         """The same for many messages, for less than one by one.
@@ -347,6 +358,48 @@ class StoreHub:
         snapshots = {db.store_id.recording_id: db.snapshot() for db in self.recordings()}
         return dataframes(snapshots, index, contents=contents, **options)
 
+    def set_policy(
+        self,
+        policy: Policy | str,
+        contents: Contents = None,
+        *,
+        store_id: StoreId | None = None,
+    ) -> None:
+        """Choose what becomes of messages that find no room from now on.
+
+        Static data and blueprints are never dropped; all policies keep the order.
+
+        Args:
+            policy: A policy, or its name: `block`, `deadline(20)`, `drop_newest`, `drop_oldest`,
+                `latest_wins`, `spill`.
+            contents: For these entities only, as in `"/camera/**"`.
+            store_id: For this store only; by default for all there are and will be.
+
+        Raises:
+            ExpressionError: `contents` is not valid.
+            UnknownStoreError: There is no such store.
+            ValueError: There is no such policy.
+        """
+        if store_id is not None:
+            self[store_id].set_policy(policy, contents)
+            return
+        with self._lock:
+            self._policies = self._policies.with_policy(policy, contents)
+            dbs = self.entity_dbs()
+        for db in dbs:
+            db.set_policy(policy, contents)
+
+    def ingestion_stats(self) -> HubIngestionStats:
+        """Ingestion of every store at this moment, and of all together."""
+        dbs = self.entity_dbs()
+        stores = {db.store_id: db.ingestion_stats() for db in dbs}
+        return HubIngestionStats(
+            {store_id: stats for store_id, stats in stores.items() if stats.accepted},
+            total(stores.values(), (db.latencies() for db in dbs)),
+            self._budget.used_bytes,
+            self._budget.limit_bytes,
+        )
+
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before, to any store, is committed.
 
@@ -373,3 +426,8 @@ class StoreHub:
 
     def __repr__(self) -> str:
         return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"
+
+
+def _refuse_as_message(msg: object) -> Never:
+    text = f"a LogMsg is received, not {msg!r:.80}; see forebay.read_messages()"
+    raise TypeError(text)

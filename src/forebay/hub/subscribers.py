@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from forebay.limits import SUBSCRIBER_BACKLOG_EVENTS, TURN_MSGS_MAX
+from forebay.runtime import callback_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,9 +80,13 @@ class Subscription:
                 event = self._backlog.popleft()
             try:
                 self._callback(event)
-            except Exception as error:
+            except BaseException as error:
                 self.error = error
                 self.num_errors += 1
+                if not (isinstance(error, Exception) or self._runtime.has_threads):
+                    with self._lock:
+                        self._scheduled = False  # the rest comes with the next delivery
+                    raise  # Ctrl-C in the caller's own thread
                 logger.exception("subscriber %r raised on event %d", self._callback, event.event_id)
         return True
 
@@ -101,7 +106,7 @@ class Subscribers:
     """Who listens to one store, or to one hub."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self._runtime = callback_runtime(runtime)
         self._lock = runtime.lock()
         self._subscriptions: tuple[Subscription, ...] = ()
 

@@ -152,6 +152,8 @@ class Admission(WorkerState):
         if self._is_closed or count < 2:
             return
         count = core.room_for([cost for _, cost in islice(waiting, count)])
+        if not count:
+            return
         taken = [waiting.popleft() for _ in range(count)]
         if self._share is None or self._share.try_charge(sum(cost for _, cost in taken)):
             core.accept_many(taken, source, self._clock())
@@ -312,7 +314,8 @@ class Admission(WorkerState):
         """Accept a message, dropping what its policy finds less worth, or the message itself."""
         if self._on_full is not None and self._core.has_output:
             self._call(self._on_full)  # finished output takes no room from messages
-        reason, victims = reason_of(offer.policy), list[Entry]()
+        reason = reason_of(offer.policy)
+        victims: list[Entry] = []
         wakes: list[Callable[[], None]] = []
         with self._lock:
             seq = self._try_accept_offer(offer)
@@ -412,6 +415,7 @@ class Admission(WorkerState):
                     seq = self._core.spill(offer.cost)
                     spill.number(seq)
                     self._core.counts.spilled += 1
+                    self._spill_waits = False
                     starts = self._has_input() and self._wants_turn()
         if starts:
             self._runtime.schedule(self)  # type: ignore[arg-type]

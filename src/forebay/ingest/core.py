@@ -161,7 +161,10 @@ class IngestCore:
         Returns:
             The place from which on everything comes later.
         """
-        self.queue.set_barrier(self.accepted)
+        lowest = self.queue.lowest_seq()
+        if self.spill_depth:
+            lowest = self._spilled_from if lowest is None else min(lowest, self._spilled_from)
+        self.queue.set_barrier(self.accepted, lowest)
         self._spills_all = self.spill_depth > 0
         return self.accepted
 
@@ -258,9 +261,8 @@ class IngestCore:
             return None
         self._decoding[batch.first_place] = batch
         counts = self.counts
-        in_flight_bytes = self.queue_bytes + self.output_bytes + self.spill_bytes
-        seen_bytes = in_flight_bytes + counts.settled_bytes + counts.dropped_bytes
-        counts.note_totals(now_s, self.accepted, seen_bytes)
+        if now_s >= counts.next_totals_s:
+            counts.note_totals(now_s, self.accepted, self.seen_bytes)
         if batch.entries:
             counts.note_queued(now_s, now_s - batch.entries[0].accepted_s)
         return batch
@@ -329,6 +331,12 @@ class IngestCore:
                     before.stamps or finished.stamps,
                 )
         output.append(finished)
+
+    @property
+    def seen_bytes(self) -> int:
+        """What all messages accepted so far counted for."""
+        in_flight = self.queue_bytes + self.output_bytes + self.spill_bytes
+        return in_flight + self.counts.settled_bytes + self.counts.dropped_bytes
 
     def is_processed(self, seq: int) -> bool:
         """Whether all messages up to this one are processed or dropped."""

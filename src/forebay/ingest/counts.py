@@ -36,35 +36,27 @@ class Stamps(NamedTuple):
 class RateWindow:
     """Totals over time; the rate is their growth within `limits.LATENCY_WINDOW_S`."""
 
-    __slots__ = ("_points",)
+    __slots__ = ("_next_s", "_points")
 
     def __init__(self) -> None:
+        self._next_s = float("-inf")
         self._points: deque[tuple[float, int, int]] = deque(maxlen=RATE_SAMPLES_MAX)
 
     def add(self, now_s: float, msgs: int, size_bytes: int) -> None:
-        """Note totals; points closer together than the window can hold replace one another."""
-        points = self._points
-        if len(points) > 1 and now_s - points[-2][0] < LATENCY_WINDOW_S / RATE_SAMPLES_MAX:
-            points[-1] = (now_s, msgs, size_bytes)
-        else:
-            points.append((now_s, msgs, size_bytes))
+        """Note totals; nothing is noted sooner than the window can hold."""
+        if now_s >= self._next_s:
+            self._next_s = now_s + LATENCY_WINDOW_S / (RATE_SAMPLES_MAX - 1)
+            self._points.append((now_s, msgs, size_bytes))
 
-    def rates(self, now_s: float) -> tuple[float, float]:
-        """Messages and bytes a second, over the last second."""
-        if not self._points:
-            return 0.0, 0.0
+    def rates(self, now_s: float, msgs: int, size_bytes: int) -> tuple[float, float]:
+        """Messages and bytes a second, over the last second, with these totals now."""
         since = now_s - LATENCY_WINDOW_S
-        base_msgs = base_bytes = 0
-        base_s = since
-        for at_s, msgs, size_bytes in self._points:
-            if at_s > since:
+        base = (since, 0, 0)
+        for point in self._points:
+            if point[0] > since:
                 break
-            base_msgs, base_bytes = msgs, size_bytes
-        else:
-            return 0.0, 0.0
-        _, msgs, size_bytes = self._points[-1]
-        seconds = now_s - base_s
-        return (msgs - base_msgs) / seconds, (size_bytes - base_bytes) / seconds
+            base = (since, point[1], point[2])
+        return (msgs - base[1]) / LATENCY_WINDOW_S, (size_bytes - base[2]) / LATENCY_WINDOW_S
 
 
 class Counts:
@@ -122,6 +114,11 @@ class Counts:
         if in_flight_bytes > self._bytes_peak:  # noqa: PLR1730
             self._bytes_peak = in_flight_bytes
 
+    @property
+    def next_totals_s(self) -> float:
+        """When totals are worth noting again."""
+        return self._in._next_s  # noqa: SLF001 - asked once a turn
+
     def note_totals(self, now_s: float, msgs: int, size_bytes: int) -> None:
         """So much was accepted until now."""
         self._in.add(now_s, msgs, size_bytes)
@@ -145,7 +142,8 @@ class Counts:
 
     def drain_bytes_per_s(self, now_s: float) -> float:
         """Bytes a second that left within the last second."""
-        return self._out.rates(now_s)[1]
+        settled = self.committed + self.rejected
+        return self._out.rates(now_s, settled, self.settled_bytes)[1]
 
     def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
         """This moment of the core that counts here."""
@@ -173,8 +171,10 @@ class Counts:
             spill_depth=core.spill_depth,
             spill_bytes=core.spill_bytes,
             full_episodes=self.full_episodes,
-            accept_rate=Rates(*self._in.rates(now_s)),
-            settle_rate=Rates(*self._out.rates(now_s)),
+            accept_rate=Rates(*self._in.rates(now_s, core.accepted, core.seen_bytes)),
+            settle_rate=Rates(
+                *self._out.rates(now_s, self.committed + self.rejected, self.settled_bytes)
+            ),
             latency={name: window.summary(now_s) for name, window in self.latency.items()},
             is_closed=is_closed,
         )

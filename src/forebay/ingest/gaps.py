@@ -129,10 +129,11 @@ class Peekers:
     def time_ranges(self, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
         """First and last time by timeline, as far as the front of the message tells."""
         from forebay.codec.peek import ChunkPeeker  # noqa: PLC0415 - for policies alone
+        from forebay.codec.peek_times import peek_time_ranges  # noqa: PLC0415
 
         with self._lock:
             self._peeker = self._peeker or ChunkPeeker()
             try:
-                return self._peeker.time_ranges(msg)
+                return peek_time_ranges(self._peeker, msg)
             except ForebayError:
                 return {}

@@ -81,15 +81,21 @@ class MessageQueue:
     def append_ready(self, outcome: Ready) -> None:
         """Put an outcome at its place, merged with what was dropped right before it."""
         last = self.rest[-1] if self.rest else None
-        if type(last) is DroppedMsg and type(outcome) is DroppedMsg:
+        if (
+            type(last) is DroppedMsg
+            and type(outcome) is DroppedMsg
+            and self._may_merge(last, outcome)
+        ):
             self.rest[-1] = last.merged(outcome)
         else:
             self.rest.append(outcome)
 
-    def set_barrier(self, seq: int) -> None:
-        """Let no message from `seq` on go before one that came earlier."""
-        lowest = self.lowest_seq() if self.has_lanes else None
-        if lowest is None:
+    def set_barrier(self, seq: int, lowest: int | None) -> None:
+        """Let no message from `seq` on go before one that came earlier.
+
+        `lowest` is the oldest message here, or still to come from disk.
+        """
+        if lowest is None or not self.has_lanes:
             return
         while self._barriers and self._barriers[0] <= lowest:
             self._barriers.popleft()
@@ -186,13 +192,17 @@ class MessageQueue:
         at = self._index(entry.seq)
         rest[at] = outcome
         after = rest[at + 1] if at + 1 < len(rest) else None
-        if type(after) is DroppedMsg:
+        if type(after) is DroppedMsg and self._may_merge(outcome, after):
             rest[at] = outcome = outcome.merged(after)
             del rest[at + 1]
         before = rest[at - 1] if at else None
-        if type(before) is DroppedMsg:
+        if type(before) is DroppedMsg and self._may_merge(before, outcome):
             rest[at - 1] = before.merged(outcome)
             del rest[at]
+
+    def _may_merge(self, one: DroppedMsg, later: DroppedMsg) -> bool:
+        """Whether no barrier is between two outcomes: each side has to have its own places."""
+        return not any(one.seq < barrier <= later.last_seq for barrier in self._barriers)
 
     def _index(self, seq: int) -> int:
         return bisect_left(self.rest, seq, key=_seq_of)

@@ -101,8 +101,7 @@ class SpillFiles:
             self._write_all(segment.file, frame)
         except OSError:
             # A part may be there: the next frame has to begin where this one did.
-            segment.file.seek(segment.num_bytes)
-            segment.file.truncate()
+            self._cut(segment)
             raise
         segment.num_bytes += len(frame)
         segment.last_bytes = len(frame)
@@ -122,7 +121,7 @@ class SpillFiles:
             if parent is not None:
                 Path(parent).mkdir(parents=True, exist_ok=True)
             self._directory = Path(tempfile.mkdtemp(prefix="forebay-spill-", dir=parent))
-            weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
+            weakref.finalize(self, _remove, self._directory, self._segments)
         segment = _Segment(self._directory / f"{self._num_segments}.spill")
         self._num_segments += 1
         self._segments.append(segment)
@@ -140,8 +139,17 @@ class SpillFiles:
             segment.num_bytes -= segment.last_bytes
             self.num_bytes -= segment.last_bytes
             segment.costs.pop()
+            self._cut(segment)
+
+    def _cut(self, segment: _Segment) -> None:
+        """Forget what stands behind the frames of a segment, and the file if there are none."""
+        if segment.num_bytes:
             segment.file.seek(segment.num_bytes)
             segment.file.truncate()
+            return
+        self._segments.remove(segment)
+        segment.file.close()
+        segment.path.unlink(missing_ok=True)
 
     # Reading
 
@@ -169,8 +177,10 @@ class SpillFiles:
         error: Exception | None = None
         data = b""
         try:
-            data = self._read_file(segment.path)
-            segment.path.unlink(missing_ok=True)
+            try:
+                data = self._read_file(segment.path)
+            finally:
+                segment.path.unlink(missing_ok=True)
         except (OSError, MemoryError) as read_error:
             error = read_error
         spilled: list[Spilled] = []
@@ -211,6 +221,13 @@ class SpillFiles:
         return RejectedMsg(seq, store_id, None, error, source)  # type: ignore[arg-type]
 
 
+def _remove(directory: Path, segments: deque[_Segment]) -> None:
+    """Leave nothing behind when the store is gone."""
+    for segment in segments:
+        segment.file.close()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 class _DamagedFrameError(SpillError):
     """The checksum of a frame does not fit."""
 
@@ -227,8 +244,8 @@ def _read_frame(data: memoryview, at: int) -> tuple[ArrowMsg, float, int]:
     begin = at + _FRAME.size
     end = begin + length
     if end > len(data):
-        msg = f"the file ends inside the message at byte {at}"
-        raise SpillError(msg)
+        text = f"the file ends inside the message at byte {at}"
+        raise SpillError(text)
     if zlib.crc32(data[at + 4 : end]) != checksum:
         raise _DamagedFrameError(at, end)
     msg = decode_log_msg(data[begin:end])

@@ -60,7 +60,7 @@ class IngestionStats:
         spill_depth: Messages that are on disk now.
         spill_bytes: What these count for.
         full_episodes: How often there was no room, counted from one time it drained to the next.
-        accept_rate: What came in, of what turns have seen.
+        accept_rate: What came in.
         settle_rate: What was committed or rejected.
         latency: By stage, sampled once a turn, of the turn's oldest message. Of the worker:
             `queue` (accepted until its turn), `decode` (of one message) and `output` (decoded

@@ -35,6 +35,8 @@ class Turns(WorkerState):
             began_s = clock()
             batch = core.take(self._turn_msgs_max, TURN_BYTES_MAX, began_s)
             if batch is None:
+                if self._has_input():
+                    return True
                 self._num_turns -= 1
                 return False
             self._busy_threads.append(thread)
@@ -166,6 +168,8 @@ class Turns(WorkerState):
             if spill is None or self._is_reading_back or not self._core.wants_spilled:
                 return
             self._is_reading_back = True
+            # Whoever makes room, or is writing just now, clears this and asks for a turn.
+            self._spill_waits = True
         try:
             while (spilled := spill.peek(self.store_id)) is not None:
                 with self._lock:
@@ -178,9 +182,11 @@ class Turns(WorkerState):
 
     def _try_unspill(self, spilled: Spilled) -> bool:
         core = self._core
+        if not core.wants_spilled:
+            self._spill_waits = False
+            return False
         charged = spilled.cost if type(spilled.item) is Entry else 0
         share = self._share
-        # Whoever makes room later calls `_wake` or settles, and so asks for a turn.
         if not core.can_unspill(charged) or (
             charged and share is not None and not share.try_charge(charged, self._wake)
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from forebay.ingest.outcomes import DroppedMsg, num_messages
@@ -70,7 +71,7 @@ def _check_places(core: IngestCore) -> None:
 
 def _consecutive(core: IngestCore, entries: Iterable[Entry]) -> bool:
     seqs = [entry.seq for entry in entries]
-    return core._has_lanes or all(b == a + 1 for a, b in zip(seqs, seqs[1:], strict=False))  # noqa: SLF001
+    return core._has_lanes or all(b == a + 1 for a, b in pairwise(seqs))  # noqa: SLF001
 
 
 def _count(item: object) -> int:

@@ -1,8 +1,9 @@
 """The only layer that knows threads, clocks, the GIL and WebAssembly.
 
 Work runs as tasks that take turns (`Runtime.schedule`). Where the turns happen is the runtime's
-business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), or in an
-order drawn from a seed, under virtual time (`SimulatedRuntime`, for tests).
+business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), between the
+messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn from a seed, under
+virtual time (`SimulatedRuntime`, for tests).
 """
 
 from forebay.runtime.inline import InlineRuntime
@@ -21,12 +22,14 @@ from forebay.runtime.ready import ReadyQueue
 from forebay.runtime.services import (
     Event,
     Service,
+    callback_runtime,
     default_runtime,
     executor,
     run_side_by_side,
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.web_worker import WebWorkerRuntime
 
 __all__ = [
     "Condition",
@@ -40,6 +43,8 @@ __all__ = [
     "SimulatedRuntime",
     "SimulationError",
     "Task",
+    "WebWorkerRuntime",
+    "callback_runtime",
     "default_runtime",
     "executor",
     "gil_enabled",

@@ -30,7 +30,7 @@ class InlineRuntime:
 
     def __init__(self, *, can_wait: bool | None = None) -> None:
         """Make a runtime; `can_wait` says whether another thread could end a wait."""
-        self._can_wait = threads_available() if can_wait is None else can_wait
+        self.can_wait = threads_available() if can_wait is None else can_wait
         self._local = threading.local()
 
     def lock(self) -> Lock:
@@ -43,8 +43,7 @@ class InlineRuntime:
 
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition; where there can be no other thread, waiting on it gives up at once."""
-        kind = threading.Condition if self._can_wait else _LonelyCondition
-        return kind(lock)  # type: ignore[arg-type]
+        return _InlineCondition(lock, self)
 
     def monotonic_s(self) -> float:
         """Seconds since some fixed moment; never goes back."""
@@ -65,29 +64,55 @@ class InlineRuntime:
         if not hasattr(local, "ready"):
             local.ready = deque()
             local.is_running = False
-        ready: deque[Task] = local.ready
-        ready.append(task)
+        local.ready.append(task)
         if local.is_running:
             return
         local.is_running = True
         try:
-            while ready:
-                task = ready.popleft()
-                if task.run_turn():
-                    ready.append(task)
+            self.run_deferred()
         finally:
             # After an exception (Ctrl-C inside a turn) tasks may be left; the next call, which
             # the interrupted task's owner makes, runs them.
             local.is_running = False
 
+    @property
+    def has_deferred(self) -> bool:
+        """Whether the calling thread is inside a turn, with other tasks waiting for its end."""
+        return bool(getattr(self._local, "ready", None)) and self._local.is_running
 
-class _LonelyCondition(threading.Condition):
-    """Nobody else can ever notify, so a wait would hang for ever: it gives up at once."""
+    def run_deferred(self) -> None:
+        """Run the tasks that wait for the end of the calling thread's turn."""
+        ready: deque[Task] = self._local.ready
+        while ready:
+            task = ready.popleft()
+            if task.run_turn():
+                ready.append(task)
+
+
+class _InlineCondition(threading.Condition):
+    """A condition whose waiter may be the very thread that must do what is waited for.
+
+    Inside a turn, tasks scheduled since then wait for that turn to end: whoever waits there (a
+    callback that flushes) runs them first. Where nobody else could notify, waiting gives up.
+    """
+
+    def __init__(self, lock: Lock | None, runtime: InlineRuntime) -> None:
+        super().__init__(lock)  # type: ignore[arg-type]
+        self._runtime = runtime
 
     def wait(self, timeout: float | None = None) -> bool:
-        del timeout
-        return False
+        if self._runtime.has_deferred:
+            self.release()
+            try:
+                self._runtime.run_deferred()
+            finally:
+                self.acquire()
+            return True
+        return self._runtime.can_wait and super().wait(timeout)
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
-        del timeout
-        return predicate()
+        while not (result := predicate()) and self._runtime.has_deferred:
+            self.wait()
+        if result or not self._runtime.can_wait:
+            return result
+        return super().wait_for(predicate, timeout)

@@ -62,12 +62,12 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: `native`, `inline` or `simulated`."""
+        """For people: `native`, `inline`, `web-worker` or `simulated`."""
         ...
 
     @property
     def has_threads(self) -> bool:
-        """Whether tasks run beside the caller; if not, `schedule` returns after their turns."""
+        """Whether tasks run beside the caller; if not, turns run in `schedule` or in a wait."""
         ...
 
     @property

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from forebay.limits import CALLBACK_THREADS_MAX
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.native import NativeRuntime
 from forebay.runtime.platform import threads_available
@@ -67,6 +68,7 @@ class Event(threading.Event):
 
 
 _default: Final[list[Runtime]] = []
+_callbacks: Final[list[Runtime]] = []
 _default_lock = threading.Lock()
 
 
@@ -76,3 +78,13 @@ def default_runtime() -> Runtime:
         if not _default:
             _default.append(NativeRuntime() if threads_available() else InlineRuntime())
         return _default[0]
+
+
+def callback_runtime(runtime: Runtime) -> Runtime:
+    """Where to call other people's code, for what runs on `runtime`: natively, on other threads."""
+    if not isinstance(runtime, NativeRuntime):
+        return runtime
+    with _default_lock:
+        if not _callbacks:
+            _callbacks.append(NativeRuntime(CALLBACK_THREADS_MAX))
+        return _callbacks[0]

@@ -32,6 +32,8 @@ class Address:
             port = rest[1:]
         elif text.count(":") == 1:
             host, _, port = text.partition(":")
+        if ":" in host and not _is_ip_address(host):
+            raise _malformed(text)
         if port and not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
             raise _malformed(text)
         if any(c.isspace() or c == "/" for c in host):
@@ -43,10 +45,7 @@ class Address:
         """Whether only this machine can reach it."""
         if self.host == "localhost":
             return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_ip_address(self.host) and ipaddress.ip_address(self.host).is_loopback
 
     @property
     def url(self) -> str:
@@ -56,6 +55,14 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _malformed(text: str) -> ServerError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import grpc
 
 from forebay.codec import decode_write_request
-from forebay.errors import CodecError, IngestError, ServerError
+from forebay.errors import CodecError, IngestError, ServerError, WorkerClosedError
 from forebay.model import LogMsg
 from forebay.server.relay import Cut, Relay
 
@@ -43,6 +43,7 @@ class ServerStats:
         messages: Messages handed to their stores, and those that were undecodable.
         bytes: Their bytes.
         undecodable: Messages that are no `LogMsg` at all, so that no store could be charged.
+        refused: Messages of stores that were closed.
         last_undecodable: What was wrong with the latest of them, and who sent it.
         writers: Streams open now that log to us.
         readers: Streams open now that read from us.
@@ -52,6 +53,7 @@ class ServerStats:
     messages: int = 0
     bytes: int = 0
     undecodable: int = 0
+    refused: int = 0
     last_undecodable: str | None = None
     writers: int = 0
     readers: int = 0
@@ -68,7 +70,7 @@ class MessageProxy:
         self._relay = relay
         self._record = record
         self._lock = runtime.lock()
-        self._messages = self._bytes = self._undecodable = 0
+        self._messages = self._bytes = self._undecodable = self._refused = 0
         self._last_undecodable: str | None = None
         self._writers = self._readers = self._readers_cut = 0
 
@@ -79,6 +81,7 @@ class MessageProxy:
                 self._messages,
                 self._bytes,
                 self._undecodable,
+                self._refused,
                 self._last_undecodable,
                 self._writers,
                 self._readers,
@@ -135,7 +138,13 @@ class MessageProxy:
                 # come back; `Server.record_errors` keeps naming what is incomplete.
                 logger.error("%s", error)
         self._relay.publish(msg, data)
-        self._sink.receive_log_msg(msg, source)
+        try:
+            self._sink.receive_log_msg(msg, source)
+        except WorkerClosedError as error:
+            # One store was closed; the stream may carry others, whose messages must go on.
+            with self._lock:
+                self._refused += 1
+            logger.warning("refused a message from %s: %s", source, error)
         with self._lock:
             self._messages += 1
             self._bytes += len(data)

@@ -3,10 +3,7 @@
 from forebay.store.cell import Cell
 from forebay.store.chunk_store import ChunkStore
 from forebay.store.contents import ContentFilter, Contents
-from forebay.store.dataframe import DataframeQuery, dataframe
-from forebay.store.dataframe_index import IndexValues
-from forebay.store.dataframe_view import DataframeView, dataframe_batches, dataframe_view
-from forebay.store.dataframes import dataframes
+from forebay.store.dataframe import DataframeQuery, DataframeView, IndexValues, dataframes
 from forebay.store.flatten import explode, flatten
 from forebay.store.snapshot import StoreSnapshot
 
@@ -19,9 +16,6 @@ __all__ = [
     "DataframeView",
     "IndexValues",
     "StoreSnapshot",
-    "dataframe",
-    "dataframe_batches",
-    "dataframe_view",
     "dataframes",
     "explode",
     "flatten",

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.limits import FLATTEN_INSTANCES_MAX
-from forebay.store.dataframe_columns import list_offsets
+from forebay.store.dataframe.columns import list_offsets
 
 Columns = Collection[str] | None
 

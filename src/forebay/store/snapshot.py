@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from forebay.chunk import ARROW_TIME_TYPES
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.model import to_index_value
-from forebay.store.dataframe_source import DataframeSource
+from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of

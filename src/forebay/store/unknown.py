@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from forebay.errors import UnknownEntityError, UnknownTimelineError
+from forebay.errors import UnknownEntityError, UnknownTimelineError, told
 from forebay.model import EntityPath, Timeline
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from forebay.errors import QueryError
     from forebay.model import StoreId, TimeType
     from forebay.store.entity import EntityIndex
-
-NAMED_MAX: Final = 20
 
 ErrorT = TypeVar("ErrorT", bound="QueryError")
 
@@ -36,9 +34,7 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     if close:
         msg += f"; did you mean {close[0]!r}?"
     if names:
-        listed = ", ".join(map(repr, names[:NAMED_MAX]))
-        more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-        msg += f" (there is: {listed}{more})"
+        msg += f" (there is: {told(map(repr, names))})"
     else:
         msg += f" (it has no {noun} at all)"
     return error(msg)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk
-from forebay.store.dataframe import dataframe
+from forebay.store.dataframe.query import dataframe
 from tests.store.dataframe import handmade
 from tests.store.dataframe.recordings import TIMES, Step, assert_same, both, integers, steps, write
 

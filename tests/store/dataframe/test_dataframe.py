@@ -20,10 +20,11 @@ from forebay.errors import (
     UnknownTimelineError,
 )
 from forebay.model import StoreId, Timeline, TimeType
-from forebay.store import dataframe_arrays, dataframe_cells
 from forebay.store.chunk_store import ChunkStore
-from forebay.store.dataframe import dataframe
-from forebay.store.dataframe_view import dataframe_batches, dataframe_view
+from forebay.store.dataframe import arrays as arrays_module
+from forebay.store.dataframe import cells as cells_module
+from forebay.store.dataframe.query import dataframe
+from forebay.store.dataframe.view import dataframe_batches, dataframe_view
 from forebay.store.snapshot import StoreSnapshot
 from tests.chunks import make_chunk
 from tests.store.dataframe import handmade
@@ -47,9 +48,9 @@ def cells(table: pa.Table, column: str = X) -> list[Any]:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds so small that every column comes in pieces."""
-    monkeypatch.setattr(dataframe_cells, "DATAFRAME_JOIN_BYTES_MAX", 8)
+    monkeypatch.setattr(cells_module, "DATAFRAME_JOIN_BYTES_MAX", 8)
 
-    monkeypatch.setattr(dataframe_arrays, "DATAFRAME_PIECE_BYTES_MAX", 24)
+    monkeypatch.setattr(arrays_module, "DATAFRAME_PIECE_BYTES_MAX", 24)
 
 
 @given(

@@ -9,8 +9,8 @@ import pytest
 
 from forebay.errors import QueryError, UnknownTimelineError
 from forebay.model import Timeline, TimeType
-from forebay.store.dataframe import dataframe
-from forebay.store.dataframes import dataframes
+from forebay.store.dataframe.query import dataframe
+from forebay.store.dataframe.several import dataframes
 from tests.chunks import make_chunk
 from tests.store.dataframe.test_dataframe import snapshot
 

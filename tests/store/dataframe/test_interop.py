@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from forebay.store.dataframe import dataframe
-from forebay.store.dataframe_view import DataframeView, dataframe_view
+from forebay.store.dataframe.query import dataframe
+from forebay.store.dataframe.view import DataframeView, dataframe_view
 from tests.chunks import make_chunk
 from tests.store.dataframe.test_dataframe import X, snapshot
 

@@ -11,7 +11,7 @@ from forebay.runtime import Event, monotonic_s, spawn
 
 
 def paced(hz: float) -> Iterator[int]:
-    """Count 0, 1, 2, … at `hz` per second, until standard input ends.
+    """Count 0, 1, 2, … at `hz` per second, until standard input ends; 0 comes in any case.
 
     Input ends when the demo says so, and also when the demo is no more, however it ended.
     """
@@ -26,6 +26,6 @@ def paced(hz: float) -> Iterator[int]:
     spawn("stdin", watch)
     started_s = monotonic_s()
     tick = 0
-    while not over.wait(max(0.0, started_s + tick / hz - monotonic_s())):
+    while tick == 0 or not over.wait(max(0.0, started_s + tick / hz - monotonic_s())):
         yield tick
         tick += 1

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from forebay.errors import QueryError
 from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
-from forebay.store.dataframe_columns import ComponentColumn, list_offsets
-from forebay.store.dataframe_rows import ChunkRows, Int64s, Positions
+from forebay.store.dataframe.columns import ComponentColumn, list_offsets
+from forebay.store.dataframe.rows import ChunkRows, Int64s, Positions
 
 
 class Cells:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forebay.store.dataframe import dataframe
-from forebay.store.dataframe_columns import Snapshot
-from forebay.store.dataframe_view import DataframeView, dataframe_view
+from forebay.store.dataframe.columns import Snapshot
+from forebay.store.dataframe.query import dataframe
+from forebay.store.dataframe.view import DataframeView, dataframe_view
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.store.contents import Contents
-    from forebay.store.dataframe_index import IndexValues
+    from forebay.store.dataframe.index import IndexValues
 
 
 class DataframeSource(Snapshot):

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from forebay.store.dataframe_cells import Cells
-from forebay.store.dataframe_clears import ClearSource, EntityClears
-from forebay.store.dataframe_index import RowIndex
-from forebay.store.dataframe_rows import Int64s, LatestRows, Positions
+from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.clears import ClearSource, EntityClears
+from forebay.store.dataframe.index import RowIndex
+from forebay.store.dataframe.rows import Int64s, LatestRows, Positions
 
 NULL: Final = -1
 """The cell of a run of null rows."""

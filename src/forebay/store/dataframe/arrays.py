@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
-from forebay.store.dataframe_cells import Cells
-from forebay.store.dataframe_memory import Memory, empty
-from forebay.store.dataframe_rows import Int64s
-from forebay.store.dataframe_runs import NULL, Runs
+from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.memory import Memory, empty
+from forebay.store.dataframe.rows import Int64s
+from forebay.store.dataframe.runs import NULL, Runs
 
 
 class CellColumn:

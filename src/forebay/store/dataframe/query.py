@@ -1,9 +1,4 @@
-"""Dataframes: one row per index value, one column per timeline and component, as Rerun's reader.
-
-The way of a query: the columns that the contents select (`dataframe_columns`), the logged rows of
-each on the index (`dataframe_rows`), the distinct index values (`dataframe_index`), which cell
-stands in which row (`dataframe_runs`), and the Arrow arrays of it (`dataframe_arrays`).
-"""
+"""Working out a dataframe: from a query to a plan, from a plan to a table or batches."""
 
 from __future__ import annotations
 
@@ -17,27 +12,27 @@ import pyarrow as pa
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
 from forebay.model import TimeLike, Timeline
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
-from forebay.store.dataframe_arrays import CellColumn, ConstantColumn
-from forebay.store.dataframe_cells import Cells
-from forebay.store.dataframe_clears import Clears, EntityClears
-from forebay.store.dataframe_columns import (
+from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
+from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.clears import Clears, EntityClears
+from forebay.store.dataframe.columns import (
     ComponentColumn,
     Snapshot,
     component_columns,
     index_field,
     list_type,
 )
-from forebay.store.dataframe_index import (
+from forebay.store.dataframe.index import (
     IndexValues,
     RowIndex,
     merged_index,
     parsed_index_values,
     restricted,
 )
-from forebay.store.dataframe_memory import Memory
-from forebay.store.dataframe_rows import MISSING, ChunkRows, Int64s, LatestRows
-from forebay.store.dataframe_runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
-from forebay.store.dataframe_times import GreatestTimes
+from forebay.store.dataframe.memory import Memory
+from forebay.store.dataframe.rows import MISSING, ChunkRows, Int64s, LatestRows
+from forebay.store.dataframe.runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
+from forebay.store.dataframe.times import GreatestTimes
 
 if TYPE_CHECKING:
     from forebay.model import EntityPath

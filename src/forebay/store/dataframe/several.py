@@ -10,9 +10,9 @@ import pyarrow as pa
 from forebay.chunk import layout as chunk_layout
 from forebay.errors import QueryError, UnknownTimelineError
 from forebay.model import EntityPath
-from forebay.store.dataframe import DataframeQuery, plan
-from forebay.store.dataframe_columns import Snapshot
-from forebay.store.dataframe_index import IndexValues
+from forebay.store.dataframe.columns import Snapshot
+from forebay.store.dataframe.index import IndexValues
+from forebay.store.dataframe.query import DataframeQuery, plan
 
 RECORDING_ID: Final = "rerun_recording_id"
 """The leading column of a dataframe of several recordings."""

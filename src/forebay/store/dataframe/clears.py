@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from forebay.chunk import Chunk
 from forebay.model import EntityPath
-from forebay.store.dataframe_columns import CLEAR, Snapshot, has_cells, list_offsets
-from forebay.store.dataframe_rows import ChunkRows, LatestRows
+from forebay.store.dataframe.columns import CLEAR, Snapshot, has_cells, list_offsets
+from forebay.store.dataframe.rows import ChunkRows, LatestRows
 
 Bools = npt.NDArray[np.bool_]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from forebay.chunk import ARROW_TIME_TYPES
 from forebay.errors import ExpressionError, TimeTypeError
 from forebay.model import TimeLike, Timeline, TimeType, to_index_value
-from forebay.store.dataframe_rows import MISSING, Int64s, Positions
+from forebay.store.dataframe.rows import MISSING, Int64s, Positions
 
 IndexValues: TypeAlias = "Sequence[TimeLike] | npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray"
 """Index values to sample at, in any order."""

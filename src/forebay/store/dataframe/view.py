@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
-from forebay.store.dataframe import DataframePlan, DataframeQuery, plan
-from forebay.store.dataframe_columns import Snapshot
+from forebay.store.dataframe.columns import Snapshot
+from forebay.store.dataframe.query import DataframePlan, DataframeQuery, plan
 
 
 class DataframeView:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from forebay.store.dataframe_cells import Cells
-from forebay.store.dataframe_memory import empty
-from forebay.store.dataframe_rows import MISSING, Int64s, LatestRows
-from forebay.store.dataframe_runs import NULL, Runs
+from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.memory import empty
+from forebay.store.dataframe.rows import MISSING, Int64s, LatestRows
+from forebay.store.dataframe.runs import NULL, Runs
 
 
 class GreatestTimes:

@@ -1,0 +1,67 @@
+"""Figures as a Markdown table, put into a page of the documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forebay.bench.figures import Cost, number
+from forebay.errors import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from forebay.bench.figures import Figure
+
+BEGIN = "<!-- figures: begin -->"
+END = "<!-- figures: end -->"
+
+
+def write_into(page: Path, figures: Sequence[Figure], machine: Mapping[str, Any]) -> None:
+    """Replace what stands between the two marks of a page by these figures.
+
+    Raises:
+        BenchError: The page has no such marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        msg = f"{page} has no {BEGIN} and {END} to put the figures between"
+        raise BenchError(msg)
+    middle = f"\n{markdown(figures, machine)}\n"
+    page.write_text(f"{before}{BEGIN}{middle}{END}{after}", encoding="utf-8")
+
+
+def markdown(figures: Sequence[Figure], machine: Mapping[str, Any]) -> str:
+    """One row a figure, and what they were measured on."""
+    about = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
+    rows = [
+        "| | what | figure | target | met | by CPU | ours | beside it |",
+        "| --- | --- | ---: | --- | --- | ---: | --- | --- |",
+    ]
+    rows += [_row(figure) for figure in figures]
+    return "\n".join([f"Measured with {about}.", "", *rows])
+
+
+def _row(figure: Figure) -> str:
+    ratio = figure.cpu_ratio
+    cells = [
+        figure.workload,
+        figure.what + (f" ({figure.note})" if figure.note else ""),
+        number(figure.value) + figure.unit,
+        "" if figure.target is None else str(figure.target),
+        {None: "", True: "yes", False: "**no**"}[figure.is_met],
+        "" if ratio is None else f"{number(ratio)}x",
+        cost(figure.ours),
+        f"{cost(figure.peer)} {figure.peer_name}".strip(),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def cost(found: Cost | None) -> str:
+    """Wall and CPU seconds, and peak memory in MB."""
+    if found is None:
+        return ""
+    megabytes = found.rss_peak_bytes / 1e6
+    return f"{number(found.wall_s)} / {number(found.cpu_s)} / {megabytes:.0f}"

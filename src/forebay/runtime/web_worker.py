@@ -1,0 +1,156 @@
+"""`WebWorkerRuntime`: tasks take their turns between the messages of an event loop.
+
+A Web Worker has one thread, and a loop that hands it messages: bytes to ingest, questions, a wish
+to stop. So `schedule` only queues; the loop comes back for a slice of turns, and between slices
+the messages get theirs. Whoever waits for what a task does runs turns meanwhile: nobody else could.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from forebay.limits import WEB_WORKER_SLICE_S
+from forebay.runtime.platform import threads_available
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.runtime.protocol import Condition, Lock, Task
+
+
+class WebWorkerRuntime:
+    """Turns on the one thread of a Web Worker, a slice at a time.
+
+    `request_slice` is called when there is work and no slice is due: it asks the loop to call
+    `run_slice` soon, after the messages that wait already. Without it, turns happen only in
+    `run_slice` and in waits.
+    """
+
+    name = "web-worker"
+    has_threads = False
+    num_threads = 0
+
+    def __init__(
+        self,
+        request_slice: Callable[[], object] | None = None,
+        *,
+        slice_s: float = WEB_WORKER_SLICE_S,
+        can_wait: bool | None = None,
+    ) -> None:
+        """Make a runtime; `can_wait` says whether another thread could end a wait."""
+        self._request_slice = request_slice
+        self._slice_s = slice_s
+        self.can_wait = threads_available() if can_wait is None else can_wait
+        self._ready: deque[Task] = deque()
+        self._is_slice_due = False
+
+    @property
+    def num_ready(self) -> int:
+        """Tasks that wait for a turn."""
+        return len(self._ready)
+
+    def lock(self) -> Lock:
+        """A lock that is not reentrant."""
+        return threading.Lock()
+
+    def rlock(self) -> Lock:
+        """A lock that its holder may take again."""
+        return threading.RLock()
+
+    def condition(self, lock: Lock | None = None) -> Condition:
+        """A condition whose waiters run turns."""
+        return _WorkingCondition(self, lock)
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        return time.monotonic()
+
+    def thread_id(self) -> int:
+        """Tells the calling thread from all others alive."""
+        return threading.get_ident()
+
+    def turns_at_once(self, msg_bytes: int) -> int:
+        """One: there is one thread, and turns come one after another."""
+        del msg_bytes
+        return 1
+
+    def schedule(self, task: Task) -> None:
+        """Queue `task`; it gets turns in slices and in waits until it has no more to do."""
+        self._ready.append(task)
+        self._ask()
+
+    def run_turn(self) -> bool:
+        """Run one turn of the task that waits longest; False if none waits."""
+        try:
+            task = self._ready.popleft()
+        except IndexError:
+            return False
+        if task.run_turn():
+            self._ready.append(task)
+        return True
+
+    def run_slice(self) -> bool:
+        """Run turns for about `slice_s`, at least one; True if tasks are left for another."""
+        self._is_slice_due = False
+        deadline_s = time.monotonic() + self._slice_s
+        try:
+            while self.run_turn():
+                if time.monotonic() >= deadline_s:
+                    break
+        finally:
+            if self._ready:
+                self._ask()
+        return bool(self._ready)
+
+    def run_all(self) -> None:
+        """Run turns until no task is left."""
+        while self.run_turn():
+            pass
+
+    def _ask(self) -> None:
+        if self._request_slice is not None and not self._is_slice_due:
+            self._is_slice_due = True
+            self._request_slice()
+
+
+class _WorkingCondition:
+    """A condition that gives the waiter's time to the tasks it may be waiting for."""
+
+    def __init__(self, runtime: WebWorkerRuntime, lock: Lock | None) -> None:
+        self._runtime = runtime
+        self._lock = threading.Lock() if lock is None else lock
+        self._changed = threading.Condition(self._lock)  # type: ignore[arg-type]
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.__exit__(*exception)  # type: ignore[arg-type]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Run a turn if a task is ready; else wait if another thread could notify, or give up."""
+        self._lock.__exit__(None, None, None)
+        try:
+            has_run = self._runtime.run_turn()
+        finally:
+            self._lock.__enter__()
+        if has_run:
+            return True
+        return self._runtime.can_wait and self._changed.wait(timeout)
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Run turns until `predicate` holds, nothing is left to run, or time is over."""
+        clock = self._runtime.monotonic_s
+        deadline_s = None if timeout is None else clock() + timeout
+        while not (result := predicate()):
+            left_s = None if deadline_s is None else deadline_s - clock()
+            if (left_s is not None and left_s <= 0) or not self.wait(left_s):
+                return predicate()
+        return result
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits."""
+        self._changed.notify_all()

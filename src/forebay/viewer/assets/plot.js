@@ -1,0 +1,155 @@
+// Lines over time on a canvas: least to greatest of each bucket, a cursor, and a way to set it.
+
+const COLORS = ["#2a8fbd", "#d9722b", "#3d9a50", "#c4477b", "#8464c4", "#a88a1c", "#4a9fa5", "#b0523c"];
+const LEFT = 56;
+const RIGHT = 12;
+const TOP = 10;
+const BOTTOM = 24;
+
+export class Plot {
+  /** `onPick(fraction)` is called with the place along the range that was clicked. */
+  constructor(figure, onPick) {
+    this.canvas = figure.querySelector("canvas");
+    this.caption = figure.querySelector("figcaption");
+    this.lines = [];
+    this.cursor = 1;
+    this.format = String;
+    const pick = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      const place = (event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+      onPick(Math.min(1, Math.max(0, place)));
+    };
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      pick(event);
+    });
+    this.canvas.addEventListener("pointermove", (event) => { if (event.buttons) pick(event); });
+    this.canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -0.01, ArrowRight: 0.01, Home: -1, End: 1 }[event.key];
+      if (step) { event.preventDefault(); onPick(Math.min(1, Math.max(0, this.cursor + step))); }
+    });
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  /** `lines`: `[{ title, x, least, greatest }]`, `x` from 0 to 1 along the range. */
+  show(lines, formatX) {
+    this.lines = lines;
+    this.format = formatX;
+    this.caption.replaceChildren(
+      ...lines.map(({ title }, i) => {
+        const item = document.createElement("span");
+        const dot = document.createElement("i");
+        dot.style.setProperty("background", COLORS[i % COLORS.length]);
+        item.append(dot, title);
+        return item;
+      }),
+    );
+    if (!lines.length) this.caption.textContent = "no numbers on this entity";
+    const points = lines.reduce((sum, line) => sum + line.x.length, 0);
+    this.canvas.setAttribute("aria-label", `Plot of ${lines.length} lines, ${points} points`);
+    this.draw();
+  }
+
+  move(cursor) {
+    this.cursor = cursor;
+    this.draw();
+  }
+
+  #range() {
+    let low = Infinity;
+    let high = -Infinity;
+    for (const { least, greatest } of this.lines) {
+      for (const value of least) if (value < low) low = value;
+      for (const value of greatest) if (value > high) high = value;
+    }
+    if (low > high) return [0, 1];
+    const margin = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
+    return [low - margin, high + margin];
+  }
+
+  #isDue = false;
+
+  /** Soon, and once for all that is new by then. */
+  draw() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#drawNow();
+    });
+  }
+
+  #drawNow() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width) return;
+    const scale = window.devicePixelRatio || 1;
+    this.canvas.width = width * scale;
+    this.canvas.height = height * scale;
+    const pen = this.canvas.getContext("2d");
+    pen.scale(scale, scale);
+    const style = getComputedStyle(this.canvas);
+    const [low, high] = this.#range();
+    const toX = (x) => LEFT + x * (width - LEFT - RIGHT);
+    const toY = (y) => TOP + (1 - (y - low) / (high - low)) * (height - TOP - BOTTOM);
+    if (!this.lines.length) return;
+    this.#grid(pen, style, low, high, toX, toY);
+    this.lines.forEach((line, i) => drawLine(pen, line, COLORS[i % COLORS.length], toX, toY));
+    pen.strokeStyle = style.getPropertyValue("--accent");
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    pen.moveTo(toX(this.cursor), TOP);
+    pen.lineTo(toX(this.cursor), height - BOTTOM);
+    pen.stroke();
+  }
+
+  #grid(pen, style, low, high, toX, toY) {
+    const height = this.canvas.clientHeight;
+    const width = this.canvas.clientWidth;
+    pen.font = `11px ${style.fontFamily}`;
+    pen.fillStyle = style.getPropertyValue("--faint");
+    pen.strokeStyle = style.getPropertyValue("--line");
+    pen.lineWidth = 1;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    for (const y of ticks(low, high, 5)) {
+      pen.beginPath();
+      pen.moveTo(LEFT, Math.round(toY(y)) + 0.5);
+      pen.lineTo(width - RIGHT, Math.round(toY(y)) + 0.5);
+      pen.stroke();
+      pen.fillText(Number(y.toPrecision(6)).toString(), LEFT - 6, toY(y));
+    }
+    pen.textBaseline = "top";
+    const count = Math.max(2, Math.floor((width - LEFT) / 190));
+    for (let i = 0; i <= count; i++) {
+      pen.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
+      pen.fillText(this.format(i / count), toX(i / count), height - BOTTOM + 7);
+    }
+  }
+}
+
+function drawLine(pen, { x, least, greatest }, color, toX, toY) {
+  pen.strokeStyle = color;
+  pen.fillStyle = color;
+  pen.lineWidth = 1.4;
+  pen.lineJoin = "round";
+  if (x.length === 1) {
+    pen.beginPath();
+    pen.arc(toX(x[0]), toY(least[0]), 2.5, 0, 7);
+    pen.fill();
+    return;
+  }
+  pen.beginPath();
+  for (let i = 0; i < x.length; i++) {
+    pen.lineTo(toX(x[i]), toY(least[i]));
+    if (greatest[i] !== least[i]) pen.lineTo(toX(x[i]), toY(greatest[i]));
+  }
+  pen.stroke();
+}
+
+function* ticks(low, high, count) {
+  const rough = (high - low) / count;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * ([1, 2, 5, 10].find((factor) => factor * unit >= rough) ?? 10);
+  for (let y = Math.ceil(low / step) * step; y <= high; y += step) yield y;
+}

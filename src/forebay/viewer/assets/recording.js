@@ -1,0 +1,142 @@
+// One recording: its source, its engine, and how far they have come.
+//
+// States: starting → reading → whole | damaged (what was readable is there) | lost (its worker is).
+
+import { Engine } from "./engine.js";
+
+/** Engines that are started ahead, so that a recording finds one that is ready. */
+export class Spares {
+  #spares = [];
+
+  constructor(config) {
+    this.config = config;
+  }
+
+  /** See to it that there are so many; gives the one that is taken next. */
+  prepare(count = 1) {
+    while (this.#spares.length < count) {
+      const engine = new Engine(this.config);
+      engine.onFailed = () => { this.#spares = this.#spares.filter((each) => each !== engine); };
+      this.#spares.push(engine);
+    }
+    return this.#spares[0];
+  }
+
+  /** All that wait, once they are ready. */
+  ready() {
+    return Promise.all(this.#spares.map((engine) => engine.ready));
+  }
+
+  take() {
+    this.prepare();
+    const engine = this.#spares.shift();
+    engine.onFailed = () => {};
+    return engine;
+  }
+}
+
+export class Recording {
+  #attempt = 0;
+
+  /** `onChange(recording)` is called whenever there is something new to show. */
+  constructor(source, spares, onChange) {
+    this.source = source;
+    this.spares = spares;
+    this.onChange = onChange;
+    this.overview = null;
+    this.lost = []; // why workers of this recording were lost, one text each
+    this.#begin();
+  }
+
+  get name() {
+    return this.source.name;
+  }
+
+  get fraction() {
+    if (this.state === "whole" || this.state === "damaged") return 1;
+    return this.source.size ? this.progress.bytes / this.source.size : null;
+  }
+
+  /** What is wrong with it, for people; empty if nothing is. */
+  get problems() {
+    const found = [...this.lost];
+    if (this.overview?.error) found.push(this.overview.error.message);
+    for (const store of this.overview?.stores ?? []) {
+      const [first] = store.rejections;
+      if (first) found.push(`${store.rejected} rejected; the first: ${first.message}`);
+    }
+    return found;
+  }
+
+  #begin() {
+    this.state = "starting";
+    this.stage = "";
+    this.progress = { bytes: 0, messages: 0, committed: 0, rejected: 0 };
+    const attempt = ++this.#attempt;
+    const isCurrent = () => attempt === this.#attempt;
+    this.engine = this.spares.take();
+    this.engine.onProgress = (progress) => {
+      if (!isCurrent()) return;
+      if (progress.stage) this.stage = progress.stage;
+      else this.progress = progress;
+      this.onChange(this);
+    };
+    this.engine.onFinished = (progress, overview) => {
+      this.progress = progress;
+      this.overview = overview;
+      const rejected = overview.stores.some((store) => store.rejected > 0);
+      this.state = overview.error || rejected ? "damaged" : "whole";
+      this.onChange(this);
+    };
+    this.engine.onFailed = (reason) => this.#lose(reason);
+    this.done = this.#read(isCurrent);
+  }
+
+  async #read(isCurrent) {
+    const { engine } = this;
+    try {
+      await engine.ready;
+      engine.open(this.name);
+      this.state = "reading";
+      this.onChange(this);
+      if (this.source.file) {
+        engine.read(this.source.file);
+        return;
+      }
+      for await (const buffer of this.source.blocks()) {
+        if (!isCurrent()) return;
+        await engine.feed(buffer);
+      }
+      engine.end();
+    } catch (error) {
+      if (engine.failure) this.#lose(engine.failure);
+      else engine.fail(`${this.name} could not be read: ${error.message ?? error}`);
+    }
+  }
+
+  /** The worker is gone and what it held with it: report, and have a fresh one take its place. */
+  #lose(reason) {
+    if (this.state === "lost") return;
+    this.state = "lost";
+    this.overview = null;
+    this.lost.push(reason);
+    this.spares.prepare();
+    this.onChange(this);
+  }
+
+  /** Read it once more, in a fresh worker. */
+  retry() {
+    this.#begin();
+    this.onChange(this);
+  }
+
+  /** What is there now, while it is still coming in. */
+  async refresh() {
+    if (this.state === "reading") this.overview = await this.engine.ask({ kind: "overview" });
+  }
+
+  close() {
+    this.#attempt += 1;
+    this.engine.close();
+  }
+}

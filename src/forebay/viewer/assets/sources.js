@@ -1,0 +1,67 @@
+// Where bytes come from. What is fetched comes in blocks, one at a time and only when asked: so
+// whoever asks no more, because it has no credit left, stops the connection.
+
+import { BLOCK_BYTES } from "./engine.js";
+
+/** A dropped file, for the worker to read; it can be read again. */
+export class FileSource {
+  constructor(file) {
+    this.file = file;
+    this.name = file.name;
+    this.size = file.size;
+  }
+}
+
+/** Something on a server, fetched by a frame that sees nothing of the page. */
+export class UrlSource {
+  constructor(url) {
+    this.url = new URL(url, window.location.href).href;
+    this.name = decodeURIComponent(new URL(this.url).pathname.split("/").pop() || this.url);
+    this.size = null;
+  }
+
+  async *blocks() {
+    const frame = await fetcher();
+    const { port1: port, port2 } = new MessageChannel();
+    const next = () => new Promise((resolve) => { port.onmessage = ({ data }) => resolve(data); });
+    const opened = next();
+    frame.contentWindow.postMessage({ url: this.url }, window.location.origin, [port2]);
+    try {
+      let said = await opened;
+      this.size = said.size ?? null;
+      while (!said.done) {
+        if (said.error) throw new Error(said.error);
+        if (said.buffer) yield* inBlocks(said.buffer);
+        const coming = next();
+        port.postMessage("next");
+        said = await coming;
+      }
+    } finally {
+      port.postMessage("cancel");
+    }
+  }
+}
+
+function* inBlocks(buffer) {
+  if (buffer.byteLength <= BLOCK_BYTES) yield buffer;
+  else {
+    for (let at = 0; at < buffer.byteLength; at += BLOCK_BYTES) {
+      yield buffer.slice(at, at + BLOCK_BYTES);
+    }
+  }
+}
+
+let frameReady = null;
+
+function fetcher() {
+  frameReady ??= new Promise((resolve) => {
+    const frame = document.createElement("iframe");
+    frame.hidden = true;
+    frame.src = "fetcher.html";
+    window.addEventListener("message", ({ source, data }) => {
+      if (source === frame.contentWindow && data === "fetcher is ready") resolve(frame);
+    });
+    document.body.append(frame);
+  });
+  return frameReady;
+}

@@ -1,0 +1,235 @@
+// One recording's interpreter. Bytes come in by credit, questions at any time; answers leave as
+// buffers that change hands. What the messages are is written down in engine.js.
+
+let pyodide = null;
+let Session = null;
+let session = null;
+let blocksWaiting = 0; // fed but not yet decoded: their credits are owed to the page
+let isFinishing = false;
+
+const post = (message, transfer = []) => self.postMessage(message, transfer);
+
+// ---- boot ----------------------------------------------------------------------------------
+
+const compiled = []; // [key, module] of what this worker compiled, for the workers after it
+const given = new Map(); // what workers before it compiled
+
+/** Tells one binary from another without reading 40 MB: its size, and samples of it. */
+function keyOf(bytes) {
+  const view = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes.buffer ?? bytes);
+  let hash = view.length | 0;
+  const step = Math.max(1, view.length >> 14);
+  for (let at = 0; at < view.length; at += step) hash = (Math.imul(hash, 31) + view[at]) | 0;
+  return `${view.length}:${hash}`;
+}
+
+/** Compile each WebAssembly binary once for all workers: modules can be posted, instances not. */
+function shareModules(sharedFrom) {
+  for (const [key, module] of sharedFrom) given.set(key, module);
+  const { instantiate } = WebAssembly;
+  const once = async (key, bytes, imports) => {
+    const known = given.get(key);
+    if (known) return { module: known, instance: await instantiate(known, imports) };
+    const made = await instantiate(bytes, imports);
+    compiled.push([key, made.module]);
+    return made;
+  };
+  WebAssembly.instantiate = (source, imports) =>
+    source instanceof WebAssembly.Module
+      ? instantiate(source, imports)
+      : once(keyOf(source), source, imports);
+  const { instantiateStreaming } = WebAssembly;
+  WebAssembly.instantiateStreaming = async (source, imports) => {
+    const response = await source;
+    const known = given.get(response.url);
+    if (known) {
+      response.body?.cancel();
+      return { module: known, instance: await instantiate(known, imports) };
+    }
+    const made = await instantiateStreaming(response, imports);
+    compiled.push([response.url, made.module]);
+    return made;
+  };
+}
+
+/** Ask for everything at once; whoever fetches one of these later gets what is on its way. */
+function fetchEarly(urls) {
+  const { fetch } = self;
+  const onTheirWay = new Map(urls.map((url) => [url, fetch(url)]));
+  for (const response of onTheirWay.values()) response.catch(() => {}); // told when asked for
+  self.fetch = (resource, options) => {
+    const url = new URL(resource.url ?? resource, self.location.href).href;
+    const early = onTheirWay.get(url);
+    onTheirWay.delete(url);
+    return early ?? fetch(resource, options);
+  };
+}
+
+/** Names of the wheels of a Pyodide release: its own (`lock`) or those a site has made smaller. */
+async function wheelsOf(config) {
+  if (config.wheels) return config.wheels;
+  const lock = await (await fetch(`${config.pyodide}pyodide-lock.json`)).json();
+  return config.packages.map((name) => config.pyodide + lock.packages[name].file_name);
+}
+
+async function boot({ config, modules }) {
+  let last = performance.now();
+  const stage = (name) => {
+    const now = performance.now();
+    post({ type: "stage", name, ms: now - last });
+    last = now;
+  };
+  shareModules(modules);
+  fetchEarly([config.python, ...(config.wheels ?? [])]);
+  const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
+  pyodide = await loadPyodide({ indexURL: config.pyodide });
+  stage("interpreter");
+  for (const wheel of await wheelsOf(config)) {
+    await pyodide.loadPackage(wheel, { checkIntegrity: false, messageCallback() {} });
+  }
+  stage("packages");
+  const python = await (await fetch(config.python)).arrayBuffer();
+  pyodide.unpackArchive(python, "zip", { extractDir: "/forebay" });
+  pyodide.runPython("import sys; sys.path.insert(0, '/forebay')");
+  pyodide.runPython("import numpy, pyarrow");
+  stage("arrow");
+  Session = pyodide.pyimport("forebay.viewer").Session;
+  stage("engine");
+  post({ type: "ready", modules: compiled, heap: pyodide._module?.HEAPU8?.length ?? 0 });
+}
+
+// ---- decoding, a slice at a time -----------------------------------------------------------
+
+// A message to oneself comes after the messages that wait already, and without the delay that
+// browsers put on nested timeouts.
+const turnstile = new MessageChannel();
+turnstile.port1.onmessage = () => guarded(runSlice);
+
+function requestSlice() {
+  turnstile.port2.postMessage(null);
+}
+
+function runSlice() {
+  if (!session.run_slice()) settle();
+}
+
+function settle() {
+  if (!session.is_idle) return;
+  if (blocksWaiting) {
+    post({ type: "credit", blocks: blocksWaiting, progress: JSON.parse(session.progress()) });
+    blocksWaiting = 0;
+    wakeReader();
+  }
+  if (isFinishing) {
+    isFinishing = false;
+    session.finish();
+    post({
+      type: "finished",
+      progress: JSON.parse(session.progress()),
+      overview: JSON.parse(session.overview()),
+    });
+  }
+}
+
+function feed(buffer) {
+  blocksWaiting += 1;
+  const bytes = pyodide.toPy(buffer); // one copy, into the interpreter's memory
+  try {
+    session.feed(bytes);
+  } finally {
+    bytes.destroy?.();
+  }
+  settle();
+}
+
+let wakeReader = () => {};
+
+/** Read a file here, by the same credits: its bytes never come near the page's thread. */
+async function read({ file, blockBytes, credits }) {
+  for (let at = 0; at < file.size; at += blockBytes) {
+    let buffer;
+    try {
+      buffer = await file.slice(at, at + blockBytes).arrayBuffer();
+    } catch (error) {
+      post({ type: "crashed", error: `${file.name} could not be read: ${error.message}` });
+      self.close();
+      return;
+    }
+    while (blocksWaiting >= credits) await new Promise((resolve) => { wakeReader = resolve; });
+    guarded(() => feed(buffer));
+  }
+  isFinishing = true;
+  guarded(settle);
+}
+
+// ---- questions -----------------------------------------------------------------------------
+
+function answer({ id, question }) {
+  try {
+    if (question.kind === "overview") {
+      post({ type: "answer", id, value: JSON.parse(session.overview()) });
+      return;
+    }
+    const proxy = session.ask(JSON.stringify(question));
+    const view = proxy.getBuffer("u8");
+    const buffer = view.data.slice().buffer;
+    view.release();
+    proxy.destroy();
+    post({ type: "answer", id, buffer }, [buffer]);
+  } catch (error) {
+    if (isFatal(error)) throw error;
+    post({ type: "refused", id, error: lastLine(error) });
+  }
+}
+
+// ---- failing -------------------------------------------------------------------------------
+
+/** What Python raised leaves the interpreter whole; anything else has broken it. */
+const isFatal = (error) => error?.constructor?.name !== "PythonError";
+
+/** A traceback's last line, without the exception's module: what it says to a person. */
+function lastLine(error) {
+  const lines = String(error?.message ?? error).trim().split("\n");
+  return lines[lines.length - 1].replace(/^[\w.]+\.(\w+: )/, "$1");
+}
+
+function guarded(job) {
+  try {
+    job();
+  } catch (error) {
+    post({ type: "crashed", error: lastLine(error) });
+    self.close();
+  }
+}
+
+self.onmessage = ({ data }) => {
+  switch (data.type) {
+    case "boot":
+      boot(data).catch((error) => {
+        post({ type: "crashed", error: `the engine did not start: ${lastLine(error)}` });
+        self.close();
+      });
+      break;
+    case "open":
+      guarded(() => { session = Session(data.source, requestSlice); });
+      break;
+    case "read":
+      read(data);
+      break;
+    case "block":
+      guarded(() => feed(data.buffer));
+      break;
+    case "end":
+      isFinishing = true;
+      guarded(settle);
+      break;
+    case "ask":
+      guarded(() => answer(data));
+      break;
+    case "ping":
+      post({ type: "pong" });
+      break;
+  }
+};
+
+post({ type: "loaded" });

@@ -1,0 +1,164 @@
+"""`Session`: what runs in a Web Worker. Bytes of one recording in, answers to questions out.
+
+A page talks to it in messages: JSON, and buffers that change hands. So it takes and gives JSON
+text and bytes, knows no JavaScript, and is the same natively.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from forebay.codec import StreamDecoder
+from forebay.errors import CodecError, ForebayError
+from forebay.hub import StoreHub
+from forebay.limits import WEB_WORKER_QUEUE_MSGS, WEB_WORKER_REJECTIONS_SHOWN_MAX
+from forebay.runtime import WebWorkerRuntime
+from forebay.viewer import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from forebay.hub import EntityDb
+
+_ANSWERS: Final = {
+    "latest_at": answers.latest_at,
+    "rows": answers.rows,
+    "plot": answers.plot,
+    "range": answers.range_,
+    "dataframe": answers.dataframe,
+    "csv": answers.csv,
+}
+"""Questions about one store, each answered with a buffer: Arrow IPC, but for `csv`."""
+
+
+class Session:
+    """One recording's engine: fed block by block, asked at any time between blocks.
+
+    Blocks are decoded in slices between the messages of the event loop (`run_slice`), so a
+    question is answered while a recording is still coming in, from what is committed so far.
+    """
+
+    def __init__(self, source: str = "", request_slice: Callable[[], object] | None = None) -> None:
+        """Make an empty session.
+
+        Args:
+            source: Where the bytes come from, for people: a file's name or a URL.
+            request_slice: Asks the event loop to call `run_slice` soon.
+        """
+        self._source = source
+        self._runtime = WebWorkerRuntime(request_slice)
+        self._decoder = StreamDecoder()
+        self._hub = StoreHub(runtime=self._runtime, capacity=WEB_WORKER_QUEUE_MSGS)
+        self._num_bytes = 0
+        self._error: ForebayError | None = None
+        self._is_finished = False
+
+    @property
+    def hub(self) -> StoreHub:
+        """The stores that came up so far."""
+        return self._hub
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything fed so far is committed or rejected."""
+        return self._runtime.num_ready == 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the recording, which must not change afterwards.
+
+        Never raises for what is in them: damage ends the stream and shows in the overview.
+        """
+        self._num_bytes += len(data)
+        for msg in self._decoder.feed(data):
+            self._hub.receive_log_msg(msg, self._source)
+
+    def run_slice(self) -> bool:
+        """Decode for a moment; True if there is more to decode."""
+        return self._runtime.run_slice()
+
+    def finish(self) -> None:
+        """All bytes were fed: commit what is left, and remember whether the stream was whole."""
+        try:
+            self._decoder.finish()
+        except CodecError as error:
+            self._error = error
+        self._hub.flush()
+        self._is_finished = True
+
+    def progress(self) -> str:
+        """How far it has come, as JSON."""
+        stats = [db.ingestion_stats() for db in self._hub.entity_dbs()]
+        return json.dumps(
+            {
+                "bytes": self._num_bytes,
+                "messages": self._decoder.num_messages,
+                "accepted": sum(each.accepted for each in stats),
+                "committed": sum(each.committed for each in stats),
+                "rejected": sum(each.rejected for each in stats),
+                "in_flight": sum(each.in_flight for each in stats),
+                "is_finished": self._is_finished,
+            }
+        )
+
+    def overview(self) -> str:
+        """Stores, entities, timelines, and all that went wrong, as JSON."""
+        return json.dumps(
+            {
+                "source": self._source,
+                "bytes": self._num_bytes,
+                "error": _error_of(self._error),
+                "stores": [self._store(db) for db in self._hub.entity_dbs()],
+            }
+        )
+
+    def ask(self, question: str) -> bytes:
+        """Answer a question about one store.
+
+        Args:
+            question: JSON with `kind`, `store` (its place in the overview) and what that kind
+                asks for; see `forebay.viewer.answers`. Times are decimal strings.
+
+        Returns:
+            An Arrow IPC stream, or CSV.
+
+        Raises:
+            ForebayError: There is no such store, entity, timeline or component.
+            ValueError: It is not a question.
+        """
+        asked: Mapping[str, Any] = json.loads(question)
+        stores = self._hub.entity_dbs()
+        number = int(asked.get("store", 0))
+        if not 0 <= number < len(stores):
+            msg = f"there is no store {number}: {self._source or 'the recording'} has {len(stores)}"
+            raise ForebayError(msg)
+        answer = _ANSWERS.get(str(asked.get("kind")))
+        if answer is None:
+            msg = f"no question is called {asked.get('kind')!r}; there are: {', '.join(_ANSWERS)}"
+            raise ValueError(msg)
+        return answer(stores[number].snapshot(), asked)
+
+    def _store(self, db: EntityDb) -> dict[str, Any]:
+        rejections = db.rejections()
+        return {
+            "kind": db.store_id.kind.value,
+            "application_id": db.store_id.application_id,
+            "recording_id": db.store_id.recording_id,
+            "rejected": db.ingestion_stats().rejected,
+            "rejections": [
+                _error_of(rejected.error)
+                for rejected in rejections[:WEB_WORKER_REJECTIONS_SHOWN_MAX]
+            ],
+            **answers.overview(db.snapshot()),
+        }
+
+
+def _error_of(error: ForebayError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "chunk_id": None if error.chunk_id is None else str(error.chunk_id),
+        "byte_offset": error.byte_offset,
+    }

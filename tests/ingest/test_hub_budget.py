@@ -1,0 +1,92 @@
+"""The budget that all stores of a hub share, and what a message counts for in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from forebay.ingest import ByteBudget, IngestionWorker, message_cost
+from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
+from forebay.model import Compression
+from forebay.runtime import NativeRuntime
+from tests.ingest.support import (
+    SIZE,
+    TIMEOUT_S,
+    HeldDecoder,
+    decode_number,
+    decodes,
+    in_thread,
+    join,
+    numbered,
+    numbers,
+)
+
+
+def test_stalled_stores_never_take_more_than_the_budget_and_a_message_each(
+    native: NativeRuntime,
+) -> None:
+    held = HeldDecoder()
+    budget = ByteBudget(10 * SIZE, runtime=native)
+    stalled = [
+        IngestionWorker(runtime=native, hub_budget=budget, decoder_factory=lambda: held)
+        for _ in range(8)
+    ]
+    accepted = 0
+    for worker in stalled:
+        while worker.try_submit(numbered(0)):
+            accepted += 1
+            assert accepted <= 10 + len(stalled), "the budget lets everything in"
+    assert accepted >= len(stalled), "each store may always have one message"
+    assert budget.used_bytes == accepted * SIZE
+    held.go.set()
+    for worker in stalled:
+        worker.close(TIMEOUT_S)
+        worker.poll()
+    assert budget.used_bytes == 0
+
+
+def test_who_waits_for_the_hubs_bytes_wakes_when_another_store_settles(
+    native: NativeRuntime,
+) -> None:
+    budget = ByteBudget(4 * SIZE, runtime=native)
+    greedy, waiting = (
+        IngestionWorker(runtime=native, hub_budget=budget, decoder_factory=decodes(decode_number))
+        for _ in range(2)
+    )
+    while greedy.try_submit(numbered(0)):
+        pass
+    assert waiting.try_submit(numbered(0))
+    while waiting.try_submit(numbered(1)):
+        pass  # until only the other store's bytes can make room
+    assert greedy.wait_processed(timeout=TIMEOUT_S)
+    assert waiting.wait_processed(timeout=TIMEOUT_S)
+    submitter = in_thread(lambda: waiting.submit(numbered(2), timeout=TIMEOUT_S))
+    while not budget._waiting:
+        assert submitter.is_alive()
+    greedy.poll()
+    join(submitter)
+    assert waiting.wait_processed(timeout=TIMEOUT_S)
+    assert numbers(waiting.poll())[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("claimed", "cost"),
+    [
+        (5000, 5000),
+        (1000 * LZ4_RATIO_MAX, 1000 * LZ4_RATIO_MAX),
+        (1000 * LZ4_RATIO_MAX + 1, 1000),  # no LZ4 block expands so far: a lie
+        (1 << 60, 1000),
+        (10, 1000),
+    ],
+)
+def test_a_message_costs_what_it_becomes_if_that_can_be_true(claimed: int, cost: int) -> None:
+    msg = numbered(0)._replace(
+        payload=bytes(1000),
+        uncompressed_size=claimed,
+        compression=Compression.LZ4,
+    )
+    assert message_cost(msg) == cost
+    assert message_cost(msg._replace(compression=Compression.NONE)) == 1000
+
+
+def test_even_an_empty_message_costs_something() -> None:
+    assert message_cost(numbered(0)._replace(payload=b"")) == MESSAGE_COST_BYTES_MIN

@@ -1,0 +1,304 @@
+"""The page in a real browser, with the network off."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rerun as rr
+from playwright.sync_api import Browser, sync_playwright
+
+from forebay.limits import MIB
+from forebay.viewer import Session
+from tests.corpus import RECORDINGS, recording
+from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
+from tests.wasm.compare import assert_same_answer
+from tests.wasm.conftest import serve
+
+BLOCK = MIB // 4
+FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, site_url: str) -> SitePage:
+    page = SitePage(browser, site_url)
+    page.wait_ready()
+    page.run("() => { forebay.Engine.hangMs = 60000; }")  # a busy machine is no hung worker
+    return page
+
+
+@pytest.fixture
+def page(opened: SitePage) -> Iterator[SitePage]:
+    yield opened
+    pictures = os.environ.get("FOREBAY_SCREENSHOTS")
+    if pictures:
+        name = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
+        opened.page.screenshot(path=Path(pictures) / f"{name}.png")
+    assert opened.errors == []
+
+
+@pytest.fixture
+def indexes(page: SitePage) -> int:
+    """One small recording, open in the page; an interpreter is dear, so tests share it."""
+    names = page.run("() => forebay.recordings.map((r) => r.name)")
+    number = names.index("indexes.rrd") if "indexes.rrd" in names else None
+    if number is None:
+        (number,) = page.open([recording("indexes")])
+        page.wait_state(number, "whole")
+    page.page.click(f"#recordings li:nth-child({number + 1}) .card")
+    page.until("() => forebay.chosen.entity === '/plot/s0'")
+    return int(number)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+def write_large(path: Path, seed: int, steps: int) -> Path:
+    """A recording of four times `steps` chunks of scalars and as many of points, 0.17 MB a step."""
+    stream = rr.RecordingStream(f"large-{seed}", recording_id=f"large-{seed}")
+    stream.save(path)
+    random = np.random.default_rng(seed)
+    rows = 500
+    for step in range(steps):
+        frames = np.arange(step * rows, (step + 1) * rows)
+        column = rr.TimeColumn("frame", sequence=frames)
+        for line in range(4):
+            noise = random.normal(size=rows) * 0.3
+            values = np.sin(frames / (500 * (line + 1))) * 10 + noise
+            stream.send_columns(f"/plot/s{line}", [column], rr.Scalars.columns(scalars=values))
+        stream.set_time("frame", sequence=int(frames[0]))
+        points = random.normal(size=(8000, 3)).astype(np.float32)
+        stream.log("/world/points", rr.Points3D(points))
+        stream.flush()
+    stream.disconnect()
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(folder: Path) -> list[Path]:
+    return [write_large(folder / f"large-{seed}.rrd", seed, 150) for seed in (1, 2)]
+
+
+def native(path: Path) -> Session:
+    """The same engine here."""
+    session = Session(path.name)
+    data = path.read_bytes()
+    for at in range(0, len(data), BLOCK):
+        session.feed(data[at : at + BLOCK])
+        while session.run_slice():
+            pass
+    session.finish()
+    return session
+
+
+def without_made_up_ids(overview: dict[str, Any]) -> dict[str, Any]:
+    """A blueprint in use is a clone under an id that is made up each time."""
+    found = copy.deepcopy(overview)
+    for store in found["stores"]:
+        if store["kind"] == "blueprint":
+            store["recording_id"] = ""
+    return found
+
+
+def test_every_recording_gives_the_same_answers(page: SitePage, folder: Path) -> None:
+    # One stream after another is a stream, and each recording in it is a store of its own.
+    path = folder / "all.rrd"
+    path.write_bytes(b"".join(recording(name).read_bytes() for name in RECORDINGS))
+    (number,) = page.open([path])
+    page.wait_state(number, "whole", "damaged", "lost")
+    ours = native(path)
+    overview = json.loads(ours.overview())
+    assert without_made_up_ids(page.overview(number)) == without_made_up_ids(overview)
+    assert page.state(number) == "whole"
+    assert len(overview["stores"]) >= len(RECORDINGS)
+    questions = questions_about(overview)
+    assert len(questions) > 300
+    for question, answer in zip(questions, page.ask(number, questions), strict=True):
+        expected = ours.ask(json.dumps(question))
+        if question["kind"] == "csv":
+            assert answer == expected, question
+        else:
+            assert_same_answer(str(question), answer, expected)
+    page.close_all()
+
+
+PROGRESS = "() => forebay.recordings.map((r) => [r.state, r.progress, r.engine.stages])"
+STALLS = """() => {
+  const found = { longest: 0, frames: 0, longestFrame: 0, count: 0, over: 0 };
+  let last = performance.now();
+  found.timer = setInterval(() => {
+    const now = performance.now();
+    const stall = now - last - 4;
+    last = now;
+    found.count += 1;
+    if (stall > 50) found.over += 1;
+    found.longest = Math.max(found.longest, stall);
+  }, 4);
+  let lastFrame = null;
+  const frame = (now) => {
+    if (lastFrame !== null) found.longestFrame = Math.max(found.longestFrame, now - lastFrame);
+    lastFrame = now;
+    found.frames += 1;
+    if (found.timer) requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  window.stalls = found;
+}"""
+
+
+def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
+    page: SitePage, large: list[Path], folder: Path
+) -> None:
+    damaged = folder / "damaged.rrd"
+    content = bytearray(recording("one_row_chunks").read_bytes())
+    half = len(content) // 2
+    content[half : half + 300] = bytes(300)
+    damaged.write_bytes(content)
+    # The steady state: three interpreters are up, and all three recordings come in.
+    page.run("async () => { forebay.spares.prepare(3); await forebay.spares.ready(); }")
+    # A page that does nothing says what the machine itself holds up meanwhile.
+    control = page.context.new_page()
+    control.goto(f"{page.url}icon.svg")
+    control.evaluate(STALLS)
+    page.page.bring_to_front()
+    page.run(STALLS)
+    first, second, third = page.open([*large, damaged])
+    page.until(
+        "(numbers) => numbers.some((n) => forebay.recordings[n].state === 'whole')",
+        [first, second],
+        poll_ms=500,
+    )
+    stop = "() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }"
+    stalls, idle = page.run(stop), control.evaluate(stop)
+    control.close()
+    report("stalls", {**stalls, "idle": idle, "recordings": page.run(PROGRESS)})
+    for number, path in zip((first, second), large, strict=True):
+        assert page.wait_state(number, "whole", "damaged", "lost") == "whole", page.states()
+        ours = json.loads(native(path).overview())
+        assert page.overview(number)["stores"] == ours["stores"]
+    assert page.wait_state(third, "whole", "damaged", "lost") == "damaged"
+    ours = json.loads(native(damaged).overview())
+    theirs = page.overview(third)
+    assert theirs == ours
+    assert theirs["error"] or theirs["stores"][0]["rejected"]
+    assert "damaged" in page.text(f"#recordings li:nth-child({third + 1})")
+    page.close_all()
+    # How long the longest stall was says as much of the machine as of the page: it is reported
+    # beside an idle page's. What must hold is that the page ran on while three workers were busy.
+    assert stalls["count"] > 10, (stalls, idle)
+
+
+def lose(page: SitePage, number: int, how: str) -> None:
+    """Do to a recording's worker what no page can prevent."""
+    worker = page.page.workers[-1]
+    match how:
+        case "killed":
+            page.run("(n) => forebay.recordings[n].engine.worker.terminate()", number)
+        case "hung":
+            worker.evaluate("() => { setTimeout(() => { for (;;); }, 0); }")
+        case "crashed":
+            worker.evaluate("() => { setTimeout(() => { throw new Error('broken'); }, 0); }")
+
+
+def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, indexes: int) -> None:
+    (lost,) = page.open([recording("static")])
+    page.wait_state(lost, "whole")
+    expected = page.overview(lost)["stores"]
+    for how in ("killed", "hung", "crashed"):
+        page.run("() => { forebay.Engine.hangMs = 4000; }")
+        lose(page, lost, how)
+        page.wait_state(lost, "lost")
+        page.run("() => { forebay.Engine.hangMs = 60000; }")
+        page.until("() => document.querySelector('#recordings [data-state=lost]')")
+        said = page.text("#recordings [data-state=lost]")
+        assert ("broken" if how == "crashed" else "no sign of life") in said
+        # Others are unharmed, and a fresh worker takes the lost one's place.
+        assert page.state(indexes) == "whole"
+        assert page.ask(indexes, [{"kind": "dataframe", "store": 0, "timeline": "frame"}])
+        page.page.click("#recordings [data-state=lost] .again")
+        page.wait_state(lost, "whole")
+        assert page.overview(lost)["stores"] == expected
+
+
+@pytest.mark.usefixtures("indexes")
+def test_a_person_finds_entities_times_rows_and_a_plot(page: SitePage) -> None:
+    assert page.text("#tree").split() == ["▾", "plot", "s0", "51", "rows", "s1", "50", "rows"]
+    page.page.select_option("#timeline", "frame")
+    page.page.click("#tree [data-path='/plot/s1']")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s1'")
+    page.run(
+        """() => {
+          const cursor = document.querySelector("#cursor");
+          cursor.value = 0;
+          cursor.dispatchEvent(new Event("input"));
+        }"""
+    )
+    page.until("() => document.querySelectorAll('#rows tr').length > 20")
+    assert "Scalars:scalars" in page.text("#latest")
+    page.until("() => /[12] lines/.test(document.querySelector('canvas').ariaLabel)")
+
+
+@pytest.mark.usefixtures("indexes")
+def test_exports_are_what_the_engine_says(page: SitePage, folder: Path) -> None:
+    page.page.select_option("#timeline", "frame")
+    page.page.click("#tree [data-path='/plot']")
+    ours = native(recording("indexes"))
+    asked = {"store": 0, "timeline": "frame", "contents": "/plot/**"}
+    for button, kind in (("#export-csv", "csv"), ("#export-arrow", "dataframe")):
+        with page.page.expect_download() as download:
+            page.page.click(button)
+        saved = folder / download.value.suggested_filename
+        download.value.save_as(saved)
+        expected = ours.ask(json.dumps({"kind": kind, **asked}))
+        if kind == "csv":
+            assert saved.read_bytes() == expected
+        else:
+            assert_same_answer(kind, saved.read_bytes(), expected)
+
+
+def test_a_recording_comes_from_a_url_as_well(page: SitePage) -> None:
+    number = page.run("() => forebay.recordings.length")
+    for url in serve(recording("unsorted").parent):
+        for name in ("unsorted", "nothing"):
+            page.page.fill("#url", f"{url}{name}.rrd")
+            page.page.click("#open-url button")
+        page.wait_state(number, "whole")
+        ours = json.loads(native(recording("unsorted")).overview())
+        assert page.overview(number)["stores"] == ours["stores"]
+        page.wait_state(number + 1, "lost")
+        assert "404" in page.text("#recordings [data-state=lost]")
+
+
+@pytest.mark.usefixtures("indexes")
+def test_nothing_leaves_the_page(page: SitePage) -> None:
+    for url in serve(recording("indexes").parent):
+        attempt = f"() => fetch('{url}static.rrd').then(() => 'sent', () => 'refused')"
+        assert page.run(attempt) == "refused"
+        assert [worker.evaluate(attempt) for worker in page.page.workers] == ["refused"] * len(
+            page.page.workers
+        )
+    own = [url for url in page.requests if url.startswith((page.url, "blob:", "data:"))]
+    others = {url for url in page.requests if url not in own}
+    assert all("/unsorted.rrd" in url or "/nothing.rrd" in url for url in others), others
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    if FIGURES is not None:
+        with FIGURES.open("a") as file:
+            file.write(json.dumps({name: figures}) + "\n")
