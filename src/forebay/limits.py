@@ -85,6 +85,9 @@ RATE_SAMPLES_MAX: Final = 256
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
 
+LIGHT_TURN_S: Final = 0.01
+"""How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
+
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""
 
