@@ -40,7 +40,7 @@ each time."""
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
-TURN_MSGS_MAX: Final = 64
+TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
 
 TURN_BYTES_MAX: Final = 16 * MIB
