@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WASM_STAMP := $(VENV)/.installed-wasm
 
-.PHONY: setup run test test-wasm check format bench simulate soak proto clean
+.PHONY: setup run test test-free-threaded test-wasm check format bench simulate soak proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 
@@ -19,6 +19,13 @@ run: setup ## the demo: a server, three live recordings, a table of what comes i
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
+
+ENGINE_TESTS := tests/runtime tests/ingest tests/hub tests/store tests/codec tests/chunk tests/model
+ROUNDS ?= 5
+test-free-threaded: setup ## the engine without a GIL; the tests that set threads on it, ROUNDS times
+	set -e; python=$$(tools/free_threaded.sh); export PYTHON_GIL=0 FOREBAY_STRESS_ROUNDS=$(ROUNDS); \
+	export FOREBAY_CORPUS=$$($(BIN)/python -m tests.corpus); \
+	$$python -m pytest $(ENGINE_TESTS) tests/stress
 
 test-wasm: setup $(WASM_STAMP) ## the engine and the page in Pyodide, under Node and in Chromium
 	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null
@@ -52,4 +59,4 @@ proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-3.1?t build dist .pytest_cache .mypy_cache .ruff_cache

@@ -9,6 +9,9 @@ kept below the system's temporary directory, where the workers of pytest-xdist s
     path = recording("clears")                              # or one by its name
 
 Row ids, chunk ids and `log_time` differ from one making to the next; all else is fixed.
+
+An interpreter that the SDK has no wheel for uses what another one made: `FOREBAY_CORPUS` is what
+`python -m tests.corpus` printed there.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ def recordings() -> dict[str, Path]:
 
 def directory() -> Path:
     """Where the recordings are, made if need be."""
+    if made := os.environ.get("FOREBAY_CORPUS"):
+        return Path(made)
     made_by = Path(__file__).with_name("corpus_logging.py").read_bytes()
     key = hashlib.sha256(made_by + version("rerun-sdk").encode()).hexdigest()[:16]
     final = Path(tempfile.gettempdir()) / f"forebay-corpus-{os.getuid()}-{key}"
@@ -90,3 +95,7 @@ def _make(target: Path) -> None:
         if made.returncode != 0:
             msg = f"the corpus could not be made:\n{made.stdout}\n{made.stderr}"
             raise RuntimeError(msg)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{directory()}\n")

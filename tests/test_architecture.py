@@ -51,6 +51,11 @@ PLATFORM_ATTRIBUTES = {
     ("platform", "system"),
 }
 ONLY_IN = {
+    "importlib": {"cli", "viewer", "bench", "codec"},
+    "select": {"server", "viewer"},
+    "signal": {"cli"},
+    "socket": {"server", "viewer", "cli", "bench"},
+    "subprocess": {"cli", "bench", "viewer"},
     "grpc": {"server", "cluster"},
     "ray": {"cluster"},
     "click": {"cli"},
@@ -102,6 +107,8 @@ def platform_uses(tree: ast.AST) -> list[str]:
             found.append(f"{node.value.id}.{node.attr}")
         if isinstance(node, ast.Constant) and node.value in {"emscripten", "Py_GIL_DISABLED"}:
             found.append(repr(node.value))
+        if isinstance(node, ast.Name) and node.id == "__import__":
+            found.append(node.id)
     return found
 
 
@@ -141,6 +148,7 @@ def test_an_upward_import_is_seen(layer: str, line: str) -> None:
         "import sys\nif sys.platform == 'linux': pass",
         "import sys\nsys._is_gil_enabled()",
         "from concurrent.futures import ThreadPoolExecutor",
+        "__import__('threading').Thread()",
         "import sys\nBROWSER = sys.platform == 'emscripten'",
         "from js import postMessage",
         "import pyodide.ffi",

@@ -174,6 +174,9 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
 
+DATAFRAME_SLAB_BYTES: Final = 8 * MIB
+"""Columns of a dataframe share allocations of up to this size, and so huge pages."""
+
 DATAFRAME_BATCH_ROWS: Final = 65_536
 """Rows of a record batch of a streamed dataframe, unless the caller says otherwise."""
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
+import mmap
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,6 +49,23 @@ def decode(data: bytes, piece: int | None = None) -> tuple[list[LogMsg], CodecEr
     with contextlib.suppress(CodecError):
         decoder.finish()
     return messages, decoder.error
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, "mmap"])
+def test_each_message_has_a_memoryview_of_its_own(kind: Any) -> None:
+    """Whoever has one message can use and drop it without a thought for who has the others."""
+    data = HEADER + framed(ARROW) * 3 + END
+    if kind == "mmap":
+        fed = mmap.mmap(-1, len(data))
+        fed[:] = data
+    else:
+        fed = kind(data)
+    msgs = StreamDecoder().feed(fed)
+    payloads = [msg.payload for msg in msgs if isinstance(msg, ArrowMsg)]
+    assert payloads == [b"payload"] * 3
+    # CPython counts the views of one buffer in an object that all of them refer to.
+    buffers = {id(one) for payload in payloads for one in gc.get_referents(payload)}
+    assert len(buffers) == 3
 
 
 def test_every_recording_reads_to_its_end(recording_path: Path) -> None:

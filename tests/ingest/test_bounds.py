@@ -16,8 +16,7 @@ from forebay.errors import (
     WorkerClosedError,
 )
 from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk
-from forebay.limits import REJECTIONS_KEPT_MAX
-from forebay.limits import TURN_MSGS_MAX
+from forebay.limits import REJECTIONS_KEPT_MAX, TURN_MSGS_MAX
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.ingest.support import (

@@ -178,7 +178,8 @@ NativeRuntime().schedule(Task())
 def test_a_forked_child_can_schedule_again() -> None:
     done = run_script(
         """
-import os, threading
+import os, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is the point
 from forebay.runtime import NativeRuntime
 class Task:
     def __init__(self):

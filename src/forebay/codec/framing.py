@@ -11,7 +11,9 @@ stream footer = (start:u64 length:u64 crc:u32)* "RRF2" "FOOT" count:u32
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from forebay.codec.wire import (
     ArrowMsgScanner,
@@ -92,7 +94,7 @@ class StreamDecoder:
         messages: list[LogMsg] = []
         if self.error is None:
             try:
-                self._read(memoryview(data).cast("B"), messages)
+                self._read(data, messages)
             except CodecError as error:
                 self.error = error
                 self._held.clear()
@@ -152,7 +154,14 @@ class StreamDecoder:
 
     # --- cutting the bytes into items ---
 
-    def _read(self, view: memoryview, messages: list[LogMsg]) -> None:
+    def _read(self, data: Payload, messages: list[LogMsg]) -> None:
+        view = memoryview(data).cast("B")
+        if not len(view):
+            return
+        # Messages go to other threads. Views of one `memoryview` share a count of views that is not
+        # safe to change from several threads without a GIL (python/cpython#127716), so what a
+        # message refers to gets a `memoryview` of its own.
+        source: Any = data if type(data) is bytes else np.frombuffer(view, np.uint8)
         begin = self._offset
         self._offset += len(view)
         at, end = 0, len(view)
@@ -165,7 +174,7 @@ class StreamDecoder:
                 if self._skip:
                     return
             if not self._num_held and self._step == self._message_header:
-                at = self._read_arrow_msgs(view, at, begin, messages)
+                at = self._read_arrow_msgs(view, source, at, begin, messages)
             if self._num_held:
                 missing = self._want - self._num_held
                 self._hold(view[at : at + missing])
@@ -176,7 +185,8 @@ class StreamDecoder:
                 self._held.clear()
                 self._num_held = 0
             elif at + self._want <= end:
-                item = view[at : at + self._want]
+                whole = memoryview(source) if self._step == self._payload else view
+                item = whole[at : at + self._want]
                 at += self._want
             else:
                 self._hold(view[at:])
@@ -187,7 +197,7 @@ class StreamDecoder:
                 messages.append(message)
 
     def _read_arrow_msgs(
-        self, view: memoryview, at: int, begin: int, messages: list[LogMsg]
+        self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
     ) -> int:
         """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
         unpack = MESSAGE_HEADER.unpack_from
@@ -200,7 +210,7 @@ class StreamDecoder:
             end = payload + length
             if kind != ARROW_MSG or end > len(view) or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
                 break
-            message = scan(view[payload:end], begin + at)
+            message = scan(memoryview(source)[payload:end], begin + at)
             if message is None or not message.store_id.application_id:
                 break
             messages.append(message)

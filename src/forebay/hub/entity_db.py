@@ -71,6 +71,7 @@ class EntityDb(Queries):
             chosen = self._settings.policies.with_policy(policy)
             self._settings = replace(self._settings, policies=chosen)
         self._inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
+        self._source_lock = runtime.lock()
 
     def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
         """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
@@ -140,7 +141,8 @@ class EntityDb(Queries):
     def set_data_source(self, source: str) -> None:
         """Name where the data comes from; the first source wins."""
         if self.data_source is None and source:
-            self.data_source = source
+            with self._source_lock:
+                self.data_source = self.data_source or source
 
     def call_in_order(self, action: Callable[[], None]) -> None:
         """Call `action` once everything submitted so far is committed, and nothing later.

@@ -130,7 +130,8 @@ class Inflow:
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
-        self._direct_rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
+        # Replaced and never changed, so that it can be read without the lock.
+        self._direct_rejections: tuple[RejectedMsg, ...] = ()
         self._policies = settings.policies
 
     @property
@@ -182,9 +183,9 @@ class Inflow:
             try:
                 chunk = decode(msg)
             except ForebayError as error:
-                self._direct_rejections.append(
-                    RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
-                )
+                rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
+                kept = self._direct_rejections[-REJECTIONS_KEPT_MAX + 1 :]
+                self._direct_rejections = (*kept, rejected)
                 self._num_direct_rejected += 1
                 raise
             return self._insert_directly(chunk)
@@ -353,6 +354,35 @@ class Inflow:
                     self._store_id,
                 )
             self.num_reports_lost += 1
+
+    def _commit_unheard(self) -> None:
+        """Commit chunks of which nobody wants to know more than that they are in.
+
+        It ends at whatever else has to be seen to, also at a chunk that the store refuses.
+        """
+        try:
+            self._store.insert_unheard(self._chunks_taken())
+        except ForebayError as error:
+            outcome = self._taken.popleft()
+            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
+            error.chunk_id = outcome.chunk.id
+            self._refused.append(outcome.refused(self._store_id, error))
+            self._next_commit_place += 1
+
+    def _chunks_taken(self) -> Iterator[Chunk]:
+        taken = self._taken
+        due = self._in_order[0][0] if self._in_order else None
+        for _ in range(COMMIT_CHUNKS_MAX):
+            if not taken or self._next_commit_place == due:
+                return
+            outcome = taken[0]
+            if type(outcome) is not ProcessedChunk:
+                return
+            yield outcome.chunk
+            taken.popleft()
+            self._next_commit_place += 1
+            if outcome.size_bytes > COMMIT_BYTES_MAX:
+                return
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
@@ -131,20 +131,20 @@ def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its name on success and vanishes on failure."""
+    # Not `mkstemp`: its files are nobody else's to read, and to learn the umask one has to change
+    # it, for all threads.
+    name = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        file = open(name, "xb")  # noqa: PTH123, SIM115
     except OSError as error:
         # Name the file that was asked for, not one that nobody knows.
         raise type(error)(error.errno, error.strerror, str(target)) from None
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # noqa: PTH101
-        os.replace(name, target)  # noqa: PTH105
+        name.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
 
 

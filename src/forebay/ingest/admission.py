@@ -153,7 +153,7 @@ class Admission(WorkerState):
             return
         count = core.room_for([cost for _, cost in islice(waiting, count)])
         if not count:
-            return
+            return  # a charge of nothing would still count the store as busy
         taken = [waiting.popleft() for _ in range(count)]
         if self._share is None or self._share.try_charge(sum(cost for _, cost in taken)):
             core.accept_many(taken, source, self._clock())

@@ -185,7 +185,6 @@ class SpillFiles:
             error = read_error
         spilled: list[Spilled] = []
         at, sources, source = 0, deque(segment.sources), None
-        view = memoryview(data)
         for number, (seq, cost) in enumerate(zip(segment.seqs, segment.costs, strict=True)):
             if sources and sources[0][0] == number:
                 source = sources.popleft()[1]
@@ -193,7 +192,7 @@ class SpillFiles:
             try:
                 if error is not None:
                     raise error
-                msg, came_s, at = _read_frame(view, at)
+                msg, came_s, at = _read_frame(data, at)
                 item = Entry(msg, source, cost, came_s, seq)
             except _DamagedFrameError as damage:
                 at = damage.end  # the next one may be sound
@@ -236,7 +235,7 @@ class _DamagedFrameError(SpillError):
         self.end = end
 
 
-def _read_frame(data: memoryview, at: int) -> tuple[ArrowMsg, float, int]:
+def _read_frame(data: bytes, at: int) -> tuple[ArrowMsg, float, int]:
     """One message, when it came, and where the next frame begins."""
     from forebay.codec import decode_log_msg  # noqa: PLC0415 - for this policy alone
 
@@ -246,9 +245,11 @@ def _read_frame(data: memoryview, at: int) -> tuple[ArrowMsg, float, int]:
     if end > len(data):
         text = f"the file ends inside the message at byte {at}"
         raise SpillError(text)
-    if zlib.crc32(data[at + 4 : end]) != checksum:
+    # Not a view for all messages, which several threads may decode: see `StreamDecoder`.
+    view = memoryview(data)
+    if zlib.crc32(view[at + 4 : end]) != checksum:
         raise _DamagedFrameError(at, end)
-    msg = decode_log_msg(data[begin:end])
+    msg = decode_log_msg(view[begin:end])
     assert isinstance(msg, ArrowMsg)
     if offset >= 0:
         msg = ArrowMsg(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import struct
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 ColumnKey: TypeAlias = "tuple[str, str | None]"
 """A timeline and a component; no component stands for all rows."""
+
+_ROW_ID: Final = struct.Struct("16s")
+"""Read so, and not as a slice: threads that slice one `memoryview` must not do so at once, because
+without a GIL its count of views is not safe (python/cpython#127716)."""
 
 
 class Column:
@@ -54,8 +59,8 @@ class Column:
 
     def row_id(self, row: int) -> bytes:
         """The row id of a row of the chunk."""
-        start = self._id_offset + 16 * row
-        return bytes(self._ids[start : start + 16])
+        row_id: bytes = _ROW_ID.unpack_from(self._ids, self._id_offset + 16 * row)[0]
+        return row_id
 
     @property
     def last_row_id(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
 from forebay.store.dataframe.cells import Cells
-from forebay.store.dataframe.memory import Memory, empty
+from forebay.store.dataframe.memory import Memory, bitmap_after, empty, spread
 from forebay.store.dataframe.rows import Int64s
 from forebay.store.dataframe.runs import NULL, Runs
 
@@ -26,11 +27,21 @@ class CellColumn:
         self._cells = cells
         self._runs = runs
         self._list_type = list_type
-        nothing = np.zeros(num_empty, np.int32)
-        # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
-        self._starts = np.concatenate([cells.starts, nothing]) if num_empty else cells.starts
-        self._lengths = np.concatenate([cells.lengths, nothing]) if num_empty else cells.lengths
+        self._num_empty = num_empty
+        self._is_plain = cells.is_plain and not num_empty and runs.cells is None
         self._bytes: Int64s | None = None
+
+    @functools.cached_property
+    def _starts(self) -> Int64s:
+        starts = self._cells.starts
+        # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
+        return np.append(starts, np.zeros(self._num_empty, np.int32)) if self._num_empty else starts
+
+    @functools.cached_property
+    def _lengths(self) -> npt.NDArray[np.int32]:
+        lengths = self._cells.lengths
+        nothing = np.zeros(self._num_empty, np.int32)
+        return np.append(lengths, nothing) if self._num_empty else lengths
 
     def size_bytes(self, first: int, stop: int) -> int:
         """About how many bytes rows `first` to `stop` take."""
@@ -67,47 +78,61 @@ class CellColumn:
         """How many of the rows each run covers."""
         if not self._runs.filled:
             return np.ones(end - begin, np.int64)
-        starts = np.maximum(self._runs.rows[begin:end], first)
-        return np.diff(starts, append=stop)
+        starts = self._runs.rows[begin:end]
+        return _distances(np.maximum(starts, first) if first else starts, stop)
 
     def _scattered(self, begin: int, end: int, first: int, stop: int, memory: Memory) -> pa.Array:
-        shown = self._runs.shown(begin, end)
-        lengths = self._lengths[shown]
         num_rows = stop - first
-        offsets = empty(num_rows + 1, np.int32)
-        offsets[0] = 0
-        validity = None
+        ends, instances = self._taken(begin, end, memory)
         if end - begin == num_rows:
-            np.cumsum(lengths, out=offsets[1:])
-        else:
-            rows = self._runs.rows[begin:end]
-            rows = rows - first if first else rows
-            validity = memory.bitmap(rows, num_rows)
-            begun = int(rows[0]) + 1
-            offsets[1:begun] = 0
-            ends = np.cumsum(lengths, dtype=np.int32)
-            offsets[begun:] = np.repeat(ends, np.diff(rows, append=num_rows))
-        instances = self._cells.instances(self._starts[shown], lengths)
+            offsets = empty(num_rows + 1, np.int32)
+            offsets[0] = 0
+            offsets[1:] = ends
+            return _list_array(self._list_type, offsets, None, instances)
+        rows = self._runs.rows[begin:end]
+        rows = rows - first if first else rows
+        validity = memory.bitmap(rows, num_rows)
+        offsets = memory.empty(num_rows + 1, np.int32)
+        begun = int(rows[0]) + 1
+        offsets[:begun] = 0
+        spread(ends, _distances(rows, num_rows), offsets[begun:])
         return _list_array(self._list_type, offsets, validity, instances)
 
-    def _filled(self, begin: int, end: int, first: int, stop: int, memory: Memory) -> pa.Array:
+    def _taken(
+        self, begin: int, end: int, memory: Memory
+    ) -> tuple[npt.NDArray[np.int32], pa.Array]:
+        """The instances that some runs show, and where those of each run end."""
+        if self._is_plain:
+            return memory.rising(0, end - begin)[1:], self._cells.plain(begin, end)
         shown = self._runs.shown(begin, end)
+        lengths = self._lengths[shown]
+        instances = self._cells.instances(self._starts[shown], lengths)
+        return np.cumsum(lengths, dtype=np.int32), instances
+
+    def _filled(self, begin: int, end: int, first: int, stop: int, memory: Memory) -> pa.Array:
         spans = self._spans(begin, end, first, stop)
         num_rows = stop - first
-        lead = num_rows - int(spans.sum())
+        lead = max(int(self._runs.rows[begin]) - first, 0)
+        if self._is_plain:
+            filled = repeated(self._cells.plain(begin, end), spans, memory)
+            validity = bitmap_after(lead, num_rows) if lead else None
+            return _list_array(self._list_type, memory.rising(lead, num_rows), validity, filled)
+        shown = self._runs.shown(begin, end)
         lengths = self._lengths[shown]
         present = None if isinstance(shown, slice) or bool((shown > NULL).all()) else shown > NULL
         if present is not None:
             lengths = np.where(present, lengths, 0)
         validity = None
-        if lead or present is not None:
+        if lead:
+            validity = bitmap_after(lead, num_rows)
+        if present is not None:
             valid = np.zeros(num_rows, np.bool_)
-            valid[lead:] = True if present is None else np.repeat(present, spans)
-            validity = _packed(valid)
+            valid[lead:] = np.repeat(present, spans)
+            validity = pa.py_buffer(np.packbits(valid, bitorder="little"))
         instances = self._cells.instances(self._starts[shown], lengths)
         if bool((lengths == 1).all()):
             offsets = memory.rising(lead, num_rows)
-            filled = repeated(instances, spans)
+            filled = repeated(instances, spans, memory)
             return _list_array(self._list_type, offsets, validity, filled)
         offsets = empty(num_rows + 1, np.int32)
         offsets[: lead + 1] = 0
@@ -173,7 +198,7 @@ class ConstantColumn:
         full, rest = divmod(self.num_rows, step)
         return [whole] * full + ([whole.slice(0, rest)] if rest or not full else [])
 
-    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:  # noqa: ARG002
+    def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:
         """Rows `first` to `stop`."""
         num_rows = stop - first
         if self._value is None:
@@ -183,13 +208,13 @@ class ConstantColumn:
         if not length:
             offsets = np.zeros(num_rows + 1, np.int32)
         if length == 1:
-            instances = repeated(self._value, np.array([num_rows]))
+            instances = repeated(self._value, np.array([num_rows]), memory)
         else:
             instances = self._value.take(pa.array(np.tile(np.arange(length), num_rows)))
         return _list_array(self._list_type, offsets, None, instances)
 
 
-def repeated(values: pa.Array, times: Int64s) -> pa.Array:
+def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
     """Each value that many times; by NumPy where values are bytes of one width."""
     dtype = _fixed_width(values)
     if dtype is None:
@@ -206,9 +231,8 @@ def repeated(values: pa.Array, times: Int64s) -> pa.Array:
     if width > 1:
         data = data.reshape(-1, width)
     count = int(times.sum())
-    # NumPy repeats into an array of its own, whose memory the next column reuses.
-    out = empty(count * width, dtype)
-    out[:] = np.repeat(data, times, axis=0).reshape(-1)
+    out = memory.empty(count * width, dtype)
+    spread(data, times, out.reshape(-1, width) if width > 1 else out)
     return _wrapped(values.type, out, count)
 
 
@@ -234,8 +258,12 @@ def _wrapped(kind: pa.DataType, data: npt.NDArray[np.void], length: int) -> pa.A
     return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(data)], 0)
 
 
-def _packed(valid: npt.NDArray[np.bool_]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(valid, bitorder="little"))
+def _distances(starts: Int64s, stop: int) -> Int64s:
+    """From each start to the next, and from the last to `stop`."""
+    distances = np.empty(len(starts), np.int64)
+    np.subtract(starts[1:], starts[:-1], out=distances[:-1])
+    distances[-1:] = stop - starts[-1:]
+    return distances
 
 
 def _list_array(

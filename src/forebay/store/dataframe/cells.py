@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +22,38 @@ class Cells:
 
     Attributes:
         rows: The logged rows that the cells stand in.
-        starts: Where each cell begins, shape `(cells,)`.
-        lengths: Instances of each cell, shape `(cells,)`.
         values: The child arrays.
         bases: Where each child array begins, shape `(len(values) + 1,)`.
+        is_plain: Whether cell i is instance i of the only child array, which is the usual case of
+            scalars; where they begin and how long they are then need not be worked out.
     """
-
-    __slots__ = ("bases", "lengths", "rows", "starts", "value_type", "values")
 
     def __init__(self, column: ComponentColumn, rows: ChunkRows) -> None:
         self.value_type = column.value_type
         arrays = self._arrays(column, rows)
         self.values = [self._trimmed(array, column) for array in arrays]
         self.bases = np.cumsum([0, *map(len, self.values)], dtype=np.int64)
-        starts = [_starts(array, base) for array, base in zip(arrays, self.bases, strict=False)]
-        lengths = [np.diff(list_offsets(array)) for array in arrays]
+        self._offsets = [list_offsets(array) for array in arrays]
         valid = _valid(arrays)
         self.rows = rows.latest if valid is None else rows.latest_of(valid)
+        self.is_plain = (
+            len(arrays) == 1 and self.rows.rows is None and _are_single(self._offsets[0])
+        )
+
+    @functools.cached_property
+    def starts(self) -> Int64s:
+        """Where each cell begins, shape `(cells,)`."""
+        bases = zip(self._offsets, self.bases, strict=False)
+        starts = _concatenated([offsets[:-1] + (base - offsets[0]) for offsets, base in bases])
         taken = self.rows.rows
-        all_starts, all_lengths = _concatenated(starts), _concatenated(lengths)
-        self.starts: Int64s = all_starts if taken is None else all_starts[taken]
-        self.lengths: Int64s = all_lengths if taken is None else all_lengths[taken]
+        return starts if taken is None else starts[taken]
+
+    @functools.cached_property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """Instances of each cell, shape `(cells,)`."""
+        lengths = _concatenated([np.diff(offsets) for offsets in self._offsets])
+        taken = self.rows.rows
+        return lengths if taken is None else lengths[taken]
 
     def _arrays(self, column: ComponentColumn, rows: ChunkRows) -> list[pa.ListArray]:
         """The column as logged; joined once and for all if that is little memory."""
@@ -51,7 +64,11 @@ class Cells:
         if chunked is None:  # logged with several types
             typed = [self._typed(chunk.component(name), column) for chunk in rows.chunks]
             chunked = pa.chunked_array(typed)
-        if chunked.nbytes > DATAFRAME_JOIN_BYTES_MAX:
+        # Buffers in full are at least the bytes in use, and a hundred times quicker to add up.
+        if (
+            chunked.get_total_buffer_size() > DATAFRAME_JOIN_BYTES_MAX
+            and chunked.nbytes > DATAFRAME_JOIN_BYTES_MAX
+        ):
             return list(chunked.chunks)
         joined = chunked.combine_chunks()
         return list(joined.chunks) if isinstance(joined, pa.ChunkedArray) else [joined]
@@ -94,7 +111,11 @@ class Cells:
         return _cast(array.values.slice(first, int(offsets[-1]) - first), column)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.rows)
+
+    def plain(self, first: int, stop: int) -> pa.Array:
+        """The instances of cells `first` to `stop`, if the cells are plain."""
+        return self.values[0].slice(first, stop - first)
 
     def instances(self, starts: Int64s, lengths: npt.NDArray[np.integer]) -> pa.Array:
         """The instances of some cells, one cell after another."""
@@ -117,7 +138,8 @@ class Cells:
             width = self.value_type.bit_width
         except ValueError:
             return None
-        return int(self.lengths.max(initial=0)) * -(-width // 8)
+        longest = 1 if self.is_plain else int(self.lengths.max(initial=0))
+        return longest * -(-width // 8)
 
     def size_bytes(self) -> Int64s:
         """About how many bytes each cell takes, shape `(cells,)`."""
@@ -164,9 +186,11 @@ class Cells:
         return _joined(stretches).take(pa.array(positions - low[inverse] + joined_at[inverse]))
 
 
-def _starts(array: pa.ListArray, base: np.int64) -> Int64s:
-    offsets = list_offsets(array)
-    return offsets[:-1] + (base - offsets[0])
+def _are_single(offsets: npt.NDArray[np.int32]) -> bool:
+    """Whether every list has one item."""
+    return int(offsets[-1] - offsets[0]) == len(offsets) - 1 and bool(
+        (offsets[1:] > offsets[:-1]).all()
+    )
 
 
 def _valid(arrays: Sequence[pa.ListArray]) -> Positions | None:
@@ -193,7 +217,7 @@ def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
     return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
 
-def _concatenated(arrays: Sequence[Int64s]) -> Int64s:
+def _concatenated(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     if len(arrays) == 1:
         return arrays[0]
     return np.concatenate(arrays) if arrays else np.empty(0, np.int64)

@@ -32,8 +32,12 @@ def merged_index(times: Iterable[Int64s]) -> Int64s:
     if span <= DENSE_SPAN_MAX * sum(map(len, arrays)):
         seen = np.zeros(span, np.bool_)
         for array in arrays:
-            seen[array - first] = True
-        return np.flatnonzero(seen).astype(np.int64, copy=False) + first
+            seen[array - first if first else array] = True
+        if bool(seen.all()):
+            return np.arange(first, first + span)
+        found = np.flatnonzero(seen).astype(np.int64, copy=False)
+        found += first
+        return found
     merged = np.concatenate(arrays)
     merged.sort(kind="stable")  # Timsort, which takes the ascending arrays as runs
     fresh = np.empty(len(merged), np.bool_)

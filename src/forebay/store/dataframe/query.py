@@ -89,7 +89,7 @@ class DataframePlan:
         """All rows."""
         if not len(self.schema):
             return self.schema.empty_table()
-        memory = Memory()
+        memory = Memory(len(self.columns))
         arrays = [
             *self.times,
             *(
@@ -106,12 +106,13 @@ class DataframePlan:
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(max_rows, max_bytes))
 
     def _batches(self, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
-        first, memory = 0, Memory()
+        first, memory = 0, Memory(len(self.columns))
         while first < self.num_rows and len(self.schema):
             stop = min(first + max(1, max_rows), self.num_rows)
             while stop - first > 1 and self._size_bytes(first, stop) > max_bytes:
                 stop = first + (stop - first) // 2
             times = [array.slice(first, stop - first) for array in self.times]
+            memory.expect(len(self.columns))
             cells = [column.piece(first, stop, memory) for column in self.columns]
             yield pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
             first = stop

@@ -73,13 +73,12 @@ class ChunkRows:
         """Times on a timeline that all chunks have."""
         if len(self.chunks) < 2:
             return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
-        column = self.column(lambda layout: layout.indexes[timeline].position)
-        if column is None:  # one name, times of several types
-            return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
-        joined = pa.concat_arrays(column.chunks) if column.num_chunks > 1 else column.chunk(0)
-        if not len(joined):
-            return np.empty(0, np.int64)
-        return _real(np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset))
+        if self._table is not None:
+            # Joined as a table, a column's chunks need no objects of Python; and not by
+            # `to_numpy`, which imports pandas where there is one.
+            position = self.chunks[0].layout.indexes[timeline].position
+            return _real(_integers(self._table.select([position]).combine_chunks().column(0)))
+        return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
 
     @functools.cached_property
     def row_id_halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -181,6 +180,14 @@ def _real(times: Int64s) -> Int64s:
     if len(times) and times.min() == MISSING:
         return np.maximum(times, MISSING + 1)
     return times
+
+
+def _integers(column: pa.ChunkedArray) -> Int64s:
+    """A column of times in one piece, or of none."""
+    if not len(column):
+        return np.empty(0, np.int64)
+    joined = column.chunk(0)
+    return np.frombuffer(joined.buffers()[1], np.int64, len(joined), 8 * joined.offset)
 
 
 def _concatenated(arrays: Sequence[Int64s]) -> Int64s:

@@ -10,7 +10,7 @@ import numpy as np
 
 from forebay.store.dataframe.cells import Cells
 from forebay.store.dataframe.memory import empty
-from forebay.store.dataframe.rows import MISSING, Int64s, LatestRows
+from forebay.store.dataframe.rows import MISSING, Int64s, LatestRows, Positions
 from forebay.store.dataframe.runs import NULL, Runs
 
 
@@ -19,7 +19,8 @@ class GreatestTimes:
 
     def __init__(self, timeline: str, num_rows: int) -> None:
         self.timeline = timeline
-        self._times = _missing(num_rows)
+        self._num_rows = num_rows
+        self._times: Int64s | None = None
         # Of columns whose times never decrease: a carried cell's time is the greatest so far,
         # and so all these columns are carried forward together, once.
         self._carried: Int64s | None = None
@@ -37,14 +38,14 @@ class GreatestTimes:
             return
         times = _shown(parts, (cells.rows, *empties), runs)
         if not runs.filled:
-            self._times[runs.rows] = np.maximum(self._times[runs.rows], times)
+            self._times = self._with(self._times, runs.rows, times)
         elif bool((times[1:] >= times[:-1]).all()):
-            if self._carried is None:
-                self._carried = _missing(len(self._times))
-            self._carried[runs.rows] = np.maximum(self._carried[runs.rows], times)
+            self._carried = self._with(self._carried, runs.rows, times)
         else:
+            if self._times is None:
+                self._times = _missing(self._num_rows)
             first = int(runs.rows[0])
-            spans = np.diff(runs.rows, append=len(self._times))
+            spans = np.diff(runs.rows, append=self._num_rows)
             later = self._times[first:]
             np.maximum(later, np.repeat(times, spans), out=later)
 
@@ -52,9 +53,23 @@ class GreatestTimes:
         """The greatest time in each row, `MISSING` where there is none."""
         if self._carried is not None:
             np.maximum.accumulate(self._carried, out=self._carried)
-            np.maximum(self._times, self._carried, out=self._times)
+            if self._times is None:
+                self._times = self._carried
+            else:
+                np.maximum(self._times, self._carried, out=self._times)
             self._carried = None
+        elif self._times is None:
+            self._times = _missing(self._num_rows)
         return self._times
+
+    def _with(self, known: Int64s | None, rows: Positions, times: Int64s) -> Int64s:
+        """The known times, and where these are greater, these."""
+        if known is None:
+            known = _missing(self._num_rows)
+            known[rows] = times
+        else:
+            known[rows] = np.maximum(known[rows], times)
+        return known
 
 
 def _missing(count: int) -> Int64s:
