@@ -355,35 +355,6 @@ class Inflow:
                 )
             self.num_reports_lost += 1
 
-    def _commit_unheard(self) -> None:
-        """Commit chunks of which nobody wants to know more than that they are in.
-
-        It ends at whatever else has to be seen to, also at a chunk that the store refuses.
-        """
-        try:
-            self._store.insert_unheard(self._chunks_taken())
-        except ForebayError as error:
-            outcome = self._taken.popleft()
-            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
-            error.chunk_id = outcome.chunk.id
-            self._refused.append(outcome.refused(self._store_id, error))
-            self._next_commit_place += 1
-
-    def _chunks_taken(self) -> Iterator[Chunk]:
-        taken = self._taken
-        due = self._in_order[0][0] if self._in_order else None
-        for _ in range(COMMIT_CHUNKS_MAX):
-            if not taken or self._next_commit_place == due:
-                return
-            outcome = taken[0]
-            if type(outcome) is not ProcessedChunk:
-                return
-            yield outcome.chunk
-            taken.popleft()
-            self._next_commit_place += 1
-            if outcome.size_bytes > COMMIT_BYTES_MAX:
-                return
-
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:
             case RejectedMsg():
