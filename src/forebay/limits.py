@@ -40,7 +40,7 @@ each time."""
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
-TURN_MSGS_MAX: Final = 64
+TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
 
 TURN_BYTES_MAX: Final = 16 * MIB
@@ -84,6 +84,9 @@ RATE_SAMPLES_MAX: Final = 256
 
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
+
+LIGHT_TURN_S: Final = 0.01
+"""How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
 
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""

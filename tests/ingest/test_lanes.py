@@ -148,7 +148,6 @@ def test_a_blueprint_is_woken_first() -> None:
 
 
 def test_lanes_of_a_worker_end_to_end() -> None:
-
     held = Event()
     runtime = NativeRuntime(threads_max=1)
 

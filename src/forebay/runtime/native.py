@@ -9,8 +9,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
-from forebay.runtime.platform import turns_worth_having
+from forebay.limits import EXIT_DRAIN_S, LIGHT_TURN_S, THREAD_LINGER_S, THREADS_MAX
+from forebay.runtime.platform import gil_enabled, turns_worth_having
 from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
 
@@ -27,6 +27,11 @@ class NativeRuntime(Primitives):
     gets a thread of its own, up to `threads_max`. Threads are daemons, so that Ctrl-C and exit
     are never blocked by a stuck one; at exit they get `EXIT_DRAIN_S` to finish what is ready.
 
+    Under a GIL, tasks that say that they are light (small messages: much Python, little else) have
+    their turns one after the other: side by side they would fight for the lock at every call into
+    Arrow, which costs up to twice the time. A light turn that takes longer than `LIGHT_TURN_S` is
+    taken for stuck, and the next one begins beside it.
+
     After `os.fork()` the child starts without threads. Tasks that waited for a turn get theirs
     with the next `schedule`; one that was in the middle of a turn stays in the parent, so fork
     before ingesting, or after closing.
@@ -36,13 +41,28 @@ class NativeRuntime(Primitives):
     has_threads = True
 
     def __init__(
-        self, threads_max: int = THREADS_MAX, *, thread_linger_s: float = THREAD_LINGER_S
+        self,
+        threads_max: int = THREADS_MAX,
+        *,
+        thread_linger_s: float = THREAD_LINGER_S,
+        takes_turns: bool | None = None,
     ) -> None:
+        """Make a runtime without threads.
+
+        Args:
+            threads_max: Threads alive at once.
+            thread_linger_s: How long an idle one waits for work before it ends.
+            takes_turns: Whether light tasks run one at a time; by default, where there is a GIL.
+
+        Raises:
+            ValueError: There would be no thread.
+        """
         if threads_max < 1:
             msg = f"a runtime needs at least one thread, not {threads_max}"
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
+        self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
         self._ready = ReadyQueue()
         self._reset()
         _alive.add(self)
@@ -53,6 +73,8 @@ class NativeRuntime(Primitives):
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
         self._num_started = 0
+        self._light_thread: int | None = None
+        self._light_until_s = 0.0
 
     @property
     def num_threads(self) -> int:
@@ -68,9 +90,15 @@ class NativeRuntime(Primitives):
         """Give `task` turns until it says that there is no more."""
         with self._lock:
             self._ready.append(task)
+            if self._num_idle and self._light_is_taken() and not _is_heavy(task):
+                return  # It is the holder's next, or of who waits for the holder.
             if self._num_idle >= len(self._ready):
                 self._changed.notify()
                 return
+        self._start_thread()
+
+    def _start_thread(self) -> None:
+        with self._lock:
             if len(self._threads) >= self._threads_max:
                 return
             self._num_started += 1
@@ -104,6 +132,8 @@ class NativeRuntime(Primitives):
         me = threading.current_thread()
         task: Task | None = None
         while (task := self._next(task)) is not None:
+            if self._takes_turns and self._ready and not self._num_idle:
+                self._start_thread()  # to take over, should this turn never end
             if not _run_turn(task):
                 task = None  # while lingering, a thread must not keep a dropped task alive
 
@@ -114,22 +144,41 @@ class NativeRuntime(Primitives):
     def _next(self, task: Task | None) -> Task | None:
         """The task of the next turn; `task` wants another one, after all that wait already."""
         with self._lock:
+            if self._light_thread == threading.get_ident():
+                self._light_thread = None
             if task is not None:
-                if not self._ready:
-                    return task
                 self._ready.append(task)
                 del task
-            while not self._ready:
+            while (picked := self._pick()) is None:
+                waits_for_light = bool(self._ready)
+                left_s = self._light_until_s - self.monotonic_s()
                 self._num_idle += 1
                 try:
-                    notified = self._changed.wait(self._thread_linger_s)
+                    notified = self._changed.wait(
+                        max(0.0, left_s) if waits_for_light else self._thread_linger_s
+                    )
                 finally:
                     self._num_idle -= 1
-                if not notified and not self._ready:
+                if not notified and not self._ready and not waits_for_light:
                     # Leave the set under the same lock hold, so that no schedule() counts on us.
                     self._threads.discard(threading.current_thread())
                     return None
-            return self._ready.popleft()
+            return picked
+
+    def _pick(self) -> Task | None:
+        """The task of the next turn, if one may begin now."""
+        if not self._takes_turns:
+            return self._ready.popleft() if self._ready else None
+        if self._light_is_taken():
+            return self._ready.take(_is_heavy)
+        task = self._ready.popleft() if self._ready else None
+        if task is not None and not _is_heavy(task):
+            self._light_thread = threading.get_ident()
+            self._light_until_s = self.monotonic_s() + LIGHT_TURN_S
+        return task
+
+    def _light_is_taken(self) -> bool:
+        return self._light_thread is not None and self.monotonic_s() < self._light_until_s
 
     def _drain_here(self) -> None:
         while True:
@@ -149,6 +198,10 @@ class NativeRuntime(Primitives):
                 "%d ingestion threads were still busy at exit; close() or flush() waits for them",
                 self.num_threads,
             )
+
+
+def _is_heavy(task: Task) -> bool:
+    return not getattr(task, "is_light", False)
 
 
 def _run_turn(task: Task) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from forebay.limits import URGENT_TURNS_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forebay.runtime.protocol import Task
 
 
@@ -33,6 +35,27 @@ class ReadyQueue:
             self._urgent.append(task)
         else:
             self._others.append(task)
+
+    def take(self, may_run: Callable[[Task], bool]) -> Task | None:
+        """Whose turn it is among those that may run now; `None` if none of them may."""
+        if not self:
+            return None
+        first = self.popleft()
+        if may_run(first):
+            return first
+        in_a_row = self._in_a_row
+        self._give_back(first)
+        for lane in (self._urgent, self._others):
+            for place, task in enumerate(lane):
+                if may_run(task):
+                    del lane[place]
+                    self._in_a_row = in_a_row if lane is self._urgent else 0
+                    return task
+        return None
+
+    def _give_back(self, task: Task) -> None:
+        lane = self._urgent if getattr(task, "priority", 0) > 0 else self._others
+        lane.appendleft(task)
 
     def popleft(self) -> Task:
         """Whose turn it is.
