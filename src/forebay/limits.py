@@ -55,8 +55,8 @@ PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
 
-URGENT_TURNS_MAX: Final = 8
-"""Turns of urgent tasks in a row while another task waits for a thread."""
+TURNS_PASSED_MAX: Final = 8
+"""How often a task that waits for a turn may be passed over by more urgent ones."""
 
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""

@@ -209,7 +209,7 @@ class Light(Held):
 
 
 def test_under_a_gil_light_turns_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.runtime.native.LIGHT_TURN_S", TIMEOUT_S)  # however busy we are
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)  # however busy we are
     runtime = NativeRuntime(takes_turns=True)
     lock = threading.Lock()
     overlaps: list[bool] = []

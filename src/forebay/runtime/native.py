@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from forebay.limits import EXIT_DRAIN_S, LIGHT_TURN_S, THREAD_LINGER_S, THREADS_MAX
+from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
 from forebay.runtime.platform import gil_enabled, turns_worth_having
 from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
@@ -29,8 +29,8 @@ class NativeRuntime(Primitives):
 
     Under a GIL, tasks that say that they are light (small messages: much Python, little else) have
     their turns one after the other: side by side they would fight for the lock at every call into
-    Arrow, which costs up to twice the time. A light turn that takes longer than `LIGHT_TURN_S` is
-    taken for stuck, and the next one begins beside it.
+    Arrow, which costs up to twice the time. While a light task waits, one idle thread watches the
+    turn that it waits for, and takes over should that turn not end (`ReadyQueue` has the rules).
 
     After `os.fork()` the child starts without threads. Tasks that waited for a turn get theirs
     with the next `schedule`; one that was in the middle of a turn stays in the parent, so fork
@@ -62,8 +62,8 @@ class NativeRuntime(Primitives):
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
-        self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
-        self._ready = ReadyQueue()
+        takes_turns = gil_enabled() if takes_turns is None else takes_turns
+        self._ready = ReadyQueue(takes_turns=takes_turns)
         self._reset()
         _alive.add(self)
 
@@ -72,9 +72,9 @@ class NativeRuntime(Primitives):
         self._changed = threading.Condition(self._lock)
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
+        self._num_watching = 0
         self._num_started = 0
-        self._light_thread: int | None = None
-        self._light_until_s = 0.0
+        self._ready.forget_holder()
 
     @property
     def num_threads(self) -> int:
@@ -90,12 +90,20 @@ class NativeRuntime(Primitives):
         """Give `task` turns until it says that there is no more."""
         with self._lock:
             self._ready.append(task)
-            if self._num_idle and self._light_is_taken() and not _is_heavy(task):
-                return  # It is the holder's next, or of who waits for the holder.
-            if self._num_idle >= len(self._ready):
-                self._changed.notify()
-                return
-        self._start_thread()
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+
+    def _wants_thread(self) -> bool:
+        """See to it that what waits is run or watched: wake a thread, or ask for one more."""
+        ready = self._ready
+        if not ready:
+            return False
+        if not self._num_idle:
+            return len(self._threads) < self._threads_max
+        if not self._num_watching or ready.has_runnable(self.monotonic_s()):
+            self._changed.notify()
+        return False
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -129,63 +137,56 @@ class NativeRuntime(Primitives):
             return self._changed.wait_for(lambda: not self._threads, timeout)
 
     def _run(self) -> None:
-        me = threading.current_thread()
         task: Task | None = None
         while (task := self._next(task)) is not None:
-            if self._takes_turns and self._ready and not self._num_idle:
-                self._start_thread()  # to take over, should this turn never end
             if not _run_turn(task):
                 task = None  # while lingering, a thread must not keep a dropped task alive
 
-        with self._lock:
-            self._threads.discard(me)
-            self._changed.notify_all()
-
     def _next(self, task: Task | None) -> Task | None:
-        """The task of the next turn; `task` wants another one, after all that wait already."""
+        """The task of the next turn (`task` wants another), or `None`: the thread may end."""
+        me = self.thread_id()
         with self._lock:
-            if self._light_thread == threading.get_ident():
-                self._light_thread = None
+            ready = self._ready
+            ready.end_turn(me)
             if task is not None:
-                self._ready.append(task)
+                ready.append(task, woke_up=False)
                 del task
-            while (picked := self._pick()) is None:
-                waits_for_light = bool(self._ready)
-                left_s = self._light_until_s - self.monotonic_s()
-                self._num_idle += 1
-                try:
-                    notified = self._changed.wait(
-                        max(0.0, left_s) if waits_for_light else self._thread_linger_s
-                    )
-                finally:
-                    self._num_idle -= 1
-                if not notified and not self._ready and not waits_for_light:
+            while (picked := ready.pick(me, self.monotonic_s())) is None:
+                if not self._wait_for_turn():
                     # Leave the set under the same lock hold, so that no schedule() counts on us.
                     self._threads.discard(threading.current_thread())
+                    self._changed.notify_all()
                     return None
-            return picked
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+        return picked
 
-    def _pick(self) -> Task | None:
-        """The task of the next turn, if one may begin now."""
-        if not self._takes_turns:
-            return self._ready.popleft() if self._ready else None
-        if self._light_is_taken():
-            return self._ready.take(_is_heavy)
-        task = self._ready.popleft() if self._ready else None
-        if task is not None and not _is_heavy(task):
-            self._light_thread = threading.get_ident()
-            self._light_until_s = self.monotonic_s() + LIGHT_TURN_S
-        return task
-
-    def _light_is_taken(self) -> bool:
-        return self._light_thread is not None and self.monotonic_s() < self._light_until_s
+    def _wait_for_turn(self) -> bool:
+        """Wait until there may be a turn; False if there was nothing to wait for any more."""
+        ready = self._ready
+        takeover_s = ready.seconds_to_takeover(self.monotonic_s())
+        watches = takeover_s is not None
+        self._num_idle += 1
+        self._num_watching += watches
+        try:
+            notified = self._changed.wait(takeover_s if watches else self._thread_linger_s)
+        finally:
+            self._num_idle -= 1
+            self._num_watching -= watches
+        if notified or not ready:
+            return notified
+        # One thread is enough to watch.
+        return not self._num_idle or ready.has_runnable(self.monotonic_s())
 
     def _drain_here(self) -> None:
+        me = self.thread_id()
         while True:
             with self._lock:
-                if not self._ready:
-                    return
-                task = self._ready.popleft()
+                self._ready.end_turn(me)
+                task = self._ready.pick(me, self.monotonic_s())
+            if task is None:
+                return
             while _run_turn(task):
                 pass
 
@@ -198,10 +199,6 @@ class NativeRuntime(Primitives):
                 "%d ingestion threads were still busy at exit; close() or flush() waits for them",
                 self.num_threads,
             )
-
-
-def _is_heavy(task: Task) -> bool:
-    return not getattr(task, "is_light", False)
 
 
 def _run_turn(task: Task) -> bool:
