@@ -7,9 +7,10 @@ a literal that nobody can know beforehand; only if it comes out at the very end 
 before it written. That costs a copy of the compressed bytes; asking a second time (`size - 1`
 must not suffice) would cost a second decompression, and suffices for some blocks that hold less.
 
-Both are the same LZ4 library underneath, and accept the same blocks but for one that no library
-writes: if the low bits of its last token, which are zero, say `k`, and the claim is too large by
-just `k`, pyarrow's way repeats its last byte `k` times.
+Both are the same LZ4 library underneath and accept the same blocks, but for two kinds that only
+intention makes and from which nothing leaks. If the low bits of the last token, which are zero,
+say `k`, and the claim is too large by just `k`, pyarrow's way repeats the last byte `k` times. And
+it overlooks a last match of a few bytes that begins too near the end.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ _SEQUENCE: Final = _MATCH + b"\xf0\x01"
 """That, and the beginning of a sequence of 16 literals."""
 _LONG_RUN: Final = 15
 """A length that goes on in the next byte."""
-_NEAR_THE_END: Final = 8
-"""With so many literals in its last sequence, a block keeps all that the format asks of its end
-(lz4_Block_format.md: the last 5 bytes are literals, the last match begins 12 before the end)."""
+_LAST_LITERALS: Final = 5
+"""Every block but one without a match ends with so many at least (lz4_Block_format.md)."""
 _PREFIX_SIZE: Final = 4
 
 
@@ -114,21 +114,26 @@ class Lz4Decompressor:
             )
         except OSError:
             return self._decompress_unsealed(payload, size)
-        end = bytes(memoryview(buffer)[size - 1 :])
-        # Unless the match was taken for literals of a block that is cut off.
-        if end[_MATCH_SIZE + 1 :] != seal or end[1 : 1 + _MATCH_SIZE] != end[:1] * _MATCH_SIZE:
-            return self._decompress_unsealed(payload, size)
-        if not _ends_in_literals(payload):
-            self._decompress_unsealed(payload, size)
+        view = memoryview(buffer).cast("B")  # pyarrow says signed bytes
+        # Not so if the match was taken for literals of a block that is cut off.
+        is_whole = view[size:] == bytes(view[size - 1 : size]) * _MATCH_SIZE + seal
+        end = bytes(payload[-_LAST_LITERALS:])
+        if not is_whole or view[:size][-_LAST_LITERALS:] != end or not any(end):
+            return self._decompress_unsealed(payload, size, is_whole=is_whole)
         return buffer.slice(0, size)
 
-    def _decompress_unsealed(self, payload: Payload, size: int) -> pa.Buffer:
-        """For a valid block whose last token has unusual low bits, or is short; else raises."""
+    def _decompress_unsealed(
+        self, payload: Payload, size: int, *, is_whole: bool = False
+    ) -> pa.Buffer:
+        """For a valid block that is short, or whose last token has unusual low bits; else raises.
+
+        `is_whole` says that it is known to hold `size` bytes, if it is valid.
+        """
         try:
             buffer = self._codec.decompress(payload, size)
         except OSError as error:
             raise _damaged(size) from error
-        if _size(payload) != size:
+        if not is_whole and _size(payload) != size:
             raise _damaged(size)
         return buffer
 
@@ -144,14 +149,6 @@ def _has_prefix(payload: Payload, size: int) -> bool:
     No chunk's payload does: it begins with the four bytes FF of an Arrow message.
     """
     return payload[0] == size & 0xFF and payload[:_PREFIX_SIZE] == size.to_bytes(4, "little")
-
-
-def _ends_in_literals(payload: Payload) -> bool:
-    """Whether the last sequence has `_NEAR_THE_END` literals at least; True is certain."""
-    tail = bytes(payload[-_NEAR_THE_END:])
-    return len(tail) == _NEAR_THE_END and all(
-        tail[-1 - literals] & 0xF0 != literals << 4 for literals in range(_NEAR_THE_END)
-    )
 
 
 def _size(payload: Payload) -> int:
