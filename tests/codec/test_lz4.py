@@ -93,9 +93,13 @@ def test_without_cramjam_damage_has_the_same_answer(data: bytes, draw: st.DataOb
     block = bytearray(compressed(data))
     begin = draw.draw(st.integers(0, len(block) - 1))
     end = draw.draw(st.integers(begin + 1, min(begin + 20, len(block))))
-    block[begin:end] = draw.draw(
-        st.one_of(st.just(b""), st.just(bytes(end - begin)), st.binary(min_size=1, max_size=1))
-    )
+    match draw.draw(st.sampled_from(["lost", "zeroed", "changed"])):
+        case "lost":
+            del block[begin:end]
+        case "zeroed":
+            block[begin:end] = bytes(end - begin)
+        case _:
+            block[begin] = draw.draw(st.integers(0, 255))
     with_it, without = answers(bytes(block), len(data))
     assert with_it == without
 
