@@ -94,6 +94,9 @@ RATE_SAMPLES_MAX: Final = 256
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
 
+GIL_SWITCH_S: Final = 0.0005
+"""How long a thread of a server keeps the GIL while others want it."""
+
 LIGHT_TURN_S: Final = 0.01
 """How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
 
