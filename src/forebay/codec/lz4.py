@@ -7,10 +7,8 @@ a literal that nobody can know beforehand; only if it comes out at the very end 
 before it written. That costs a copy of the compressed bytes; asking a second time (`size - 1`
 must not suffice) would cost a second decompression, and suffices for some blocks that hold less.
 
-Both are the same LZ4 library underneath and accept the same blocks, but for two kinds that only
-intention makes and from which nothing leaks. If the low bits of the last token, which are zero,
-say `k`, and the claim is too large by just `k`, pyarrow's way repeats the last byte `k` times. And
-it overlooks a last match of a few bytes that begins too near the end.
+Both are the same LZ4 library underneath and accept the same blocks, but for one that only intention
+makes: pyarrow's way overlooks a last match of a few bytes that begins too near the end.
 """
 
 from __future__ import annotations
@@ -115,25 +113,26 @@ class Lz4Decompressor:
         except OSError:
             return self._decompress_unsealed(payload, size)
         view = memoryview(buffer).cast("B")  # pyarrow says signed bytes
-        # Not so if the match was taken for literals of a block that is cut off.
-        is_whole = view[size:] == bytes(view[size - 1 : size]) * _MATCH_SIZE + seal
         end = bytes(payload[-_LAST_LITERALS:])
-        if not is_whole or view[:size][-_LAST_LITERALS:] != end or not any(end):
-            return self._decompress_unsealed(payload, size, is_whole=is_whole)
+        last = end[-1:]
+        # That the seal is there is not all. The match must be one, not literals of a block that is
+        # cut off; it must not be longer than ours, which literals that are not all alike show; and
+        # the block must end in as many of them as it has to.
+        if (
+            view[size:] != last * _MATCH_SIZE + seal
+            or view[:size][-_LAST_LITERALS:] != end
+            or end == last * _LAST_LITERALS
+        ):
+            return self._decompress_unsealed(payload, size)
         return buffer.slice(0, size)
 
-    def _decompress_unsealed(
-        self, payload: Payload, size: int, *, is_whole: bool = False
-    ) -> pa.Buffer:
-        """For a valid block that is short, or whose last token has unusual low bits; else raises.
-
-        `is_whole` says that it is known to hold `size` bytes, if it is valid.
-        """
+    def _decompress_unsealed(self, payload: Payload, size: int) -> pa.Buffer:
+        """For a valid block that no library writes, or a short one; else raises."""
         try:
             buffer = self._codec.decompress(payload, size)
         except OSError as error:
             raise _damaged(size) from error
-        if not is_whole and _size(payload) != size:
+        if _size(payload) != size:
             raise _damaged(size)
         return buffer
 
