@@ -104,6 +104,20 @@ def test_without_cramjam_damage_has_the_same_answer(data: bytes, draw: st.DataOb
     assert with_it == without
 
 
+@given(st.lists(st.binary(min_size=40, max_size=40), min_size=1, max_size=9), st.data())
+def test_blocks_of_one_size_are_read_together(parts: list[bytes], draw: st.DataObject) -> None:
+    blocks = [compressed(part) for part in parts]
+    damaged = draw.draw(st.sampled_from([None, *range(len(blocks))]))
+    if damaged is not None:
+        blocks[damaged] = blocks[damaged][:-1]
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+        if damaged is None:
+            assert decompressor.decompress_alike(blocks, 40) == b"".join(parts)
+        else:
+            with pytest.raises(ValueError, match="does not hold the 40 bytes"):
+                decompressor.decompress_alike(blocks, 40)
+
+
 @pytest.mark.parametrize(
     ("block", "size"),
     [
