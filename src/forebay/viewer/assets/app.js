@@ -146,7 +146,7 @@ function close(recording) {
 function choose(recording) {
   Object.assign(chosen, { recording, store: null, timeline: null, entity: null, time: null });
   if (recording?.overview) showOverview();
-  else if (recording) clearWork();
+  else clearWork();
   drawRecordings();
 }
 
@@ -379,7 +379,9 @@ $("export-arrow").addEventListener("click", () =>
 const first = spares.prepare();
 const began = performance.now();
 $("engine").textContent = "starting Python…";
-first.onProgress = ({ stage }) => { $("engine").textContent = `starting Python: ${stage} ready`; };
+first.onProgress = ({ stage }) => {
+  if (stage) $("engine").textContent = `starting Python: ${stage} ready`;
+};
 first.ready.then(
   () => {
     window.forebay.bootMs = performance.now() - began;
