@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -22,6 +22,8 @@ from tests.wasm.recordings import damaged_copies, write_large
 
 BLOCK = MIB // 4
 LONGEST_TASK_MS = 50
+CONTRAST_MIN = 4.5
+"""WCAG 2.1, success criterion 1.4.3 (level AA)."""
 FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
 
 
@@ -44,11 +46,14 @@ def opened(browser: Browser, site_url: str) -> SitePage:
 @pytest.fixture
 def page(opened: SitePage) -> Iterator[SitePage]:
     yield opened
-    pictures = os.environ.get("FOREBAY_SCREENSHOTS")
-    if pictures:
-        name = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
-        opened.page.screenshot(path=Path(pictures) / f"{name}.png")
+    take_picture(opened, os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0])
     assert opened.errors == []
+
+
+def take_picture(page: SitePage, name: str) -> None:
+    """Into the folder that `FOREBAY_SCREENSHOTS` names, to be looked at."""
+    if pictures := os.environ.get("FOREBAY_SCREENSHOTS"):
+        page.page.screenshot(path=Path(pictures) / f"{name}.png")
 
 
 @pytest.fixture
@@ -186,6 +191,7 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
         poll_ms=500,
     )
     stop = "() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }"
+    take_picture(page, "page-at-work")
     stalls, idle = page.run(stop), control.evaluate(stop)
     own_ms = longest_task_ms(browser.stop_tracing())
     control.close()
@@ -229,6 +235,7 @@ def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, in
         page.wait_state(lost, "lost")
         page.run("() => { forebay.Engine.hangMs = 60000; }")
         page.until("() => document.querySelector('#recordings [data-state=lost]')")
+        take_picture(page, f"lost-{how}")
         said = page.text("#recordings [data-state=lost]")
         assert ("broken" if how == "crashed" else "no sign of life") in said
         # Others are unharmed, and a fresh worker takes the lost one's place.
@@ -255,6 +262,83 @@ def test_a_person_finds_entities_times_rows_and_a_plot(page: SitePage) -> None:
     page.until("() => document.querySelectorAll('#rows tr').length > 20")
     assert "Scalars:scalars" in page.text("#latest")
     page.until("() => /[12] lines/.test(document.querySelector('canvas').ariaLabel)")
+
+
+CONTRASTS = """() => {
+  // WCAG 2: relative luminance of colours, and how far each text stands out from what is behind it.
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = channels(color).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const { backgroundColor } = getComputedStyle(at);
+      if ((channels(backgroundColor)[3] ?? 1) > 0) return backgroundColor;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const found = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const says = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!says || !element.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([ratio, element.outerHTML.slice(0, 120)]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
+}"""
+NAMELESS = """() => {
+  const named = (e) => (e.labels?.length && e.labels[0].textContent.trim())
+    || e.ariaLabel || e.textContent.trim() || e.getAttribute("aria-labelledby");
+  const focusable = "button, input, select, canvas, [tabindex]";
+  return [...document.querySelectorAll(focusable)].filter((e) => !named(e)).map((e) => e.outerHTML);
+}"""
+
+
+@pytest.mark.usefixtures("indexes")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_and_controls_have_names(
+    page: SitePage, scheme: Literal["light", "dark"]
+) -> None:
+    page.page.emulate_media(color_scheme=scheme)
+    try:
+        contrasts = page.run(CONTRASTS)
+        assert len(contrasts) > 20
+        assert contrasts[0][0] >= CONTRAST_MIN, contrasts[:5]
+        assert page.run(NAMELESS) == []
+        take_picture(page, f"page-{scheme}")
+    finally:
+        page.page.emulate_media(color_scheme="light")
+
+
+FOCUSED = """() => {
+  const { id, className, tagName } = document.activeElement;
+  return id || className || tagName;
+}"""
+
+
+@pytest.mark.usefixtures("indexes")
+def test_all_is_reached_by_keys(page: SitePage) -> None:
+    page.page.select_option("#timeline", "frame")
+    page.page.focus("#url")
+    reached: list[str] = []
+    for _ in range(25):
+        reached.append(page.run(FOCUSED))
+        page.page.keyboard.press("Tab")
+    wanted = {"files", "card", "close", "tree", "timeline", "cursor", "CANVAS", "fill"}
+    wanted |= {"export-csv", "export-arrow"}
+    assert wanted <= set(reached), reached
+    page.page.focus("#tree")
+    page.page.keyboard.press("ArrowDown")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s1'")
+    assert page.run("() => document.querySelector('#tree').getAttribute('aria-activedescendant')")
+    page.page.keyboard.press("ArrowUp")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s0'")
+    page.page.focus("canvas")
+    page.page.keyboard.press("Home")
+    page.until("() => document.querySelector('#now').textContent === '0'")
 
 
 @pytest.mark.usefixtures("indexes")
