@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pyarrow as pa
+import pytest
 
+from tests.store import model
 from tests.store.logs import FIRST, LAST
 from tests.store.model import RangeRow, Value
 from tests.store.rows import (
@@ -145,6 +147,19 @@ def test_the_answer_follows_every_write() -> None:
         store.insert(chunk_of(new))
     assert ranged(store, "frame", 123, 223) == [found(123, 1, POINTS), found(123, 2, COLORS)]
     assert [item[0] for item in ranged(store, "frame", 122, 224)] == [122, 123, 123, 224]
+
+
+@pytest.mark.parametrize("limit", [1, 40, 10**9])
+def test_large_columns_change_places_piece_by_piece(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.store.range_query.RANGE_PIECE_BYTES_MAX", limit)
+    frames = [7, 3, 9, 1, 3, 5, 8, 2]
+    rows = [row(n, frame, {"P:colors": [n] * (n % 3)}) for n, frame in enumerate(frames, 1)]
+    store = store_of(chunk_of(*rows[:3]), chunk_of(*rows[3:]))
+    table = store.snapshot().range("frame", 0, 9, "/world")
+    assert (table["P:colors"].num_chunks > 1) == (limit < 10**9)
+    assert ranged(store, "frame", 0, 9) == model.range_(rows, "frame", 0, 9, "/world")
 
 
 def test_one_row_id_at_two_times_gives_two_rows() -> None:
