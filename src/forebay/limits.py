@@ -118,6 +118,17 @@ CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 CHUNK_SPLIT_ROWS_MAX: Final = 4096
 CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
 
+CHUNK_COST_BYTES: Final = 1024
+"""What a chunk in a store costs beyond its columns, for memory limits (measured: Python's objects,
+the index, the message that its buffers lie in)."""
+
+COLUMN_COST_BYTES: Final = 1664
+"""What each column of a chunk costs beyond its buffers (measured: Arrow's objects, its part of the
+schema in the message)."""
+
+PACKED_CHUNK_COST_BYTES: Final = 768
+"""The same for a whole chunk of one row that needs no Arrow objects."""
+
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
 
