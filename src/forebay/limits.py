@@ -49,11 +49,20 @@ TURN_BYTES_MAX: Final = 16 * MIB
 TURN_SLICE_S: Final = 0.004
 """Seconds after which a worker ends its turn early, so that what is finished is handed over."""
 
+SHORT_TURN_MSGS_MAX: Final = 64
+"""Messages of a turn while other stores wait for theirs."""
+
+SHORT_TURN_SLICE_S: Final = 0.001
+"""Seconds after which a worker ends such a turn."""
+
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
 """Mean size of queued messages from which several turns of one store pay off under a GIL."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
+
+BRIEF_MSGS_MAX: Final = 8
+"""A store with no more small messages than this has its turn before stores with many."""
 
 TURNS_PASSED_MAX: Final = 8
 """How often a task that waits for a turn may be passed over by more urgent ones."""
@@ -84,6 +93,9 @@ RATE_SAMPLES_MAX: Final = 256
 
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
+
+GIL_SWITCH_S: Final = 0.0005
+"""How long a thread of a server keeps the GIL while others want it."""
 
 LIGHT_TURN_S: Final = 0.01
 """How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
