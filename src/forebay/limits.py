@@ -38,7 +38,8 @@ ALIKE_PATTERNS_MAX: Final = 8
 each time."""
 
 REJECTIONS_KEPT_MAX: Final = 1000
-"""Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
+"""Rejections kept one by one per store, the first half of them and the last; beyond it only the
+counts by reason grow."""
 
 TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""

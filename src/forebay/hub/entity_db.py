@@ -233,7 +233,11 @@ class EntityDb(Queries):
         return self._inflow.latencies()
 
     def rejections(self) -> list[RejectedMsg]:
-        """Messages that could not become part of the store, newest last, each with its cause."""
+        """Messages that could not become part of the store, newest last, each with its cause.
+
+        All are counted (`ingestion_stats()`); of more than `limits.REJECTIONS_KEPT_MAX` the first
+        and the last ones are kept one by one, a half of that number each.
+        """
         return self._inflow.rejections()
 
     # Out of the store

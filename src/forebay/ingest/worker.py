@@ -231,7 +231,7 @@ class IngestionWorker(Admission, Turns):
             return self._core.stats(self._clock(), is_closed=self._is_closed)
 
     def rejections(self) -> list[RejectedMsg]:
-        """The last settled rejections, oldest first (`limits.REJECTIONS_KEPT_MAX`)."""
+        """The settled rejections; of very many the first and last `REJECTIONS_KEPT_MAX` halves."""
         with self._lock:
             return list(self._core.rejections)
 
