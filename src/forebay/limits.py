@@ -38,7 +38,8 @@ ALIKE_PATTERNS_MAX: Final = 8
 each time."""
 
 REJECTIONS_KEPT_MAX: Final = 1000
-"""Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
+"""Rejections kept one by one per store, the first half of them and the last; beyond it only the
+counts by reason grow."""
 
 TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
@@ -94,6 +95,9 @@ RATE_SAMPLES_MAX: Final = 256
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
 
+GIL_SWITCH_S: Final = 0.0005
+"""How long a thread of a server keeps the GIL while others want it."""
+
 LIGHT_TURN_S: Final = 0.01
 """How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
 
@@ -126,6 +130,17 @@ CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 
 CHUNK_SPLIT_ROWS_MAX: Final = 4096
 CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
+
+CHUNK_COST_BYTES: Final = 1024
+"""What a chunk in a store costs beyond its columns, for memory limits (measured: Python's objects,
+the index, the message that its buffers lie in)."""
+
+COLUMN_COST_BYTES: Final = 1664
+"""What each column of a chunk costs beyond its buffers (measured: Arrow's objects, its part of the
+schema in the message)."""
+
+PACKED_CHUNK_COST_BYTES: Final = 768
+"""The same for a whole chunk of one row that needs no Arrow objects."""
 
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
