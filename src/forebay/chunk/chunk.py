@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk.arrays import positions
 from forebay.chunk.layout import ChunkLayout
 from forebay.chunk.row_ids import RowIdArray, are_sorted, row_id_array, sorting
 from forebay.errors import InvalidChunkError
@@ -162,7 +163,7 @@ class Chunk:
 
     def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
         """The chunk of the same id with `rows` in that order."""
-        return Chunk(self.id, self.layout, self.batch.take(pa.array(rows)))
+        return Chunk(self.id, self.layout, self.batch.take(positions(rows)))
 
     def __repr__(self) -> str:
         return f"Chunk({self.id}, {self.entity_path}, {self.num_rows} rows)"

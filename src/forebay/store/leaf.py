@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import numpy as np
 
+from forebay.chunk.arrays import are_valid
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -188,8 +190,7 @@ def _ordered(chunk: Chunk, timeline: str) -> Column:
 
 def _ordered_part(chunk: Chunk, timeline: str, component: str) -> Column:
     """The column of a component that some rows have no cell of."""
-    valid = chunk.component(component).is_valid()
-    rows = np.flatnonzero(valid.to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(are_valid(chunk.component(component)))
     times, ordered = _by_time(chunk.times(timeline)[rows], rows)
     assert ordered is not None
     return Column(chunk, component, _view(times), _view(ordered), is_whole=False)
