@@ -239,6 +239,11 @@ class PackedChunk(Chunk):
         return self.form.byte_size
 
     @property
+    def byte_size_max(self) -> int:
+        """The same."""
+        return self.form.byte_size
+
+    @property
     def row_ids(self) -> RowIdArray:
         """Row ids, shape `(1,)`."""
         return np.frombuffer(self.packed, "S16", 1)

@@ -16,7 +16,8 @@ from forebay.model import (
     to_index_value,
 )
 from forebay.store import removal, statics
-from forebay.store.compaction import append, merge, new_leaf, put
+from forebay.store.compaction import append, merge, put
+from forebay.store.leaf import Leaf
 from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
     from forebay.store.compaction import Report
     from forebay.store.entity import EntityIndex
-    from forebay.store.leaf import Leaf
     from forebay.store.snapshot import StoreSnapshot
 
     Event: TypeAlias = ChunkStoreEvent[Chunk]
@@ -108,7 +108,7 @@ class ChunkStore:
             state.num_chunks += 1
             state.num_rows += 1
             state.ledger.add(chunk)
-            if put(entity, new_leaf(chunk, chunk.id)):
+            if put(entity, Leaf(chunk, 1, chunk.id)):
                 merge(entity, report)
                 self._num_events += len(diffs)
                 diffs.clear()
@@ -131,7 +131,7 @@ class ChunkStore:
             if rows == 1:
                 state.count(entity, 1, 1)
                 state.ledger.add(chunk)
-                if put(entity, new_leaf(chunk, chunk.id)):
+                if put(entity, Leaf(chunk, 1, chunk.id)):
                     merge(entity, functools.partial(self._merged, entity, diffs))
             else:
                 self._insert_temporal(entity, chunk, rows, diffs)
@@ -157,14 +157,14 @@ class ChunkStore:
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)
-            append(entity, new_leaf(chunk, chunk.id), report)
+            append(entity, Leaf(chunk, rows, chunk.id), report)
             return
         diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
         self._state.known.hold(chunk.id, len(parts))
         for part in parts:
             self._state.ledger.add(part)
             self._state.known.add(part.id)
-            append(entity, new_leaf(part, part.id + chunk.id, chunk.id), report)
+            append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
 
     def _merged(
         self,
