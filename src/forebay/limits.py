@@ -37,6 +37,12 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
+BATCH_PATTERN_BYTES_MAX: Final = 64 * 1024
+"""Bytes that messages of many rows may have beside their numbers to be recognised by them."""
+
+BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
+"""Such bytes that a chunk decoder remembers, of all messages."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
