@@ -43,6 +43,9 @@ BATCH_PATTERN_BYTES_MAX: Final = 64 * 1024
 BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
 """Such bytes that a chunk decoder remembers, of all messages."""
 
+BATCH_MESSAGES_SEEN_MAX: Final = 1024
+"""Record batch messages that are remembered, to take those that come again as a pattern."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
@@ -152,7 +155,7 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 """Chunks up to this size (decompressed) are decompressed whole to read their head: natively, that
 is faster than decompressing a few kilobytes step by step."""
 
-FILE_READ_BYTES: Final = 8 * MIB
+FILE_READ_BYTES: Final = 4 * MIB
 """How much of a file of bulky messages is read at once; payloads are cut out of these blocks
 without a copy."""
 

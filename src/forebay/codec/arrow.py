@@ -121,7 +121,7 @@ class ChunkDecoder:
         data: memoryview,
         at: int,
     ) -> Chunk:
-        form = self._batches.match(schema.layout, data)
+        form = self._batches.match(schema, data, at)
         if form is not None:
             return EncodedChunk(chunk_id, form, buffer)
         begin, end = message_extent(data, at)
@@ -138,10 +138,12 @@ class ChunkDecoder:
         if known is None:
             if _is_dense(chunk):
                 schema.remember_dense(message, body_length)
+                if chunk.num_rows > 1 and self._batches.is_second(schema, message):
+                    self._batches.learn(schema, chunk, data, at, end)
         elif known.patterns_left and schema.spans is not None:
             known.patterns_left -= 1
             known.pattern = self._alike.learn(chunk, schema.spans, data)
-            if known.pattern is None and not self._batches.learn(chunk, data, at, end):
+            if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
                 known.patterns_left = 0
         return chunk
 
