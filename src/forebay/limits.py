@@ -37,6 +37,12 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
+SCAN_MSGS_MIN: Final = 8
+"""Fewer messages in a block of a file are cut out one by one."""
+
+SCAN_MSGS_MAX: Final = 512
+"""Messages that are cut out of a block at once."""
+
 BATCH_PATTERN_BYTES_MAX: Final = 64 * 1024
 """Bytes that messages of many rows may have beside their numbers to be recognised by them."""
 
@@ -124,6 +130,9 @@ MESSAGE_COST_BYTES_MIN: Final = 512
 
 COMMIT_CHUNKS_MAX: Final = 32
 """Chunks that a commit puts into a store before readers get their turn."""
+
+COMMIT_ROWS_MAX: Final = 256
+"""Packed rows that a commit puts into a store at once; together they take less time than that."""
 
 COMMIT_BYTES_MAX: Final = 65_536
 """A chunk larger than this ends such a run, for it may have to be split."""

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import pyarrow as pa
 
 from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
-from forebay.limits import CHUNK_SPLIT_BYTES_MAX, CHUNK_SPLIT_ROWS_MAX
+from forebay.limits import (
+    CHUNK_SPLIT_BYTES_MAX,
+    CHUNK_SPLIT_ROWS_MAX,
+)
 from forebay.store.leaf import FANOUT, Leaf
 from forebay.store.time_index import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from forebay.chunk import ChunkLayout, DataColumn
+    from forebay.chunk import Chunk, ChunkLayout, DataColumn
     from forebay.store.entity import EntityIndex
 
     Report: TypeAlias = Callable[[list[Leaf], Leaf], None]
@@ -39,6 +42,19 @@ def put(entity: EntityIndex, leaf: Leaf) -> bool:
     lengths = entity.lengths
     lengths[0] = length = lengths[0] + 1
     return length >= FANOUT
+
+
+def put_rows(entity: EntityIndex, chunks: Sequence[Chunk], report: Report) -> None:
+    """Add chunks of one row each, as `append` does one by one."""
+    at = 0
+    while at < len(chunks):
+        room = FANOUT - entity.lengths[0]
+        new = [Leaf(chunk, 1, chunk.id) for chunk in chunks[at : at + room]]
+        entity.levels[0].items.extend(new)
+        entity.lengths[0] += len(new)
+        at += len(new)
+        if entity.lengths[0] >= FANOUT:
+            merge(entity, report)
 
 
 def merge(entity: EntityIndex, report: Report) -> None:
@@ -96,6 +112,7 @@ class _Group:
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    # A node of rows is within the limits, for a packed row is small.
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
         layout = leaves[0].chunk.layout
