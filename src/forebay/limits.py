@@ -24,6 +24,9 @@ LZ4_RATIO_MAX: Final = 255
 SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
 """Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
 
+DECODERS_FREE_MAX: Final = 16
+"""Decoders that a hub keeps for the next turn, with the schemas that they have learnt."""
+
 ALIKE_MESSAGE_BYTES_MAX: Final = 8192
 """Messages of one row up to this size are recognised by being like an earlier one."""
 

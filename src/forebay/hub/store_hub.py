@@ -12,7 +12,14 @@ from forebay.hub.guarded_store import Event
 from forebay.hub.inflow import weakly
 from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
-from forebay.ingest import ByteBudget, HubIngestionStats, PolicyRules, chunk_decoder, total
+from forebay.ingest import (
+    ByteBudget,
+    DecoderPool,
+    HubIngestionStats,
+    PolicyRules,
+    chunk_decoder,
+    total,
+)
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
@@ -72,11 +79,16 @@ class StoreHub:
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
             runtime: Where workers run; natively, threads.
-            decoder_factory: Makes what turns a message into a chunk, one for each worker.
+            decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
+                a store; the default ones are shared by stores in turns.
         """
         self.runtime = runtime or default_runtime()
         self._capacity = capacity
-        self._decoder_factory = decoder_factory
+        self._decoder_factory = (
+            DecoderPool(decoder_factory, self.runtime)
+            if decoder_factory is chunk_decoder
+            else decoder_factory
+        )
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
