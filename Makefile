@@ -21,11 +21,12 @@ test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
 ENGINE_TESTS := tests/runtime tests/ingest tests/hub tests/store tests/codec tests/chunk tests/model
+NEED_SDK := tests/store/dataframe tests/codec/test_encoder.py tests/model/test_paths.py
 ROUNDS ?= 5
 test-free-threaded: setup ## the engine without a GIL; the tests that set threads on it, ROUNDS times
 	set -e; python=$$(tools/free_threaded.sh); export PYTHON_GIL=0 FOREBAY_STRESS_ROUNDS=$(ROUNDS); \
 	export FOREBAY_CORPUS=$$($(BIN)/python -m tests.corpus); \
-	$$python -m pytest $(ENGINE_TESTS) tests/stress
+	$$python -X faulthandler -m pytest $(ENGINE_TESTS) tests/stress $(NEED_SDK:%=--ignore=%)
 
 test-wasm: setup $(WASM_STAMP) ## the engine and the page in Pyodide, under Node and in Chromium
 	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null
@@ -59,4 +60,4 @@ proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py
 
 clean:
-	rm -rf $(VENV) .venv-3.1?t build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-free-threaded build dist .pytest_cache .mypy_cache .ruff_cache
