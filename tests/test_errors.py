@@ -17,7 +17,9 @@ FIELDS = {
 
 
 def tree(kind: type[ForebayError] = ForebayError) -> list[type[ForebayError]]:
-    return [kind, *(found for below in kind.__subclasses__() for found in tree(below))]
+    """All errors that callers may meet; a module's private ones never leave it."""
+    below = [one for one in kind.__subclasses__() if one.__module__ == errors.__name__]
+    return [kind, *(found for one in below for found in tree(one))]
 
 
 def test_the_docstring_draws_the_tree() -> None:

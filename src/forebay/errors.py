@@ -146,8 +146,16 @@ class MessageDroppedError(IngestError):
         count: How many, one after another.
     """
 
-    def __init__(self, message: str, *, count: int = 1, store_id: StoreId | None = None) -> None:
-        super().__init__(message, store_id=store_id)
+    def __init__(
+        self,
+        message: str,
+        *,
+        count: int = 1,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.count = count
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from forebay.runtime.platform import threads_available
+from forebay.runtime.primitives import Primitives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class InlineRuntime:
+class InlineRuntime(Primitives):
     """Whoever schedules a task runs it, turn after turn, until it has no more to do.
 
     A task scheduled from inside a turn runs after that turn, on the same thread: turns do not
@@ -33,25 +33,9 @@ class InlineRuntime:
         self.can_wait = threads_available() if can_wait is None else can_wait
         self._local = threading.local()
 
-    def lock(self) -> Lock:
-        """A lock that is not reentrant."""
-        return threading.Lock()
-
-    def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
-        return threading.RLock()
-
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition; where there can be no other thread, waiting on it gives up at once."""
         return _InlineCondition(lock, self)
-
-    def monotonic_s(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
-        return time.monotonic()
-
-    def thread_id(self) -> int:
-        """Tells the calling thread from all others alive."""
-        return threading.get_ident()
 
     def turns_at_once(self, msg_bytes: int) -> int:
         """One: whoever schedules a task runs it."""

@@ -6,12 +6,12 @@ import atexit
 import logging
 import os
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING
 
 from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
 from forebay.runtime.platform import turns_worth_having
+from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class NativeRuntime:
+class NativeRuntime(Primitives):
     """Threads made on demand; a thread that finds no task for a moment ends.
 
     A task that does not return from its turn keeps one thread and no more: every other ready task
@@ -60,25 +60,9 @@ class NativeRuntime:
         with self._lock:
             return len(self._threads)
 
-    def lock(self) -> Lock:
-        """A lock that is not reentrant."""
-        return threading.Lock()
-
-    def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
-        return threading.RLock()
-
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition over `lock`, or over a lock of its own; waiting is interruptible."""
         return threading.Condition(lock)  # type: ignore[arg-type]
-
-    def monotonic_s(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
-        return time.monotonic()
-
-    def thread_id(self) -> int:
-        """Tells the calling thread from all others alive."""
-        return threading.get_ident()
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns until it says that there is no more."""

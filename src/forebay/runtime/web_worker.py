@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from forebay.limits import WEB_WORKER_SLICE_S
 from forebay.runtime.platform import threads_available
+from forebay.runtime.primitives import Primitives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from forebay.runtime.protocol import Condition, Lock, Task
 
 
-class WebWorkerRuntime:
+class WebWorkerRuntime(Primitives):
     """Turns on the one thread of a Web Worker, a slice at a time.
 
     `request_slice` is called when there is work and no slice is due: it asks the loop to call
@@ -52,25 +53,9 @@ class WebWorkerRuntime:
         """Tasks that wait for a turn."""
         return len(self._ready)
 
-    def lock(self) -> Lock:
-        """A lock that is not reentrant."""
-        return threading.Lock()
-
-    def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
-        return threading.RLock()
-
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition whose waiters run turns."""
         return _WorkingCondition(self, lock)
-
-    def monotonic_s(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
-        return time.monotonic()
-
-    def thread_id(self) -> int:
-        """Tells the calling thread from all others alive."""
-        return threading.get_ident()
 
     def turns_at_once(self, msg_bytes: int) -> int:
         """One: there is one thread, and turns come one after another."""
