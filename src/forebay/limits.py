@@ -50,7 +50,7 @@ TURN_SLICE_S: Final = 0.004
 """Seconds after which a worker ends its turn early, so that what is finished is handed over."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
-"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+"""Mean size of queued messages from which several turns of one store pay off."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
