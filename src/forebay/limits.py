@@ -40,7 +40,7 @@ each time."""
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
 
-TURN_MSGS_MAX: Final = 64
+TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
 
 TURN_BYTES_MAX: Final = 16 * MIB
@@ -55,8 +55,8 @@ PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
 
-URGENT_TURNS_MAX: Final = 8
-"""Turns of urgent tasks in a row while another task waits for a thread."""
+TURNS_PASSED_MAX: Final = 8
+"""How often a task that waits for a turn may be passed over by more urgent ones."""
 
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""
@@ -84,6 +84,9 @@ RATE_SAMPLES_MAX: Final = 256
 
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
+
+LIGHT_TURN_S: Final = 0.01
+"""How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
 
 THREAD_LINGER_S: Final = 0.05
 """How long an idle worker thread waits for work before it ends."""

@@ -53,6 +53,9 @@ def test_a_packed_row_is_the_same_chunk(cells: pa.Array) -> None:
     assert list(row.row_ids) == list(chunk.row_ids)
     for timeline in chunk.timelines:
         assert row.times(timeline).tolist() == chunk.times(timeline).tolist()
+        assert row.time_at(timeline, 0) == chunk.time_at(timeline, 0) == chunk.times(timeline)[0]
+    for component in chunk.components:
+        assert row.null_count(component) == chunk.null_count(component)
     assert row.byte_size == chunk.byte_size
 
 

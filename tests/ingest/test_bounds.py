@@ -16,7 +16,7 @@ from forebay.errors import (
     WorkerClosedError,
 )
 from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk
-from forebay.limits import REJECTIONS_KEPT_MAX
+from forebay.limits import REJECTIONS_KEPT_MAX, TURN_MSGS_MAX
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.ingest.support import (
@@ -184,17 +184,18 @@ def test_taken_output_is_in_flight_until_acknowledged(runtime: Runtime) -> None:
 
 def test_output_can_be_taken_turn_by_turn(runtime: Runtime) -> None:
     worker = IngestionWorker(runtime=runtime, decoder_factory=NUMBERS)
-    worker.submit_many([numbered(n) for n in range(200)])
+    count = 3 * TURN_MSGS_MAX + 1
+    worker.submit_many([numbered(n) for n in range(count)])
     assert worker.wait_processed(timeout=TIMEOUT_S)
     taken: list[Outcome] = []
     pieces = 0
     while some := worker.take_output(1):
-        assert len(some) <= 64
+        assert len(some) <= TURN_MSGS_MAX
         taken += some
         pieces += 1
         worker.acknowledge()
         worker.validate()
-    assert numbers(taken) == list(range(200))
+    assert numbers(taken) == list(range(count))
     assert pieces >= 4
 
 

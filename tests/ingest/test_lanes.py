@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.ingest import ByteBudget, IngestionWorker
 from forebay.ingest.core import IngestCore
-from forebay.limits import LANE_BYPASS_MAX, URGENT_TURNS_MAX
+from forebay.limits import LANE_BYPASS_MAX
 from forebay.model import StoreId
-from forebay.runtime import Event, InlineRuntime, NativeRuntime, ReadyQueue
+from forebay.runtime import Event, InlineRuntime, NativeRuntime
 from tests.ingest.support import SIZE, TIMEOUT_S, decode_number, decodes, numbered
 
 
@@ -74,26 +73,6 @@ def test_flush_with_lanes_waits_for_what_was_passed_by() -> None:
     assert not any(core.is_processed(seq) for seq in range(3))
 
 
-class Named:
-    def __init__(self, name: str, priority: int = 0) -> None:
-        self.name, self.priority = name, priority
-
-    def run_turn(self) -> bool:
-        return False
-
-
-def test_urgent_tasks_come_first_but_starve_nobody() -> None:
-    ready = ReadyQueue()
-    for name in "ab":
-        ready.append(Named(name))
-    for _ in range(2 * URGENT_TURNS_MAX):
-        ready.append(Named("!", 1))
-    names = "".join(ready.popleft().name for _ in range(len(ready)))  # type: ignore[attr-defined]
-    assert names == "!" * URGENT_TURNS_MAX + "a" + "!" * URGENT_TURNS_MAX + "b"
-    with pytest.raises(IndexError):
-        ready.popleft()
-
-
 def test_a_blueprint_is_decoded_before_many_waiting_stores() -> None:
     runtime = NativeRuntime(threads_max=1)
     hold, order = Event(), list[str]()
@@ -148,7 +127,6 @@ def test_a_blueprint_is_woken_first() -> None:
 
 
 def test_lanes_of_a_worker_end_to_end() -> None:
-
     held = Event()
     runtime = NativeRuntime(threads_max=1)
 

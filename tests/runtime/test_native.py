@@ -200,3 +200,65 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class Light(Held):
+    """A task of small messages, as it says itself."""
+
+    is_light = True
+
+
+def test_under_a_gil_light_turns_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)  # however busy we are
+    runtime = NativeRuntime(takes_turns=True)
+    lock = threading.Lock()
+    overlaps: list[bool] = []
+
+    class Brief(Counting):
+        is_light = True
+
+        def run_turn(self) -> bool:
+            overlaps.append(not lock.acquire(blocking=False))
+            more = super().run_turn()
+            sum(range(2000))  # long enough to be overtaken, if that could be
+            if not overlaps[-1]:
+                lock.release()
+            return more
+
+    tasks = [Brief(50) for _ in range(8)]
+    for task in tasks:
+        runtime.schedule(task)
+    assert runtime.join(TIMEOUT_S)
+    assert len(overlaps) == 8 * 50
+    assert not any(overlaps)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_light_tasks_that_are_stuck_delay_others_for_a_moment_only(count: int) -> None:
+    runtime = NativeRuntime(takes_turns=True)
+    stuck = [Light() for _ in range(count)]
+    for task in stuck:
+        runtime.schedule(task)
+    others = [Signalling() for _ in range(20)]
+    for other in others:
+        other.is_light = True  # type: ignore[attr-defined]
+        runtime.schedule(other)
+    assert all(other.done.wait(TIMEOUT_S) for other in others)
+    assert all(task.began.wait(TIMEOUT_S) for task in stuck)
+    for task in stuck:
+        task.end.set()
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_heavy_tasks_run_beside_a_light_one_and_light_ones_too_without_a_gil() -> None:
+    for runtime, kind in (
+        (NativeRuntime(takes_turns=True), Held),
+        (NativeRuntime(takes_turns=False), Light),
+    ):
+        held = [Light(), kind(), kind()]
+        for task in held:
+            runtime.schedule(task)
+        assert all(task.began.wait(TIMEOUT_S) for task in held)
+        for task in held:
+            task.end.set()
+        assert runtime.join(TIMEOUT_S)

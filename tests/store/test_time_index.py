@@ -91,3 +91,18 @@ def test_what_cannot_merge_is_still_indexed_in_few_steps() -> None:
     assert index.lengths == [0, 5]
     assert len(list(index.leaves())) == 5 * FANOUT
     assert search(index, 100) == (100, row_id(100))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=2, max_size=40), st.booleans())
+def test_rows_at_any_distances_are_found(times: list[int], bunch: bool) -> None:
+    """Wherever a guess from equal distances would look."""
+    if bunch:
+        times = [time % 50 + 2**40 * (n == 0) for n, time in enumerate(times)]
+    index = EntityIndex(EntityPath("/a"), 0)
+    index.levels, index.lengths = [Node([leaf([(time, True) for time in times], 0)])], [1]
+    for at in {*times, *(time - 1 for time in times), *(time + 1 for time in times)}:
+        expected = max(
+            ((time, bytes(row_id(n))) for n, time in enumerate(times) if time <= at), default=None
+        )
+        assert search(index, at) == expected

@@ -143,6 +143,23 @@ class Chunk:
         """
         return self.batch.column(self.layout.components[component].position)
 
+    def time_at(self, timeline: str, row: int) -> int:
+        """The time of one row, without opening the column for good.
+
+        Raises:
+            KeyError: The chunk has no such timeline.
+        """
+        times = self.batch.column(self.layout.indexes[timeline].position)
+        return int(memoryview(times.buffers()[1]).cast("q")[times.offset + row])
+
+    def null_count(self, component: str) -> int:
+        """Rows that have no cell of a component.
+
+        Raises:
+            KeyError: The chunk has no such component.
+        """
+        return int(self.component(component).null_count)
+
     def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
         """The chunk of the same id with `rows` in that order."""
         return Chunk(self.id, self.layout, self.batch.take(pa.array(rows)))

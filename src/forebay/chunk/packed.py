@@ -9,6 +9,7 @@ they are merged.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -248,6 +249,15 @@ class PackedChunk(Chunk):
             msg = f"a chunk of one row has no row {row}"
             raise IndexError(msg)
         return RowId(self.packed[:ROW_ID_BYTES])
+
+    def time_at(self, timeline: str, row: int) -> int:
+        """The time of the row; raises KeyError if there is no such timeline."""
+        begin = self.form.times[timeline] + TIME_BYTES * row
+        return int.from_bytes(self.packed[begin : begin + TIME_BYTES], sys.byteorder, signed=True)
+
+    def null_count(self, component: str) -> int:  # noqa: ARG002
+        """None: a row with a null is not packed."""
+        return 0
 
     def times(self, timeline: str) -> npt.NDArray[np.int64]:
         """Times on one timeline, shape `(1,)`; raises KeyError if there is no such timeline."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
@@ -171,7 +172,7 @@ class AlikeDecoder:
                 other.append((begin, end))
             elif end - begin >= _ID_DIGITS and message[begin:end].tobytes()[:-_ID_DIGITS] in _NAMES:
                 digits = end - _ID_DIGITS, end
-        form = RowForm.of(chunk, np.frombuffer(message, np.uint8).ctypes.data)
+        form = RowForm.of(chunk, pa.py_buffer(message).address)
         if (
             digits is None
             or form is None
@@ -195,8 +196,8 @@ class AlikeDecoder:
 
     def _shape(self, size: int, shape: _Shape) -> _Shape:
         if size not in self._factors:
-            generator = np.random.default_rng(secrets.randbits(64))
-            self._factors[size] = generator.integers(0, 1 << 64, size // 8, np.uint64)
+            # Not NumPy's generator: importing it takes longer than loading a small file.
+            self._factors[size] = np.frombuffer(secrets.token_bytes(size), np.uint64)
         shapes = self._shapes.setdefault(size, [])
         for one in shapes:
             if (one.digits, one.packed, one.other) == (shape.digits, shape.packed, shape.other):

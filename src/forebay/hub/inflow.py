@@ -302,30 +302,6 @@ class Inflow:
         refused, self._refused = self._refused, []
         worker.acknowledge(refused)
 
-    def _keep_report(self, report: WorkerOutput, size_bytes: int) -> None:
-        """Keep a report for the next poll; if nobody ever polls, the oldest ones go.
-
-        The data itself is in the store: what is lost is word of it, which is worth less than the
-        memory of a process that never asks. Chunks that the store took over cost nothing here;
-        those that it knew already, or refused, live on in their reports alone.
-        """
-        if isinstance(report.result, list) and report.result:
-            size_bytes = 0
-        self._reports.append((report, size_bytes))
-        self._reports_bytes += size_bytes
-        while len(self._reports) > REPORTS_KEPT_MAX or (
-            self._reports_bytes > self._reports_bytes_max and len(self._reports) > 1
-        ):
-            _, forgotten_bytes = self._reports.popleft()
-            self._reports_bytes -= forgotten_bytes
-            if not self.num_reports_lost:
-                logger.warning(
-                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
-                    "call poll_worker_output(), or let the store commit by itself",
-                    self._store_id,
-                )
-            self.num_reports_lost += 1
-
     def _commit_unheard(self) -> None:
         """Commit chunks of which nobody wants to know more than that they are in.
 
@@ -354,6 +330,30 @@ class Inflow:
             self._next_commit_place += 1
             if outcome.size_bytes > COMMIT_BYTES_MAX:
                 return
+
+    def _keep_report(self, report: WorkerOutput, size_bytes: int) -> None:
+        """Keep a report for the next poll; if nobody ever polls, the oldest ones go.
+
+        The data itself is in the store: what is lost is word of it, which is worth less than the
+        memory of a process that never asks. Chunks that the store took over cost nothing here;
+        those that it knew already, or refused, live on in their reports alone.
+        """
+        if isinstance(report.result, list) and report.result:
+            size_bytes = 0
+        self._reports.append((report, size_bytes))
+        self._reports_bytes += size_bytes
+        while len(self._reports) > REPORTS_KEPT_MAX or (
+            self._reports_bytes > self._reports_bytes_max and len(self._reports) > 1
+        ):
+            _, forgotten_bytes = self._reports.popleft()
+            self._reports_bytes -= forgotten_bytes
+            if not self.num_reports_lost:
+                logger.warning(
+                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
+                    "call poll_worker_output(), or let the store commit by itself",
+                    self._store_id,
+                )
+            self.num_reports_lost += 1
 
     def _commit_one(self, outcome: Outcome) -> WorkerOutput:
         match outcome:

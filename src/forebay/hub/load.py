@@ -15,12 +15,11 @@ from forebay.hub.store_hub import StoreHub
 from forebay.limits import (
     BULKY_MESSAGE_BYTES_MIN,
     FILE_BLOCKS_AHEAD,
-    FILE_READ_BYTES,
     FILES_READ_AT_ONCE,
     REJECTIONS_KEPT_MAX,
 )
 from forebay.model import ArrowMsg
-from forebay.runtime import run_side_by_side
+from forebay.runtime import gil_enabled, run_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,19 +138,22 @@ class _FileLoading:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
 
     def _keep_pace(self, messages: list[LogMsg]) -> None:
-        """Let reading of bulky messages be a few blocks ahead of decoding, and no more.
+        """Let reading be a few blocks ahead of decoding, and no more.
 
         Blocks that are decoded give their memory to those that are read: more of it would have to
-        be touched for the first time, which costs more than decoding.
+        be touched for the first time, which costs more than decoding. Blocks of small messages
+        are read one at a time under a GIL: reader and worker would only fight for it.
         """
         arrow = [msg for msg in messages[-1:] if type(msg) is ArrowMsg]
-        if not arrow or len(messages) * BULKY_MESSAGE_BYTES_MIN > FILE_READ_BYTES:
+        if not arrow:
             return
+        is_bulky = len(arrow[0].payload) > BULKY_MESSAGE_BYTES_MIN
+        blocks_ahead = FILE_BLOCKS_AHEAD if is_bulky or not gil_enabled() else 0
         store_id = arrow[0].store_id
         if store_id in self._hub:
             db = self._hub[store_id]
             self._ahead.append((db, db.position()))
-        if len(self._ahead) > FILE_BLOCKS_AHEAD:
+        while len(self._ahead) > blocks_ahead:
             db, position = self._ahead.popleft()
             db.wait_processed(position)
 

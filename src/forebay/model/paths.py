@@ -42,7 +42,12 @@ class EntityPath(str):
 
     @classmethod
     def _from_parts(cls, parts: tuple[str, ...]) -> Self:
-        return super().__new__(cls, "/" + "/".join(map(_escape, parts)))
+        escaped = [*map(_escape, parts)]
+        for index, part in enumerate(parts[:-1]):
+            if part.endswith("\\"):
+                # A slash after an escaped backslash would be read as part of the name (`_tokens`).
+                escaped[index] = escaped[index][:-2] + "\\u{5C}"
+        return super().__new__(cls, "/" + "/".join(escaped))
 
     @classmethod
     def from_parts(cls, *parts: str) -> Self:

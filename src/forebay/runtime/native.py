@@ -10,7 +10,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
-from forebay.runtime.platform import turns_worth_having
+from forebay.runtime.platform import gil_enabled, turns_worth_having
 from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
 
@@ -27,6 +27,11 @@ class NativeRuntime(Primitives):
     gets a thread of its own, up to `threads_max`. Threads are daemons, so that Ctrl-C and exit
     are never blocked by a stuck one; at exit they get `EXIT_DRAIN_S` to finish what is ready.
 
+    Under a GIL, tasks that say that they are light (small messages: much Python, little else) have
+    their turns one after the other: side by side they would fight for the lock at every call into
+    Arrow, which costs up to twice the time. While a light task waits, one idle thread watches the
+    turn that it waits for, and takes over should that turn not end (`ReadyQueue` has the rules).
+
     After `os.fork()` the child starts without threads. Tasks that waited for a turn get theirs
     with the next `schedule`; one that was in the middle of a turn stays in the parent, so fork
     before ingesting, or after closing.
@@ -36,14 +41,29 @@ class NativeRuntime(Primitives):
     has_threads = True
 
     def __init__(
-        self, threads_max: int = THREADS_MAX, *, thread_linger_s: float = THREAD_LINGER_S
+        self,
+        threads_max: int = THREADS_MAX,
+        *,
+        thread_linger_s: float = THREAD_LINGER_S,
+        takes_turns: bool | None = None,
     ) -> None:
+        """Make a runtime without threads.
+
+        Args:
+            threads_max: Threads alive at once.
+            thread_linger_s: How long an idle one waits for work before it ends.
+            takes_turns: Whether light tasks run one at a time; by default, where there is a GIL.
+
+        Raises:
+            ValueError: There would be no thread.
+        """
         if threads_max < 1:
             msg = f"a runtime needs at least one thread, not {threads_max}"
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
-        self._ready = ReadyQueue()
+        takes_turns = gil_enabled() if takes_turns is None else takes_turns
+        self._ready = ReadyQueue(takes_turns=takes_turns)
         self._reset()
         _alive.add(self)
 
@@ -52,7 +72,9 @@ class NativeRuntime(Primitives):
         self._changed = threading.Condition(self._lock)
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
+        self._num_watching = 0
         self._num_started = 0
+        self._ready.forget_holder()
 
     @property
     def num_threads(self) -> int:
@@ -68,9 +90,23 @@ class NativeRuntime(Primitives):
         """Give `task` turns until it says that there is no more."""
         with self._lock:
             self._ready.append(task)
-            if self._num_idle >= len(self._ready):
-                self._changed.notify()
-                return
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+
+    def _wants_thread(self) -> bool:
+        """See to it that what waits is run or watched: wake a thread, or ask for one more."""
+        ready = self._ready
+        if not ready:
+            return False
+        if not self._num_idle:
+            return len(self._threads) < self._threads_max
+        if not self._num_watching or ready.has_runnable(self.monotonic_s()):
+            self._changed.notify()
+        return False
+
+    def _start_thread(self) -> None:
+        with self._lock:
             if len(self._threads) >= self._threads_max:
                 return
             self._num_started += 1
@@ -101,42 +137,56 @@ class NativeRuntime(Primitives):
             return self._changed.wait_for(lambda: not self._threads, timeout)
 
     def _run(self) -> None:
-        me = threading.current_thread()
         task: Task | None = None
         while (task := self._next(task)) is not None:
             if not _run_turn(task):
                 task = None  # while lingering, a thread must not keep a dropped task alive
 
-        with self._lock:
-            self._threads.discard(me)
-            self._changed.notify_all()
-
     def _next(self, task: Task | None) -> Task | None:
-        """The task of the next turn; `task` wants another one, after all that wait already."""
+        """The task of the next turn (`task` wants another), or `None`: the thread may end."""
+        me = self.thread_id()
         with self._lock:
+            ready = self._ready
+            ready.end_turn(me)
             if task is not None:
-                if not self._ready:
-                    return task
-                self._ready.append(task)
+                ready.append(task, woke_up=False)
                 del task
-            while not self._ready:
-                self._num_idle += 1
-                try:
-                    notified = self._changed.wait(self._thread_linger_s)
-                finally:
-                    self._num_idle -= 1
-                if not notified and not self._ready:
+            while (picked := ready.pick(me, self.monotonic_s())) is None:
+                if not self._wait_for_turn():
                     # Leave the set under the same lock hold, so that no schedule() counts on us.
                     self._threads.discard(threading.current_thread())
+                    self._changed.notify_all()
                     return None
-            return self._ready.popleft()
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+        return picked
+
+    def _wait_for_turn(self) -> bool:
+        """Wait until there may be a turn; False if there was nothing to wait for any more."""
+        ready = self._ready
+        takeover_s = ready.seconds_to_takeover(self.monotonic_s())
+        watches = takeover_s is not None
+        self._num_idle += 1
+        self._num_watching += watches
+        try:
+            notified = self._changed.wait(takeover_s if watches else self._thread_linger_s)
+        finally:
+            self._num_idle -= 1
+            self._num_watching -= watches
+        if notified or not ready:
+            return notified
+        # One thread is enough to watch.
+        return not self._num_idle or ready.has_runnable(self.monotonic_s())
 
     def _drain_here(self) -> None:
+        me = self.thread_id()
         while True:
             with self._lock:
-                if not self._ready:
-                    return
-                task = self._ready.popleft()
+                self._ready.end_turn(me)
+                task = self._ready.pick(me, self.monotonic_s())
+            if task is None:
+                return
             while _run_turn(task):
                 pass
 

@@ -34,6 +34,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def thread_cpu_s() -> float:
+    """Processor seconds of the calling thread, from an arbitrary start."""
+    return time.thread_time()
+
+
 def processors() -> int:
     """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)

@@ -4,56 +4,93 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
+
+    import pyarrow as pa
+
+    from forebay.chunk import Chunk
+
+    class Origin(Protocol):
+        """The row that a cell is from."""
+
+        @property
+        def time(self) -> int | None:
+            """Its index."""
+
+        @property
+        def row_id(self) -> bytes:
+            """Its id."""
+
+        def value(self, component: str) -> pa.Array:
+            """One component of it."""
+
+
+class Row:
+    """A row of which time and id are known, and the values if there is a chunk."""
+
+    __slots__ = ("chunk", "row", "row_id", "time")
+
+    def __init__(
+        self, time: int | None, row_id: bytes, chunk: Chunk | None = None, row: int = 0
+    ) -> None:
+        self.time = time
+        self.row_id = row_id
+        self.chunk = chunk
+        self.row = row
+
+    def value(self, component: str) -> pa.Array:
+        """The instances of a component."""
+        assert self.chunk is not None
+        return self.chunk.component(component)[self.row].values
 
 
 class Cell:
     """One component of one logged row: a frozen triple `(value, time, row_id)`.
 
-    The value is cut out of its column when it is first asked for. Two threads that ask at once
-    cut the same value twice, which harms nobody, so no lock is needed. A cell keeps the chunk
+    Value and row id are taken from the row when they are first asked for. Two threads that ask at
+    once take the same twice, which harms nobody, so no lock is needed. A cell keeps the chunk
     that it came from alive.
-
-    Attributes:
-        time: The index on the queried timeline; `None` if static.
-        row_id: The 16 bytes of the row's id.
     """
 
-    __slots__ = ("_column", "_row", "_value", "row_id", "time")
+    __slots__ = ("_component", "_origin", "_value")
 
-    time: int | None
-    row_id: bytes
-    _value: pa.Array | None
-    _column: pa.ListArray
-    _row: int
+    _origin: Origin
+    _component: str
+    _value: pa.Array
 
     def __init__(self, value: pa.Array, time: int | None, row_id: bytes) -> None:
+        _set(self, "_origin", Row(time, row_id))
         _set(self, "_value", value)
-        _set(self, "time", time)
-        _set(self, "row_id", row_id)
 
     @classmethod
-    def lazy(cls, column: pa.ListArray, row: int, time: int | None, row_id: bytes) -> Cell:
-        """A cell that cuts its value out of `column` when asked."""
-        cell = cls.__new__(cls)
-        _set(cell, "_value", None)
-        _set(cell, "_column", column)
-        _set(cell, "_row", row)
-        _set(cell, "time", time)
-        _set(cell, "row_id", row_id)
+    def lazy(cls, origin: Origin, component: str) -> Cell:
+        """A cell that takes its value from `origin` when asked."""
+        cell = _new(cls)
+        _set_origin(cell, origin)
+        _set_component(cell, component)
         return cell
 
     @property
     def value(self) -> pa.Array:
         """The instances of the component, as a `pyarrow.Array`; empty for an empty list."""
-        value = self._value
-        if value is None:
-            value = self._column[self._row].values
+        try:
+            return self._value
+        except AttributeError:
+            value = self._origin.value(self._component)
             _set(self, "_value", value)
-        return value
+            return value
+
+    @property
+    def time(self) -> int | None:
+        """The index on the queried timeline; `None` if static."""
+        return self._origin.time
+
+    @property
+    def row_id(self) -> bytes:
+        """The 16 bytes of the row's id."""
+        return self._origin.row_id
 
     def __setattr__(self, name: str, value: object) -> None:
         msg = f"a Cell is frozen: cannot set {name!r}"
@@ -85,4 +122,8 @@ class Cell:
         return f"Cell(value={self.value.to_pylist()!r}, time={self.time}, row_id={self.row_id!r})"
 
 
+_new = object.__new__
 _set = object.__setattr__
+# Slots are set by their descriptors, which is quicker: a query makes a cell for each component.
+_set_origin = Cell.__dict__["_origin"].__set__
+_set_component = Cell.__dict__["_component"].__set__

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 CLEAR: Final = "Clear:is_recursive"
 """Rerun's tombstone: a cell of this component hides the entity's earlier data."""
 
-Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None"]]
-"""Per component: the runs to search, newest first, and the static cell, which wins."""
+Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None", bool]]
+"""Per component: the runs to search, newest first; the static cell, which wins; and whether the
+search finds the same row for all components of which this is true."""
 
 
 class EntityIndex:
@@ -121,15 +122,16 @@ class EntityIndex:
             yield from node.leaves(length)
 
     def runs(self, key: ColumnKey) -> tuple[Run, ...]:
-        """One component on one timeline, a run for each open node that has any of it."""
+        """One component on one timeline, a run for each open node that has rows on it."""
         runs = self._runs.get(key)
         if runs is None:
-            found = [
-                node.run(key, length)
-                for node, length in zip(self.levels, self.lengths, strict=True)
-                if length
-            ]
-            runs = self._runs[key] = tuple(run for run in found if run.entries)
+            found = []
+            for node, length in zip(self.levels, self.lengths, strict=True):
+                if length:
+                    run = node.run(key, length)
+                    if run.entries or not run.is_whole:
+                        found.append(run)
+            runs = self._runs[key] = tuple(found)
         return runs
 
     def plan(self, timeline: str | None) -> Plan:
@@ -137,13 +139,19 @@ class EntityIndex:
         plan = self._plans.get(timeline)
         if plan is None:
             plan = []
+            is_there = timeline is not None and timeline in self.timelines
             for name in sorted(self.columns):
                 static = self.static_cells.get(name)
                 runs: tuple[Run, ...] = ()
-                if static is None and timeline is not None and timeline in self.timelines:
-                    runs = self.runs((timeline, name))
-                if static is not None or runs:
-                    plan.append((name, runs, static))
+                has_cells = is_whole = False
+                if static is None and is_there:
+                    runs = self.runs((timeline, name))  # type: ignore[arg-type]
+                    is_whole = True
+                    for run in runs:
+                        has_cells = has_cells or bool(run.entries)
+                        is_whole = is_whole and run.is_whole
+                if has_cells or static is not None:
+                    plan.append((name, runs, static, is_whole))
             self._plans[timeline] = plan
         return plan
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.limits import FLATTEN_INSTANCES_MAX
 from forebay.store.dataframe.columns import list_offsets
+from forebay.store.dataframe.memory import repeat
 
 Columns = Collection[str] | None
 
@@ -75,8 +76,8 @@ def explode(table: pa.Table, columns: Columns = None) -> pa.Table:
     lists = {name: _combined(table.column(name)) for name in wanted}
     lengths = {name: _lengths(column) for name, column in lists.items()}
     rows_of = np.maximum(1, np.max(list(lengths.values()), axis=0, initial=0))
-    row = np.repeat(np.arange(table.num_rows), rows_of)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(rows_of) - rows_of, rows_of)
+    row = repeat(np.arange(table.num_rows), rows_of)
+    within = np.arange(len(row)) - repeat(np.cumsum(rows_of) - rows_of, rows_of)
     arrays: list[pa.Array | pa.ChunkedArray] = []
     fields: list[pa.Field] = []
     for number, field in enumerate(table.schema):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.store.cell import Cell
 from forebay.store.entity import CLEAR
-from forebay.store.time_index import latest
+from forebay.store.time_index import latest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forebay.model import EntityPath
-    from forebay.store.cell import Cell
     from forebay.store.entity import EntityIndex
     from forebay.store.leaf import Hit
 
@@ -79,7 +79,5 @@ def _latest_clear(place: EntityIndex, timeline: str | None, at: int) -> Cell | N
     static = place.static_cells.get(CLEAR)
     if static is not None or timeline is None or timeline not in place.timelines:
         return static
-    hit: Hit | None = None
-    for run in place.runs((timeline, CLEAR)):
-        hit = latest(run, at, hit)
-    return None if hit is None else hit.cell()
+    hit = latest_of(place.runs((timeline, CLEAR)), at)
+    return None if hit is None else Cell.lazy(hit, CLEAR)

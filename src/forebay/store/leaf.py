@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import numpy as np
-import pyarrow as pa
-
-from forebay.store.cell import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+    import pyarrow as pa
 
     from forebay.chunk import Chunk
 
@@ -30,36 +28,58 @@ class Column:
 
     Attributes:
         chunk: The chunk.
+        component: The component; `None` if the column stands for all rows.
         first: The least time.
         last: The greatest time.
         times: Times in order. Looked up with `bisect`, so anything indexed by integers will do:
             mostly a view of the Arrow buffer, which costs no memory.
         rows: The row in the chunk of each entry of `times`; `None` if they are the same.
-        cells: The Arrow column; `None` if the column stands for all rows.
+        is_whole: Whether every row of the chunk has a cell, so that `times` and `rows` are those
+            of all other whole columns of the chunk on that timeline.
     """
 
-    __slots__ = ("_id_offset", "_ids", "cells", "chunk", "first", "last", "rows", "times")
+    __slots__ = (
+        "_id_offset",
+        "_ids",
+        "chunk",
+        "component",
+        "first",
+        "is_whole",
+        "last",
+        "rows",
+        "times",
+    )
 
     def __init__(
         self,
         chunk: Chunk,
+        component: str | None,
         times: Sequence[int] | memoryview,
         rows: memoryview | None,
-        cells: pa.ListArray | None,
+        *,
+        is_whole: bool,
     ) -> None:
         self.chunk = chunk
+        self.component = component
+        self.is_whole = is_whole
         self.first: int = times[0]
         self.last: int = times[-1]
         self.times = times
         self.rows = rows
-        self.cells = cells
-        ids = chunk.batch.column(chunk.layout.row_ids)
-        self._ids = memoryview(ids.buffers()[1])
-        self._id_offset = 16 * ids.offset
+        self._ids: memoryview | None = None
+        self._id_offset = 0
 
     def row_id(self, row: int) -> bytes:
         """The row id of a row of the chunk."""
-        row_id: bytes = _ROW_ID.unpack_from(self._ids, self._id_offset + 16 * row)[0]
+        ids = self._ids
+        if ids is None:
+            chunk = self.chunk
+            if chunk.num_rows == 1:
+                return bytes(chunk.row_id_at(0))
+            column = chunk.batch.column(chunk.layout.row_ids)
+            self._id_offset = 16 * column.offset
+            ids = self._ids = memoryview(column.buffers()[1])
+        row_id: bytes = _ROW_ID.unpack_from(ids, self._id_offset + 16 * row)[0]
         return row_id
 
     @property
@@ -67,6 +87,10 @@ class Column:
         """The row id of the last entry."""
         last = len(self.times) - 1
         return self.row_id(last if self.rows is None else self.rows[last])
+
+
+_UNOPENED: Final = cast("Column", object())
+"""Stands for a column that nobody has asked for yet."""
 
 
 class Leaf:
@@ -130,45 +154,55 @@ class Leaf:
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
-        try:
-            return self._columns[key]
-        except KeyError:
-            column = self._columns[key] = _open(self.chunk, self.rows, *key)
-            return column
+        column = self._columns.get(key, _UNOPENED)
+        if column is _UNOPENED:
+            column = self._columns[key] = self._open(*key)
+        return column
 
-
-def _open(chunk: Chunk, count: int, timeline: str, component: str | None) -> Column | None:
-    layout = chunk.layout
-    index = layout.indexes.get(timeline)
-    if index is None:
-        return None
-    cells = None
-    if component is not None:
-        data = layout.components.get(component)
-        if data is None:
+    def _open(self, timeline: str, component: str | None) -> Column | None:
+        chunk = self.chunk
+        layout = chunk.layout
+        if timeline not in layout.indexes or not (
+            component is None or component in layout.components
+        ):
             return None
-        cells = chunk.batch.column(data.position)
-        if cells.null_count == count:
+        nulls = 0 if component is None else chunk.null_count(component)
+        if nulls == self.rows:
             return None
-    if count == 1:
-        times = chunk.batch.column(index.position)
-        time = memoryview(times.buffers()[1]).cast("q")[times.offset]
-        return Column(chunk, (time,), None, cells)
-    return _ordered(chunk, timeline, cells)
+        if self.rows == 1:
+            return Column(chunk, component, (chunk.time_at(timeline, 0),), None, is_whole=True)
+        if component is None:
+            return _ordered(chunk, timeline)
+        if nulls:
+            return _ordered_part(chunk, timeline, component)
+        every = self.column((timeline, None))
+        assert every is not None
+        return Column(chunk, component, every.times, every.rows, is_whole=True)
 
 
-def _ordered(chunk: Chunk, timeline: str, cells: pa.ListArray | None) -> Column:
-    times = chunk.times(timeline)
-    rows = None
-    if cells is not None and cells.null_count:
-        rows = np.flatnonzero(cells.is_valid().to_numpy(zero_copy_only=False))
-        times = times[rows]
-    if not bool(np.all(times[:-1] <= times[1:])):
-        # Rows stand in the order of their ids, which a stable sort keeps within one time.
-        order = np.argsort(times, kind="stable")
-        times = times[order]
-        rows = order if rows is None else rows[order]
-    return Column(chunk, _view(times), None if rows is None else _view(rows), cells)
+def _ordered(chunk: Chunk, timeline: str) -> Column:
+    """The column that stands for all rows."""
+    times, rows = _by_time(chunk.times(timeline), None)
+    return Column(chunk, None, _view(times), None if rows is None else _view(rows), is_whole=True)
+
+
+def _ordered_part(chunk: Chunk, timeline: str, component: str) -> Column:
+    """The column of a component that some rows have no cell of."""
+    valid = chunk.component(component).is_valid()
+    rows = np.flatnonzero(valid.to_numpy(zero_copy_only=False))
+    times, ordered = _by_time(chunk.times(timeline)[rows], rows)
+    assert ordered is not None
+    return Column(chunk, component, _view(times), _view(ordered), is_whole=False)
+
+
+def _by_time(
+    times: npt.NDArray[np.int64], rows: npt.NDArray[np.intp] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
+    if bool(np.all(times[:-1] <= times[1:])):
+        return times, rows
+    # Rows stand in the order of their ids, which a stable sort keeps within one time.
+    order = np.argsort(times, kind="stable")
+    return times[order], order if rows is None else rows[order]
 
 
 def _view(numbers: npt.NDArray[np.int64]) -> memoryview:
@@ -177,16 +211,24 @@ def _view(numbers: npt.NDArray[np.int64]) -> memoryview:
 
 
 class Hit:
-    """The latest row found so far; less than a cell, and cheaper."""
+    """The latest row found so far, and where the cells of it come from."""
 
-    __slots__ = ("column", "row", "row_id", "time")
+    __slots__ = ("_row_id", "column", "row", "time")
 
-    def __init__(self, time: int, row_id: bytes, column: Column, row: int) -> None:
+    def __init__(self, time: int, column: Column, row: int) -> None:
         self.time = time
-        self.row_id = row_id
         self.column = column
         self.row = row
+        self._row_id: bytes | None = None
 
-    def cell(self) -> Cell:
-        """The cell found."""
-        return Cell.lazy(self.column.cells, self.row, self.time, self.row_id)
+    @property
+    def row_id(self) -> bytes:
+        """The row's id; looked up when asked for, as it mostly is not in the processor's cache."""
+        row_id = self._row_id
+        if row_id is None:
+            row_id = self._row_id = self.column.row_id(self.row)
+        return row_id
+
+    def value(self, component: str) -> pa.Array:
+        """The instances of a component in this row."""
+        return self.column.chunk.component(component)[self.row].values

@@ -11,14 +11,14 @@ import numpy as np
 from forebay.chunk import picked
 from forebay.model.timelines import TIME_MAX
 from forebay.store.compaction import new_leaf
-from forebay.store.time_index import FANOUT, Node, latest
+from forebay.store.time_index import FANOUT, Node, latest_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from forebay.chunk import Chunk
     from forebay.store.entity import EntityIndex
-    from forebay.store.leaf import Hit, Leaf
+    from forebay.store.leaf import Leaf
 
     Candidate: TypeAlias = tuple[EntityIndex, Leaf]
 
@@ -45,9 +45,7 @@ def _protected(entity: EntityIndex, leaves: list[Leaf], count: int) -> set[bytes
         return protected
     for key in itertools.product(entity.timelines, entity.columns):
         if count == 1:
-            hit: Hit | None = None
-            for run in entity.runs(key):
-                hit = latest(run, TIME_MAX, hit)
+            hit = latest_of(entity.runs(key), TIME_MAX)
             if hit is not None:
                 protected.add(hit.column.chunk.id)
             continue

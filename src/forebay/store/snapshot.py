@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forebay.chunk import ARROW_TIME_TYPES
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.model import to_index_value
+from forebay.store.cell import Cell
 from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
 from forebay.store.range_query import range_table, rows_in_range, static_table
-from forebay.store.time_index import latest
+from forebay.store.time_index import latest_of
 from forebay.store.unknown import find_entity, find_timeline, unknown
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
     from forebay.chunk import Chunk, ComponentDescriptor
     from forebay.model import EntityPath, StoreId, TimeLike, Timeline, TimeType
-    from forebay.store.cell import Cell
     from forebay.store.entity import EntityIndex, Plan
     from forebay.store.leaf import Hit
 
-_TIME_LIMIT = 1 << 63
+lazy: Final = Cell.lazy
+_TIME_LIMIT: Final = 1 << 63
 
 
 class StoreSnapshot(DataframeSource):
@@ -208,17 +209,21 @@ class StoreSnapshot(DataframeSource):
             clearing(self._entities, self._clears, index, timeline, at) if self._clears else None
         )
         cells: dict[str, Cell] = {}
-        for name, runs, static in plan:
+        shared: Hit | None = None
+        is_shared_known = False
+        for name, runs, static, is_whole in plan:
             if static is not None:
                 if clear is None or name == CLEAR or clear.spares_static(static):
                     cells[name] = static
                 continue
-            hit: Hit | None = None
-            for run in runs:
-                if run.first <= at and (hit is None or run.last >= hit.time):
-                    hit = latest(run, at, hit)
+            if is_whole and is_shared_known:
+                hit = shared
+            else:
+                hit = latest_of(runs, at)
+                if is_whole:
+                    shared, is_shared_known = hit, True
             if hit is not None and (clear is None or name == CLEAR or clear.spares(hit)):
-                cells[name] = hit.cell()
+                cells[name] = lazy(hit, name)
         return cells
 
     def range(

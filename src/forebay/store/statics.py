@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forebay.store.cell import Cell
+from forebay.store.cell import Cell, Row
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk
@@ -39,7 +39,7 @@ def insert(entity: EntityIndex, chunk: Chunk) -> list[Chunk]:
             continue
         if current is not None and not kept:
             shadowed.append(owners[name][0])
-        cells[name] = Cell.lazy(chunk.component(name), row, None, row_id)
+        cells[name] = Cell.lazy(Row(None, row_id, chunk, row), name)
         owners[name] = chunk, row
     if lost:
         shadowed.append(chunk)

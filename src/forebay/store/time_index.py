@@ -68,9 +68,11 @@ class Run:
         first: The least time of all entries.
         last: The greatest time of all entries.
         is_rising: Whether `firsts` never decreases.
+        is_whole: Whether every row of the items that is on the timeline has a cell, so that a
+            search finds the same row as in every other whole run over them.
     """
 
-    __slots__ = ("entries", "first", "firsts", "is_rising", "last", "length", "tops")
+    __slots__ = ("entries", "first", "firsts", "is_rising", "is_whole", "last", "length", "tops")
 
     length: int
     entries: list[Entry]
@@ -79,27 +81,38 @@ class Run:
     first: int
     last: int
     is_rising: bool
+    is_whole: bool
 
     @classmethod
     def over(cls, shorter: Run | None, items: Sequence[Leaf | Node], key: ColumnKey) -> Run:
         """The run over `items`, given the run over the first few of them."""
         run = cls()
         if shorter is None:
-            run.entries, run.firsts, run.tops, run.is_rising = [], [], [], True
+            run.entries, run.firsts, run.tops = [], [], []
+            run.is_rising = run.is_whole = True
             known = 0
         else:
             run.entries, run.firsts = shorter.entries.copy(), shorter.firsts.copy()
-            run.tops, run.is_rising = shorter.tops.copy(), shorter.is_rising
+            run.tops = shorter.tops.copy()
+            run.is_rising, run.is_whole = shorter.is_rising, shorter.is_whole
             known = shorter.length
         for item in items[known:]:
-            run._add(item.column(key) if isinstance(item, Leaf) else item.run(key, len(item.items)))
+            if isinstance(item, Leaf):
+                column = item.column(key)
+                if column is None:
+                    run.is_whole &= key[0] not in item.chunk.layout.indexes
+                    continue
+                run._add(column)
+            else:
+                run._add(item.run(key, len(item.items)))
         run.length = len(items)
         run.last = run.tops[-1] if run.tops else 0
         run.first = (run.firsts[0] if run.is_rising else min(run.firsts)) if run.firsts else 0
         return run
 
-    def _add(self, entry: Entry | None) -> None:
-        if entry is None or (isinstance(entry, Run) and not entry.entries):
+    def _add(self, entry: Entry) -> None:
+        self.is_whole &= entry.is_whole
+        if isinstance(entry, Run) and not entry.entries:
             return
         if self.firsts:
             if entry.first < self.firsts[-1]:
@@ -112,6 +125,15 @@ class Run:
 
 
 Entry: TypeAlias = Column | Run
+
+
+def latest_of(runs: Sequence[Run], at: int) -> Hit | None:
+    """The row with the greatest (time, row id) at or before `at` in any of the runs."""
+    hit: Hit | None = None
+    for run in runs:
+        if run.first <= at and (hit is None or run.last >= hit.time):
+            hit = latest(run, at, hit)
+    return hit
 
 
 def latest(run: Run, at: int, best: Hit | None) -> Hit | None:
@@ -129,14 +151,27 @@ def latest(run: Run, at: int, best: Hit | None) -> Hit | None:
         if isinstance(entry, Run):
             best = latest(entry, at, best)
             continue
-        last = entry.last
-        row = (bisect_right(entry.times, at) if last > at else len(entry.times)) - 1
-        time = entry.times[row]
+        times = entry.times
+        row = len(times) - 1 if entry.last <= at else _row_before(entry, at)
+        time = times[row]
         if best is not None and time < best.time:
             continue
         if entry.rows is not None:
             row = entry.rows[row]
-        row_id = entry.row_id(row)
-        if best is None or time > best.time or row_id > best.row_id:
-            best = Hit(time, row_id, entry, row)
+        if best is None or time > best.time or entry.row_id(row) > best.row_id:
+            best = Hit(time, entry, row)
     return best
+
+
+def _row_before(column: Column, at: int) -> int:
+    """The last entry at or before `at`, which is not before the first nor after the last time."""
+    times = column.times
+    first = column.first
+    # Most times are at about equal distances. A good guess looks at two of them, where bisection
+    # would look at a dozen that are far apart and seldom in the processor's cache.
+    guess = (at - first) * (len(times) - 1) // (column.last - first)
+    if times[guess] > at:
+        return bisect_right(times, at, 0, guess) - 1
+    if times[guess + 1] > at:
+        return guess
+    return bisect_right(times, at, guess + 2) - 1

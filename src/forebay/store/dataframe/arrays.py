@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
 from forebay.store.dataframe.cells import Cells
-from forebay.store.dataframe.memory import Memory, bitmap_after, empty, spread
+from forebay.store.dataframe.memory import Memory, bitmap_after, empty, repeat, spread
 from forebay.store.dataframe.rows import Int64s
 from forebay.store.dataframe.runs import NULL, Runs
 
@@ -127,7 +127,7 @@ class CellColumn:
             validity = bitmap_after(lead, num_rows)
         if present is not None:
             valid = np.zeros(num_rows, np.bool_)
-            valid[lead:] = np.repeat(present, spans)
+            valid[lead:] = repeat(present, spans)
             validity = pa.py_buffer(np.packbits(valid, bitorder="little"))
         instances = self._cells.instances(self._starts[shown], lengths)
         if bool((lengths == 1).all()):
@@ -136,10 +136,10 @@ class CellColumn:
             return _list_array(self._list_type, offsets, validity, filled)
         offsets = empty(num_rows + 1, np.int32)
         offsets[: lead + 1] = 0
-        by_row = np.repeat(lengths, spans)
+        by_row = repeat(lengths, spans)
         np.cumsum(by_row, out=offsets[lead + 1 :])
-        starts = np.repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
-        taken = np.repeat(starts, by_row) + np.arange(int(offsets[-1]))
+        starts = repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
+        taken = repeat(starts, by_row) + np.arange(int(offsets[-1]))
         return _list_array(self._list_type, offsets, validity, instances.take(pa.array(taken)))
 
     def _sizes(self) -> Int64s:
@@ -218,7 +218,7 @@ def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
     """Each value that many times; by NumPy where values are bytes of one width."""
     dtype = _fixed_width(values)
     if dtype is None:
-        return values.take(pa.array(np.repeat(np.arange(len(values)), times)))
+        return values.take(pa.array(repeat(np.arange(len(values)), times)))
     flat, width = values, 1
     while pa.types.is_fixed_size_list(flat.type):
         width *= flat.type.list_size

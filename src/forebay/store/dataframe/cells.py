@@ -14,6 +14,7 @@ import pyarrow as pa
 from forebay.errors import QueryError
 from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
 from forebay.store.dataframe.columns import ComponentColumn, list_offsets
+from forebay.store.dataframe.memory import repeat
 from forebay.store.dataframe.rows import ChunkRows, Int64s, Positions
 
 
@@ -130,7 +131,7 @@ class Cells:
         if bool((lengths == 1).all()):
             return self._take(starts)
         out = np.cumsum(lengths)
-        return self._take(np.repeat(starts - out + lengths, lengths) + np.arange(out[-1]))
+        return self._take(repeat(starts - out + lengths, lengths) + np.arange(out[-1]))
 
     def cell_bytes_max(self) -> int | None:
         """Bytes of the longest cell, if instances have one width."""

@@ -34,7 +34,7 @@ def merged_index(times: Iterable[Int64s]) -> Int64s:
         for array in arrays:
             seen[array - first if first else array] = True
         if bool(seen.all()):
-            return np.arange(first, first + span)
+            return np.arange(first, first + span, dtype=np.int64)
         found = np.flatnonzero(seen).astype(np.int64, copy=False)
         found += first
         return found

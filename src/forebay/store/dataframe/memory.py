@@ -43,7 +43,12 @@ def spread(values: npt.NDArray[Any], times: npt.NDArray[np.int64], out: npt.NDAr
         out[last * each :] = values[last]
     else:
         # NumPy repeats into an array of its own, whose memory the next column reuses.
-        out[:] = np.repeat(values, times, axis=0)
+        out[:] = repeat(values, times)
+
+
+def repeat(values: npt.NDArray[Any], counts: npt.ArrayLike) -> npt.NDArray[Any]:
+    """`np.repeat` along the first axis; NumPy's counts are of 32 bits in WebAssembly."""
+    return np.repeat(values, np.asarray(counts, np.intp), axis=0)
 
 
 class Memory:

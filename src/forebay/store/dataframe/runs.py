@@ -11,6 +11,7 @@ import numpy.typing as npt
 from forebay.store.dataframe.cells import Cells
 from forebay.store.dataframe.clears import ClearSource, EntityClears
 from forebay.store.dataframe.index import RowIndex
+from forebay.store.dataframe.memory import repeat
 from forebay.store.dataframe.rows import Int64s, LatestRows, Positions
 
 NULL: Final = -1
@@ -143,7 +144,7 @@ def _ranks(data: LatestRows, sources: tuple[ClearSource, ...]) -> tuple[Int64s, 
     halves = [rows.row_id_halves(slice(None)) for rows in all_rows]
     order = np.lexsort(
         (
-            np.repeat(np.arange(len(all_rows)), [len(rows) for rows in all_rows]),
+            repeat(np.arange(len(all_rows)), [len(rows) for rows in all_rows]),
             np.concatenate([low for _, low in halves]),
             np.concatenate([high for high, _ in halves]),
             np.concatenate([rows.times for rows in all_rows]),

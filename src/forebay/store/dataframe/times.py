@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from forebay.store.dataframe.cells import Cells
-from forebay.store.dataframe.memory import empty
+from forebay.store.dataframe.memory import empty, repeat
 from forebay.store.dataframe.rows import MISSING, Int64s, LatestRows, Positions
 from forebay.store.dataframe.runs import NULL, Runs
 
@@ -47,7 +47,7 @@ class GreatestTimes:
             first = int(runs.rows[0])
             spans = np.diff(runs.rows, append=self._num_rows)
             later = self._times[first:]
-            np.maximum(later, np.repeat(times, spans), out=later)
+            np.maximum(later, repeat(times, spans), out=later)
 
     def times(self) -> Int64s:
         """The greatest time in each row, `MISSING` where there is none."""

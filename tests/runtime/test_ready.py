@@ -1,0 +1,97 @@
+"""Whose turn is next: lanes, and light turns one at a time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.limits import LIGHT_TURN_S, TURNS_PASSED_MAX
+from forebay.runtime import ReadyQueue
+
+
+class Named:
+    def __init__(self, name: str, priority: int = 0, *, is_light: bool = False) -> None:
+        self.name, self.priority, self.is_light = name, priority, is_light
+
+    def run_turn(self) -> bool:
+        return False
+
+
+def drained(ready: ReadyQueue) -> str:
+    names = ""
+    while (task := ready.pick(1, 0.0)) is not None:
+        names += task.name  # type: ignore[attr-defined]
+        ready.end_turn(1)
+    return names
+
+
+def test_urgent_tasks_come_first_but_starve_nobody() -> None:
+    ready = ReadyQueue()
+    for name in "ab":
+        ready.append(Named(name))
+    for _ in range(2 * TURNS_PASSED_MAX):
+        ready.append(Named("!", 1))
+    run = "!" * TURNS_PASSED_MAX
+    assert drained(ready) == run + "a" + run + "b"
+    assert ready.pick(1, 0.0) is None
+
+
+def test_who_woke_up_goes_before_who_wants_more_but_starves_nobody() -> None:
+    ready = ReadyQueue()
+    for name in "ab":
+        ready.append(Named(name), woke_up=False)
+    for _ in range(TURNS_PASSED_MAX + 1):
+        ready.append(Named("w"))
+    assert drained(ready) == "w" * TURNS_PASSED_MAX + "a" + "w" + "b"
+
+
+def test_one_light_turn_at_a_time() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    first, second, heavy = Named("1", is_light=True), Named("2", is_light=True), Named("h")
+    for task in (first, second, heavy):
+        ready.append(task)
+    picked = {ready.pick(thread, 0.0) for thread in (1, 2, 3)}
+    assert picked == {first, heavy, None}
+    assert not ready.has_runnable(0.0)
+    assert ready.seconds_to_takeover(0.0) == LIGHT_TURN_S
+    holder = 1 if first in picked else 2
+    ready.end_turn(3 if holder == 1 else 1)
+    assert not ready.has_runnable(LIGHT_TURN_S / 2), "somebody else's turn is not the holder's"
+    ready.end_turn(1)
+    ready.end_turn(2)
+    assert ready.has_runnable(0.0)
+    assert ready.pick(3, 0.0) is second
+
+
+def test_a_light_turn_that_does_not_end_is_taken_over() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    for name in "123":
+        ready.append(Named(name, is_light=True))
+    assert ready.pick(1, 0.0) is not None
+    assert ready.pick(2, LIGHT_TURN_S / 2) is None
+    assert ready.pick(2, LIGHT_TURN_S) is not None
+    ready.end_turn(1)  # late: the turn is the second thread's now
+    assert ready.pick(3, LIGHT_TURN_S) is None
+
+
+def test_light_and_heavy_tasks_alternate_on_one_thread() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    for name in "LLL":
+        ready.append(Named(name, is_light=True))
+    for name in "HHH":
+        ready.append(Named(name))
+    assert drained(ready) in {"LHLHLH", "HLHLHL"}
+
+
+TASKS = st.tuples(st.integers(0, 1), st.booleans(), st.booleans())
+
+
+@given(st.lists(TASKS, max_size=40), st.booleans())
+def test_everybody_has_a_turn_once(tasks: list[tuple[int, bool, bool]], takes_turns: bool) -> None:
+    ready = ReadyQueue(takes_turns=takes_turns)
+    for number, (priority, is_light, woke_up) in enumerate(tasks):
+        ready.append(Named(chr(97 + number), priority, is_light=is_light), woke_up=woke_up)
+    assert len(ready) == len(tasks)
+    assert sorted(drained(ready)) == [chr(97 + number) for number in range(len(tasks))]
+    assert not ready
+    assert not ready.has_runnable(0.0)
