@@ -109,10 +109,14 @@ class SchemaCache:
             InvalidChunkError: It is the schema of no chunk, or of one too old.
             pa.ArrowException, ValueError: It is damaged.
         """
-        for spans, schemas in self._known.get(len(message), ()):
-            schema = schemas.get(_around(message, spans))
-            if schema is not None:
-                return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
+        size = len(message)
+        # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
+        alike = self._known[size] if size in self._known else ()  # noqa: SIM401
+        for spans, schemas in alike:
+            around = _around(message, spans)
+            if around in schemas:
+                values = {key: bytes(message[begin:end]) for key, begin, end in spans}
+                return schemas[around], values
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:

@@ -41,12 +41,11 @@ class Ledger:
         if self._waiting:
             for chunk in self._waiting.values():
                 for address, size in buffers(chunk):
-                    held = self._refs.get(address)
-                    if held is None:
+                    if address in self._refs:
+                        self._refs[address][0] += 1
+                    else:
                         self._refs[address] = [1, size]
                         self._bytes += size
-                    else:
-                        held[0] += 1
             self._waiting = {}
         return self._bytes
 
