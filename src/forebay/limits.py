@@ -38,7 +38,8 @@ ALIKE_PATTERNS_MAX: Final = 8
 each time."""
 
 REJECTIONS_KEPT_MAX: Final = 1000
-"""Rejections and drops kept one by one per store; beyond it only the counts by reason grow."""
+"""Rejections kept one by one per store, the first half of them and the last; beyond it only the
+counts by reason grow."""
 
 TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
@@ -49,11 +50,20 @@ TURN_BYTES_MAX: Final = 16 * MIB
 TURN_SLICE_S: Final = 0.004
 """Seconds after which a worker ends its turn early, so that what is finished is handed over."""
 
+SHORT_TURN_MSGS_MAX: Final = 64
+"""Messages of a turn while other stores wait for theirs."""
+
+SHORT_TURN_SLICE_S: Final = 0.001
+"""Seconds after which a worker ends such a turn."""
+
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
 """Mean size of queued messages from which several turns of one store pay off."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
+
+BRIEF_MSGS_MAX: Final = 8
+"""A store with no more small messages than this has its turn before stores with many."""
 
 TURNS_PASSED_MAX: Final = 8
 """How often a task that waits for a turn may be passed over by more urgent ones."""
@@ -84,6 +94,9 @@ RATE_SAMPLES_MAX: Final = 256
 
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
+
+GIL_SWITCH_S: Final = 0.0005
+"""How long a thread of a server keeps the GIL while others want it."""
 
 LIGHT_TURN_S: Final = 0.01
 """How long a turn of small messages may keep others waiting under a GIL; longer ones are stuck."""
@@ -117,6 +130,17 @@ CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 
 CHUNK_SPLIT_ROWS_MAX: Final = 4096
 CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
+
+CHUNK_COST_BYTES: Final = 1024
+"""What a chunk in a store costs beyond its columns, for memory limits (measured: Python's objects,
+the index, the message that its buffers lie in)."""
+
+COLUMN_COST_BYTES: Final = 1664
+"""What each column of a chunk costs beyond its buffers (measured: Arrow's objects, its part of the
+schema in the message)."""
+
+PACKED_CHUNK_COST_BYTES: Final = 768
+"""The same for a whole chunk of one row that needs no Arrow objects."""
 
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""

@@ -7,10 +7,14 @@ import math
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from forebay import cli
 from forebay.bench import WORKLOADS, Bench, Size, run_workloads
+from forebay.bench.figures import Target
 from forebay.bench.plots import draw
+from forebay.bench.report import BEGIN, END
 from forebay.errors import BenchError
 
 HERE = Bench(size=Size.QUICK, fresh=False)
@@ -51,6 +55,33 @@ def test_the_command_measures_in_fresh_processes(
     assert figure["ours"]["cpu_s"] > 0
     assert figure["peer_name"].startswith("Rerun")
     assert document["machine"]["pyarrow"]
+
+    page, both = tmp_path / "page.md", tmp_path / "both.json"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    args = ["insert", "--quick", "--with", str(found), "--page", str(page), "--json", str(both)]
+    assert cli.run(["bench", *args]) == 0
+    kept, added = json.loads(both.read_text())["figures"][:2]
+    assert kept == figure
+    assert added["workload"] == "INSERT"
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert all(f"| {name} |" in text for name in ("L2", "INSERT"))
+
+
+def test_a_file_without_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("[]")
+    assert cli.run(["bench", "L2", "--quick", "--with", str(path)]) == 1
+    assert "holds no figures" in capsys.readouterr().err
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0.001, 1e9), st.booleans(), st.sampled_from(["x", "/s", " KiB", ""]))
+def test_targets_are_read_as_they_are_written(value: float, is_least: bool, unit: str) -> None:
+    text = str(Target(value, is_least, unit))
+    assert str(Target.parse(text)) == text
 
 
 def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

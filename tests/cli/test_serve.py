@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,25 @@ def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> Non
     assert "Traceback" not in server.stderr
     (file,) = tmp_path.iterdir()
     assert forebay.load(file)[A].num_rows == 10
+
+
+def test_limits_and_policies(tmp_path: Path) -> None:
+    """What is given up is given up in memory, not in the files."""
+    options = ("--memory-limit", "40kB", "--policy", "latest_wins", "--data", str(tmp_path))
+    with forebay_serve(*options) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+        client.write(*(numbered(A, i) for i in range(3000)))
+        assert server.stop() == 0
+    assert "received 3,000 messages" in server.stderr
+    (kept,) = re.findall(r"1 store; ([\d,]+) rows in memory", server.stderr)
+    assert 0 < int(kept.replace(",", "")) < 2000
+    (file,) = tmp_path.iterdir()
+    assert forebay.load(file)[A].num_rows == 3000
+
+
+@pytest.mark.parametrize("option", [("--memory-limit", "lots"), ("--policy", "drop")])
+def test_wrong_limits(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", *option]) == 2
+    assert option[0] in capsys.readouterr().err
 
 
 def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:

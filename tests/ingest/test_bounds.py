@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 import weakref
 
@@ -340,7 +341,22 @@ def test_rejections_are_kept_to_a_bound_and_counted_beyond(runtime: Runtime) -> 
     worker.close(TIMEOUT_S)
     worker.poll()
     assert worker.stats().rejected_by_reason == {"ValueError": total}
-    assert [one.seq for one in worker.rejections()] == list(range(50, total))
+    half = REJECTIONS_KEPT_MAX // 2
+    kept = [one.seq for one in worker.rejections()]
+    assert kept == [*range(half), *range(total - half, total)], "the first and the last"
+
+
+def test_a_kept_rejection_holds_no_payload(runtime: Runtime) -> None:
+    def fail(_msg: ArrowMsg) -> None:
+        (b"x" * 100_000 + b"\xff" * 100_000).decode()
+
+    worker = IngestionWorker(runtime=runtime, decoder_factory=decodes(fail))
+    worker.submit(numbered(0))
+    worker.close(TIMEOUT_S)
+    worker.poll()
+    (rejected,) = worker.rejections()
+    assert rejected.reason == "UnicodeDecodeError"
+    assert len(pickle.dumps(rejected)) < 2000
 
 
 def test_several_turns_at_once_keep_the_order(native: NativeRuntime) -> None:

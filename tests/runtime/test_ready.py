@@ -10,8 +10,11 @@ from forebay.runtime import ReadyQueue
 
 
 class Named:
-    def __init__(self, name: str, priority: int = 0, *, is_light: bool = False) -> None:
-        self.name, self.priority, self.is_light = name, priority, is_light
+    def __init__(
+        self, name: str, priority: int = 0, *, is_light: bool = False, is_brief: bool = False
+    ) -> None:
+        self.name, self.priority = name, priority
+        self.is_light, self.is_brief = is_light, is_brief
 
     def run_turn(self) -> bool:
         return False
@@ -36,13 +39,13 @@ def test_urgent_tasks_come_first_but_starve_nobody() -> None:
     assert ready.pick(1, 0.0) is None
 
 
-def test_who_woke_up_goes_before_who_wants_more_but_starves_nobody() -> None:
+def test_who_has_little_to_do_goes_before_who_has_much_but_starves_nobody() -> None:
     ready = ReadyQueue()
     for name in "ab":
-        ready.append(Named(name), woke_up=False)
+        ready.append(Named(name))
     for _ in range(TURNS_PASSED_MAX + 1):
-        ready.append(Named("w"))
-    assert drained(ready) == "w" * TURNS_PASSED_MAX + "a" + "w" + "b"
+        ready.append(Named("-", is_brief=True))
+    assert drained(ready) == "-" * TURNS_PASSED_MAX + "a" + "-" + "b"
 
 
 def test_one_light_turn_at_a_time() -> None:
@@ -89,8 +92,8 @@ TASKS = st.tuples(st.integers(0, 1), st.booleans(), st.booleans())
 @given(st.lists(TASKS, max_size=40), st.booleans())
 def test_everybody_has_a_turn_once(tasks: list[tuple[int, bool, bool]], takes_turns: bool) -> None:
     ready = ReadyQueue(takes_turns=takes_turns)
-    for number, (priority, is_light, woke_up) in enumerate(tasks):
-        ready.append(Named(chr(97 + number), priority, is_light=is_light), woke_up=woke_up)
+    for number, (priority, is_light, is_brief) in enumerate(tasks):
+        ready.append(Named(chr(97 + number), priority, is_light=is_light, is_brief=is_brief))
     assert len(ready) == len(tasks)
     assert sorted(drained(ready)) == [chr(97 + number) for number in range(len(tasks))]
     assert not ready

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,13 @@ class Target:
     def is_met_by(self, value: float) -> bool:
         """Whether `value` is on the right side of the bound."""
         return value >= self.value if self.is_least else value <= self.value
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """What `str` made of a target: `≥ 100,000/s`."""
+        sign, _, bound = text.partition(" ")
+        digits = "".join(takewhile(lambda char: char in "0123456789.,", bound))
+        return cls(float(digits.replace(",", "")), sign == "≥", bound[len(digits) :])
 
     def __str__(self) -> str:
         return f"{'≥' if self.is_least else '≤'} {number(self.value)}{self.unit}"
@@ -99,6 +107,7 @@ class Figure:
         note: What a reader must know.
         values: Further numbers by name.
         failed: The workload could not be run; `note` says why.
+        load: How busy the machine was before the workload began: the load average of a minute.
     """
 
     workload: str
@@ -113,6 +122,7 @@ class Figure:
     note: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     failed: bool = False
+    load: float | None = None
 
     @property
     def is_met(self) -> bool | None:
@@ -134,6 +144,17 @@ class Figure:
             "met": self.is_met,
             "cpu_ratio": self.cpu_ratio,
         }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Figure:
+        """What `as_json` made a mapping of."""
+        fields = {name: found[name] for name in cls.__slots__ if name in found}
+        for side in ("ours", "peer"):
+            if fields.get(side) is not None:
+                fields[side] = Cost(**fields[side])
+        if fields.get("target") is not None:
+            fields["target"] = Target.parse(fields["target"])
+        return cls(**fields)
 
 
 def number(value: float) -> str:

@@ -9,7 +9,7 @@ from forebay.bench.messages import one_row_messages
 from forebay.codec import ChunkDecoder
 from forebay.hub import StoreHub
 from forebay.model import ArrowMsg, StoreId
-from forebay.runtime import Event, monotonic_s, spawn
+from forebay.runtime import Event, monotonic_s, spawn, switch_threads_often
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,7 @@ def quiet_store(scene: str, stores: int, seconds: float) -> dict[str, Any]:
         stores: How many neighbours are flooded.
         seconds: For how long.
     """
+    switch_threads_often()  # as `forebay serve` does
     released, stopped = Event(), Event()
 
     def decoder() -> Callable[[ArrowMsg], Chunk]:

@@ -12,15 +12,19 @@ from forebay.runtime import gil_enabled
 
 
 def about_machine() -> dict[str, Any]:
-    """Interpreter, libraries, processors and how busy they are."""
+    """Interpreter, libraries and processors."""
     return {
         "python": sys.version.split()[0],
         "gil": gil_enabled(),
         "machine": platform.machine(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "load": [round(load, 2) for load in os.getloadavg()],
         **{name: _version(name) for name in ("forebay", "pyarrow", "numpy", "rerun-sdk")},
     }
+
+
+def load_average() -> float | None:
+    """Mean number of processes that ran or wanted to, over the last minute."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _version(name: str) -> str | None:

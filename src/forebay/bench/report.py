@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from forebay.bench.figures import Cost, number
+from forebay.bench.figures import Cost, Figure, number
+from forebay.bench.suite import WORKLOADS
 from forebay.errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from forebay.bench.figures import Figure
 
 BEGIN = "<!-- figures: begin -->"
 END = "<!-- figures: end -->"
+
+
+def figures_of(path: Path) -> list[Figure]:
+    """What an earlier run found.
+
+    Raises:
+        BenchError: The file is not what `--json` writes.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [Figure.from_json(found) for found in document["figures"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} holds no figures of an earlier run: {error}"
+        raise BenchError(msg) from error
+
+
+def combined(runs: Iterable[Sequence[Figure]]) -> list[Figure]:
+    """Of each workload what the last of these runs found, in the workloads' order."""
+    last = {figure.workload: run for run in runs for figure in run}
+    return [one for name in WORKLOADS for one in last.get(name, ()) if one.workload == name]
 
 
 def write_into(page: Path, figures: Sequence[Figure], machine: Mapping[str, Any]) -> None:
@@ -37,8 +57,8 @@ def markdown(figures: Sequence[Figure], machine: Mapping[str, Any]) -> str:
     """One row a figure, and what they were measured on."""
     about = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
     rows = [
-        "| | what | figure | target | met | by CPU | ours | beside it |",
-        "| --- | --- | ---: | --- | --- | ---: | --- | --- |",
+        "| | what | figure | target | met | by CPU | ours | beside it | load |",
+        "| --- | --- | ---: | --- | --- | ---: | --- | --- | ---: |",
     ]
     rows += [_row(figure) for figure in figures]
     return "\n".join([f"Measured with {about}.", "", *rows])
@@ -55,6 +75,7 @@ def _row(figure: Figure) -> str:
         "" if ratio is None else f"{number(ratio)}x",
         cost(figure.ours),
         f"{cost(figure.peer)} {figure.peer_name}".strip(),
+        "" if figure.load is None else f"{figure.load:.1f}",
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay.bench import processes, recordings
 from forebay.bench.figures import Figure, Size
+from forebay.bench.machine import load_average
 from forebay.errors import BenchError, ForebayError
 
 if TYPE_CHECKING:
@@ -104,7 +106,9 @@ def run_workloads(names: Sequence[str], bench: Bench) -> Iterator[Figure]:
         module, function, words = WORKLOADS[name]
         bench.say(f"{name}: {words}")
         workload = getattr(importlib.import_module(f"forebay.bench.{module}"), function)
+        load = load_average()
         try:
-            yield from workload(bench)
+            for figure in workload(bench):
+                yield dataclasses.replace(figure, load=load)
         except (ForebayError, OSError) as error:
             yield Figure(name, "could not be run", float("nan"), "", note=str(error), failed=True)

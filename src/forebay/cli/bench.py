@@ -13,7 +13,7 @@ from rich.table import Table
 from forebay.bench import WORKLOADS, Bench, Size, run_workloads
 from forebay.bench.figures import number
 from forebay.bench.machine import about_machine
-from forebay.bench.report import cost, write_into
+from forebay.bench.report import combined, cost, figures_of, write_into
 from forebay.cli import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ TABLE_WIDTH = 130
 @click.option("--json", "json_path", metavar="FILE", help="Write JSON there; - is stdout.")
 @click.option("--plots", metavar="DIR", help="Draw the plots into this folder.")
 @click.option("--page", metavar="FILE", help="Replace the figures in this Markdown page.")
+@click.option(
+    "--with",
+    "earlier",
+    metavar="FILE",
+    multiple=True,
+    help="Show beside it what an earlier run (--json FILE) found of other workloads.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Name the workloads.")
 def bench(
     names: tuple[str, ...],
@@ -43,6 +50,7 @@ def bench(
     json_path: str | None,
     plots: str | None,
     page: str | None,
+    earlier: tuple[str, ...],
     only_list: bool,
 ) -> int:
     """Run the workloads NAME... (all of them by default), ours and the peer's in turns.
@@ -58,6 +66,7 @@ def bench(
         for name, (_, _, words) in WORKLOADS.items():
             console.print(f"{name:7}{words}")
         return 0
+    runs = [figures_of(Path(path)) for path in earlier]
     figures: list[Figure] = []
     with Console(stderr=True).status("") as status:
         sized = Bench(size=Size(size), say=status.update, pairs_max=pairs)
@@ -65,6 +74,7 @@ def bench(
             figures.append(figure)
             if figure.failed or figure.same_answer is False:
                 console.print(f"{figure.workload}: {figure.note or 'the answers differ'}")
+    figures = combined([*runs, figures])
     console.print(table_of(figures))
     document = {"machine": about_machine(), "size": size, "figures": [f.as_json() for f in figures]}
     if json_path == "-":

@@ -52,8 +52,9 @@ class EntityDb(Queries):
 
         Args:
             store_id: Its name.
-            memory_limit: Bytes of data to hold; over it the oldest rows are collected, but never
-                static data nor the latest values. `None` holds everything.
+            memory_limit: Bytes of memory that data may take (`held_bytes`); over it the oldest
+                rows are collected, but never static data nor the latest values. `None` holds
+                everything.
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
             store: What it holds already.
@@ -192,7 +193,7 @@ class EntityDb(Queries):
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes of data to hold, or `None` for everything."""
+        """Bytes of memory that data may take (`held_bytes`), or `None` for everything."""
         return self._store.memory_limit
 
     @memory_limit.setter
@@ -232,7 +233,11 @@ class EntityDb(Queries):
         return self._inflow.latencies()
 
     def rejections(self) -> list[RejectedMsg]:
-        """Messages that could not become part of the store, newest last, each with its cause."""
+        """Messages that could not become part of the store, newest last, each with its cause.
+
+        All are counted (`ingestion_stats()`); of more than `limits.REJECTIONS_KEPT_MAX` the first
+        and the last ones are kept one by one, a half of that number each.
+        """
         return self._inflow.rejections()
 
     # Out of the store
@@ -288,6 +293,18 @@ class EntityDb(Queries):
     def byte_size(self) -> int:
         """Bytes of data held, each buffer counted once."""
         return self._store.byte_size
+
+    @property
+    def held_bytes(self) -> int:
+        """About what the data takes of the process's memory: `byte_size`, and the objects around.
+
+        For chunks of a few rows these cost more than the data; memory limits count them in.
+        """
+        return self._store.held_bytes
+
+    def shrink(self, held_bytes_max: int) -> list[Event]:
+        """Collect garbage, as `gc`, until `held_bytes` is no more than that."""
+        return self._store.shrink(held_bytes_max)
 
     def snapshot(self) -> StoreSnapshot:
         """All data as it is now: one generation, unchanged by whatever comes later."""

@@ -184,8 +184,7 @@ class Inflow:
                 chunk = decode(msg)
             except ForebayError as error:
                 rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
-                kept = self._direct_rejections[-REJECTIONS_KEPT_MAX + 1 :]
-                self._direct_rejections = (*kept, rejected)
+                self._direct_rejections = _with_rejection(self._direct_rejections, rejected)
                 self._num_direct_rejected += 1
                 raise
             return self._insert_directly(chunk)
@@ -405,6 +404,16 @@ class Inflow:
     def latencies(self) -> dict[str, list[float]]:
         """The last second's samples by stage."""
         return {} if self._worker is None else self._worker.latencies()
+
+
+def _with_rejection(
+    kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
+) -> tuple[RejectedMsg, ...]:
+    """The first rejections and the last, as a worker keeps them."""
+    if len(kept) < REJECTIONS_KEPT_MAX:
+        return (*kept, rejected)
+    half = REJECTIONS_KEPT_MAX // 2
+    return (*kept[:half], *kept[half + 1 :], rejected)
 
 
 def _dropped(store_id: StoreId, count: int, reason: str) -> MessageDroppedError:

@@ -64,9 +64,10 @@ class StoreHub:
             store_budget: Bytes that may be in flight for one store; or bounds, within which free
                 memory, the number of busy stores and what is drained choose them.
             hub_budget: Bytes that may be in flight for all stores together.
-            store_memory_limit: Bytes of data that each recording may hold (see `EntityDb`).
-            memory_limit: Bytes of data that all stores may hold; over it, the largest recordings
-                give up their oldest rows until all are level.
+            store_memory_limit: Bytes of memory that each recording's data may take (see
+                `EntityDb`).
+            memory_limit: The same for all stores together; over it, the largest recordings give
+                up their oldest rows until all are level.
             policy: What becomes of messages that find no room (see `set_policy`).
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.

@@ -11,14 +11,13 @@ has in that order is its *place*.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from forebay.ingest.counts import Counts, Stamps
 from forebay.ingest.outcomes import DroppedMsg, Outcome, RejectedMsg, num_messages
 from forebay.ingest.queue import Entry, MessageQueue, Ready
+from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.validation import validate
-from forebay.limits import REJECTIONS_KEPT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +62,7 @@ class IngestCore:
         output_bytes: What outcomes count for, from decoding until they are settled.
         spill_depth: Messages on disk.
         spill_bytes: What they count for.
-        rejections: The last settled rejections.
+        rejections: The first settled rejections, and the last.
     """
 
     def __init__(self, capacity: int, byte_budget: int, *, has_lanes: bool = False) -> None:
@@ -77,7 +76,7 @@ class IngestCore:
         self.spill_depth = 0
         self.spill_bytes = 0
         self.counts = Counts()
-        self.rejections: deque[RejectedMsg] = deque(maxlen=REJECTIONS_KEPT_MAX)
+        self.rejections = RejectionLog()
         self.queue = MessageQueue(has_lanes=has_lanes)
         self._spills_all = False
         self._spilled_from = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from forebay.ingest.stats import IngestionStats, LatencyWindow, Rates
-from forebay.limits import LATENCY_WINDOW_S, RATE_SAMPLES_MAX
+from forebay.ingest.samples import STAGES, LatencySamples, RateWindow
+from forebay.ingest.stats import IngestionStats, Rates, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,13 +14,8 @@ if TYPE_CHECKING:
     from forebay.ingest.core import IngestCore
     from forebay.ingest.outcomes import RejectedMsg
 
-STAGES = (
-    "logged_to_batched",
-    "batched_to_encoded",
-    "encoded_to_sent",
-    "sent_to_decoded",
-    "decoded_to_committed",
-)
+_QUEUE, _DECODE, _OUTPUT, _FIRST_OF_SENDER = range(4)
+_END_TO_END = len(STAGES) - 1
 
 
 class Stamps(NamedTuple):
@@ -31,32 +26,6 @@ class Stamps(NamedTuple):
     encoded_ns: int
     sent_ns: int
     decoded_ns: int
-
-
-class RateWindow:
-    """Totals over time; the rate is their growth within `limits.LATENCY_WINDOW_S`."""
-
-    __slots__ = ("_next_s", "_points")
-
-    def __init__(self) -> None:
-        self._next_s = float("-inf")
-        self._points: deque[tuple[float, int, int]] = deque(maxlen=RATE_SAMPLES_MAX)
-
-    def add(self, now_s: float, msgs: int, size_bytes: int) -> None:
-        """Note totals; nothing is noted sooner than the window can hold."""
-        if now_s >= self._next_s:
-            self._next_s = now_s + LATENCY_WINDOW_S / (RATE_SAMPLES_MAX - 1)
-            self._points.append((now_s, msgs, size_bytes))
-
-    def rates(self, now_s: float, msgs: int, size_bytes: int) -> tuple[float, float]:
-        """Messages and bytes a second, over the last second, with these totals now."""
-        since = now_s - LATENCY_WINDOW_S
-        base = (since, 0, 0)
-        for point in self._points:
-            if point[0] > since:
-                break
-            base = (since, point[1], point[2])
-        return (msgs - base[1]) / LATENCY_WINDOW_S, (size_bytes - base[2]) / LATENCY_WINDOW_S
 
 
 class Counts:
@@ -77,35 +46,30 @@ class Counts:
         self._spill_bytes_peak = 0
         self._in = RateWindow()
         self._out = RateWindow()
-        self.latency = {
-            name: LatencyWindow() for name in ("queue", "decode", "output", *STAGES, "end_to_end")
-        }
-        self._queue, self._decode, self._output = (
-            self.latency[name] for name in ("queue", "decode", "output")
-        )
+        self.latency = LatencySamples()
 
     def note_queued(self, now_s: float, seconds: float) -> None:
         """A message waited so long for its turn."""
-        self._queue.add(now_s, seconds)
+        self.latency.add(_QUEUE, now_s, seconds)
 
     def note_decoded(self, now_s: float, seconds: float) -> None:
         """Decoding took so long, per message of a turn."""
-        self._decode.add(now_s, seconds)
+        self.latency.add(_DECODE, now_s, seconds)
 
     def note_output(self, now_s: float, seconds: float) -> None:
         """An outcome waited so long to be taken."""
-        self._output.add(now_s, seconds)
+        self.latency.add(_OUTPUT, now_s, seconds)
 
     def note_committed(self, now_s: float, stamps: Stamps, wall_ns: int) -> None:
         """A chunk with these stamps is committed now; stages that nobody noted are left out."""
         before = stamps.logged_ns
-        for name, at_ns in zip(STAGES, (*stamps[1:], wall_ns), strict=True):
+        for stage, at_ns in enumerate((*stamps[1:], wall_ns), _FIRST_OF_SENDER):
             if at_ns:
                 if before:
-                    self.latency[name].add(now_s, (at_ns - before) / 1e9)
+                    self.latency.add(stage, now_s, (at_ns - before) / 1e9)
                 before = at_ns
         if stamps.logged_ns:
-            self.latency["end_to_end"].add(now_s, (wall_ns - stamps.logged_ns) / 1e9)
+            self.latency.add(_END_TO_END, now_s, (wall_ns - stamps.logged_ns) / 1e9)
 
     def note_peaks(self, depth: int, in_flight_bytes: int) -> None:
         """Depth and bytes only grow until here, so the peaks need no look at every message."""
@@ -117,7 +81,7 @@ class Counts:
     @property
     def next_totals_s(self) -> float:
         """When totals are worth noting again."""
-        return self._in._next_s  # noqa: SLF001 - asked once a turn
+        return self._in.next_s
 
     def note_totals(self, now_s: float, msgs: int, size_bytes: int) -> None:
         """So much was accepted until now."""
@@ -175,6 +139,6 @@ class Counts:
             settle_rate=Rates(
                 *self._out.rates(now_s, self.committed + self.rejected, self.settled_bytes)
             ),
-            latency={name: window.summary(now_s) for name, window in self.latency.items()},
+            latency={name: summarize(took) for name, took in self.latency.values(now_s).items()},
             is_closed=is_closed,
         )

@@ -17,7 +17,13 @@ from forebay.ingest.core import IngestCore
 from forebay.ingest.gaps import GapLog, Peekers
 from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill import SpillFiles
-from forebay.limits import PARALLEL_MSG_BYTES_MIN, TURN_BYTES_MAX, TURN_MSGS_MAX, TURN_SLICE_S
+from forebay.limits import (
+    BRIEF_MSGS_MAX,
+    PARALLEL_MSG_BYTES_MIN,
+    TURN_BYTES_MAX,
+    TURN_MSGS_MAX,
+    TURN_SLICE_S,
+)
 from forebay.runtime import default_runtime, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
@@ -143,6 +149,12 @@ class WorkerState:
         """Whether the next turn is mostly Python, as far as one can tell without a lock."""
         core = self._core
         return core.queue_bytes < PARALLEL_MSG_BYTES_MIN * max(1, core.queue_depth)
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether all that waits takes a fraction of a turn."""
+        core = self._core
+        return core.queue_depth <= BRIEF_MSGS_MAX and self.is_light
 
     def _has_input(self) -> bool:
         core = self._core

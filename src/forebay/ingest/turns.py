@@ -10,7 +10,14 @@ from forebay.ingest.counts import Stamps
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, rejection
 from forebay.ingest.queue import Entry
 from forebay.ingest.state import Decode, WorkerState, logger
-from forebay.limits import ALIKE_MSGS_MIN, BUDGET_INTERVAL_S, ROOM_WAKE_INTERVAL_S, TURN_BYTES_MAX
+from forebay.limits import (
+    ALIKE_MSGS_MIN,
+    BUDGET_INTERVAL_S,
+    ROOM_WAKE_INTERVAL_S,
+    SHORT_TURN_MSGS_MAX,
+    SHORT_TURN_SLICE_S,
+    TURN_BYTES_MAX,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,9 +38,10 @@ class Turns(WorkerState):
         thread = runtime.thread_id()
         if core.spill_depth:
             self._read_back()
+        msgs_max, slice_s = self._turn_length()
         with self._lock:
             began_s = clock()
-            batch = core.take(self._turn_msgs_max, TURN_BYTES_MAX, began_s)
+            batch = core.take(msgs_max, TURN_BYTES_MAX, began_s)
             if batch is None:
                 if self._has_input():
                     return True
@@ -47,7 +55,7 @@ class Turns(WorkerState):
         stamps: Stamps | None = None
         interrupt: BaseException | None = None
         try:
-            stamps = self._decode(batch, decode, outcomes, began_s)
+            stamps = self._decode(batch, decode, outcomes, began_s + slice_s)
         except BaseException as error:  # noqa: BLE001, RUF100 - Ctrl-C must not lose messages
             interrupt = error
         with self._lock:
@@ -72,6 +80,14 @@ class Turns(WorkerState):
                 raise interrupt
             logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
         return more
+
+    def _turn_length(self) -> tuple[int, float]:
+        """Messages and seconds of the next turn: less of both while other stores wait."""
+        if not self._runtime.is_contended:
+            return self._turn_msgs_max, self._turn_slice_s
+        return min(self._turn_msgs_max, SHORT_TURN_MSGS_MAX), min(
+            self._turn_slice_s, SHORT_TURN_SLICE_S
+        )
 
     def _is_worth_waking(self, now_s: float) -> bool:
         """Whether those who wait should look now; at each turn would cost more than the turns.
@@ -101,10 +117,10 @@ class Turns(WorkerState):
     # Decoding
 
     def _decode(
-        self, batch: Batch, decode: Decode, outcomes: list[Outcome], began_s: float
+        self, batch: Batch, decode: Decode, outcomes: list[Outcome], until_s: float
     ) -> Stamps | None:
         """Decode until the time slice is over: what is finished is not kept waiting for long."""
-        clock, until_s = self._clock, began_s + self._turn_slice_s
+        clock = self._clock
         stamps: Stamps | None = None
         timed = _timed(decode)
         alike = _decoded_alike(batch, decode)

@@ -231,7 +231,7 @@ class IngestionWorker(Admission, Turns):
             return self._core.stats(self._clock(), is_closed=self._is_closed)
 
     def rejections(self) -> list[RejectedMsg]:
-        """The last settled rejections, oldest first (`limits.REJECTIONS_KEPT_MAX`)."""
+        """The settled rejections; of very many the first and last `REJECTIONS_KEPT_MAX` halves."""
         with self._lock:
             return list(self._core.rejections)
 
@@ -251,9 +251,7 @@ class IngestionWorker(Admission, Turns):
     def latencies(self) -> dict[str, list[float]]:
         """Seconds of the last second's samples by stage, to be summed up over several workers."""
         with self._lock:
-            now_s = self._clock()
-            windows = self._core.counts.latency
-            return {name: window.values(now_s) for name, window in windows.items()}
+            return self._core.counts.latency.values(self._clock())
 
     def validate(self) -> None:
         """Check everything that must hold while nobody holds the lock; for tests.

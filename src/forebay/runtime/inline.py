@@ -37,6 +37,11 @@ class InlineRuntime(Primitives):
         """A condition; where there can be no other thread, waiting on it gives up at once."""
         return _InlineCondition(lock, self)
 
+    @property
+    def is_contended(self) -> bool:
+        """Never: whoever schedules a task runs it."""
+        return False
+
     def turns_at_once(self, msg_bytes: int) -> int:
         """One: whoever schedules a task runs it."""
         del msg_bytes

@@ -82,6 +82,11 @@ class NativeRuntime(Primitives):
         with self._lock:
             return len(self._threads)
 
+    @property
+    def is_contended(self) -> bool:
+        """Whether other tasks wait for a turn."""
+        return bool(self._ready)  # a glimpse needs no lock
+
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition over `lock`, or over a lock of its own; waiting is interruptible."""
         return threading.Condition(lock)  # type: ignore[arg-type]
@@ -149,7 +154,7 @@ class NativeRuntime(Primitives):
             ready = self._ready
             ready.end_turn(me)
             if task is not None:
-                ready.append(task, woke_up=False)
+                ready.append(task)
                 del task
             while (picked := ready.pick(me, self.monotonic_s())) is None:
                 if not self._wait_for_turn():

@@ -6,13 +6,23 @@ import os
 import sys
 import time
 
-from forebay.limits import PARALLEL_MSG_BYTES_MIN
+from forebay.limits import GIL_SWITCH_S, PARALLEL_MSG_BYTES_MIN
 
 
 def gil_enabled() -> bool:
     """Whether one global lock lets only one thread run Python at a time."""
     probe = getattr(sys, "_is_gil_enabled", None)
     return True if probe is None else bool(probe())
+
+
+def switch_threads_often() -> None:
+    """Let threads that wait for the GIL have it soon, in the whole process.
+
+    A thread that holds the GIL keeps it for 5 ms by default, so a message that passes three
+    threads (who received it, its worker, who waits for it) may take 15 ms beside busy ones. What a
+    process does with its threads is for its owner to say: our own servers do, the library does not.
+    """
+    sys.setswitchinterval(GIL_SWITCH_S)
 
 
 def threads_available() -> bool:

@@ -48,8 +48,9 @@ class Condition(Lock, Protocol):
 class Task(Protocol):
     """Something with work to do, a bounded piece at a time.
 
-    A task may have an attribute `priority`: above 0, its turns come before those of others
-    (where turns have to be waited for), but not before all of them.
+    Where turns have to be waited for, a task may say who comes first, and who runs beside whom:
+    a `priority` above 0 goes before others, `is_brief` (its turn takes a moment) before those
+    that have much to do, and `is_light` (its turn is mostly Python) runs alone under a GIL.
     """
 
     def run_turn(self) -> bool:
@@ -73,6 +74,11 @@ class Runtime(Protocol):
     @property
     def num_threads(self) -> int:
         """Threads that this runtime has alive for its tasks."""
+        ...
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether other tasks wait for the turn that one has now: it should be a short one."""
         ...
 
     def lock(self) -> Lock:

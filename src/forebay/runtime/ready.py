@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class ReadyQueue:
     """Tasks that wait for a turn, and which of them may have one now.
 
-    Urgent tasks (a `priority` above 0) come before those that just woke up, and these before
-    those that want one more turn: so a store that gets a message now and then waits for one turn
-    of its busy neighbours, however many there are. Nobody starves: whoever was passed over
+    Urgent tasks (a `priority` above 0) come before brief ones (`is_brief`: little to do), and
+    these before all others: so a store that gets a message now and then waits for one turn of its
+    busy neighbours, however many there are. Nobody starves: whoever was passed over
     `limits.TURNS_PASSED_MAX` times goes first.
 
     Where light tasks take turns, one of them at a time holds the light turn. Heavy ones may
@@ -41,10 +41,10 @@ class ReadyQueue:
     def __len__(self) -> int:
         return len(self._light) + len(self._heavy)
 
-    def append(self, task: Task, *, woke_up: bool = True) -> None:
-        """Let a task wait; `woke_up` says that it had nothing to do before."""
+    def append(self, task: Task) -> None:
+        """Let a task wait behind those of its kind."""
         is_light = self._takes_turns and getattr(task, "is_light", False)
-        (self._light if is_light else self._heavy).append(task, woke_up=woke_up)
+        (self._light if is_light else self._heavy).append(task)
 
     def pick(self, thread: int, now_s: float) -> Task | None:
         """The task whose turn begins now on `thread`, if one may begin."""
@@ -76,7 +76,7 @@ class ReadyQueue:
 
 
 class _Lanes:
-    """Tasks of one kind: urgent, woken up, and those that want one more turn."""
+    """Tasks of one kind: urgent ones, brief ones, and all others."""
 
     __slots__ = ("_lanes", "_passed")
 
@@ -87,8 +87,9 @@ class _Lanes:
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
-    def append(self, task: Task, *, woke_up: bool) -> None:
-        lane = 0 if getattr(task, "priority", 0) > 0 else 1 if woke_up else 2
+    def append(self, task: Task) -> None:
+        is_urgent = getattr(task, "priority", 0) > 0
+        lane = 0 if is_urgent else 1 if getattr(task, "is_brief", False) else 2
         self._lanes[lane].append(task)
 
     def popleft(self) -> Task:

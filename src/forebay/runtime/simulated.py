@@ -113,6 +113,11 @@ class SimulatedRuntime:
         """Nanoseconds since the epoch of virtual time."""
         return int(self._now_s * 1e9)
 
+    @property
+    def is_contended(self) -> bool:
+        """Never: turns are as short as the simulation makes them."""
+        return False
+
     def turns_at_once(self, msg_bytes: int) -> int:
         """As many as there are workers, whatever the size: orders are what is explored."""
         del msg_bytes

@@ -57,6 +57,11 @@ class WebWorkerRuntime(Primitives):
         """A condition whose waiters run turns."""
         return _WorkingCondition(self, lock)
 
+    @property
+    def is_contended(self) -> bool:
+        """Whether other tasks wait for a turn."""
+        return bool(self._ready)
+
     def turns_at_once(self, msg_bytes: int) -> int:
         """One: there is one thread, and turns come one after another."""
         del msg_bytes

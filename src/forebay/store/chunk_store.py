@@ -219,10 +219,16 @@ class ChunkStore:
         """Bytes of all buffers that the chunks refer to, each counted once."""
         return self._state.ledger.byte_size
 
+    @property
+    def held_bytes(self) -> int:
+        """About what the chunks take of the process's memory: buffers, and the objects around."""
+        return self._state.ledger.held_bytes
+
     def gc(
         self,
         bytes_to_free: int | None = None,
         *,
+        held_bytes_max: int | None = None,
         protect_latest: int = PROTECT_LATEST,
         should_stop: Callable[[], bool] = bool,
     ) -> list[Event]:
@@ -235,11 +241,12 @@ class ChunkStore:
         Args:
             bytes_to_free: Stop once that much is free; `None` drops all that is not protected.
                 A buffer that another chunk of the store still refers to is not free.
+            held_bytes_max: Stop also once `held_bytes` is no more than that.
             protect_latest: Chunks to keep.
             should_stop: Asked after each chunk whether to leave it at that (time is up).
         """
         candidates = removal.garbage(self._state.entities.values(), protect_latest)
-        return self._collect(candidates, bytes_to_free, should_stop)
+        return self._collect(candidates, bytes_to_free, held_bytes_max, should_stop)
 
     def drop_entity(self, path: str) -> list[Event]:
         """Drop one entity, static data and all; what lies below it stays.
@@ -300,6 +307,7 @@ class ChunkStore:
         self,
         candidates: Iterable[tuple[EntityIndex, Leaf]],
         bytes_to_free: int | None,
+        held_bytes_max: int | None,
         should_stop: Callable[[], bool],
     ) -> list[Event]:
         size = self.byte_size
@@ -308,6 +316,8 @@ class ChunkStore:
         diffs: list[ChunkStoreDiff[Chunk]] = []
         for seen, leaf in candidates:
             if bytes_to_free is not None and freed + size - self.byte_size >= bytes_to_free:
+                break
+            if held_bytes_max is not None and self.held_bytes - freed <= held_bytes_max:
                 break
             entity = self._state.owned(seen.path)
             gone.setdefault(entity.path, {})[leaf.chunk.id] = leaf
