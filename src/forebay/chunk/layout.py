@@ -112,6 +112,14 @@ class ChunkLayout:
         """Whether the rows are timeless."""
         return not self.indexes
 
+    def of_entity(self, path: bytes) -> ChunkLayout:
+        """The same columns of another entity, whose path stands in the metadata of its schema.
+
+        Raises:
+            InvalidChunkError: The path is not text.
+        """
+        return dataclasses.replace(self, entity_path=EntityPath(_text(path)))
+
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> ChunkLayout:
         """Read the metadata that Rerun's SDKs put on a chunk (`re_sorbet`).

@@ -59,7 +59,7 @@ def byte_size_exceeds(chunk: Chunk, bytes_max: int) -> bool:
 
     The size of whole buffers is a cheap upper bound; only what it cannot decide is measured.
     """
-    return chunk.batch.get_total_buffer_size() > bytes_max and chunk.byte_size > bytes_max
+    return chunk.byte_size_max > bytes_max and chunk.byte_size > bytes_max
 
 
 def split(chunk: Chunk) -> list[Chunk]:

@@ -7,9 +7,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.errors import (
     FlushTimeoutError,
     ForebayError,
@@ -33,6 +34,7 @@ from forebay.ingest import (
 from forebay.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_CHUNKS_MAX,
+    COMMIT_ROWS_MAX,
     QUEUE_CAPACITY_MSGS,
     REJECTIONS_KEPT_MAX,
     REPORTS_KEPT_MAX,
@@ -286,10 +288,8 @@ class Inflow:
         if not self._taken:
             return
         while self._taken:
-            if self.commits_itself:
-                self._commit_unheard()
-                if not self._taken:
-                    break
+            if self.commits_itself and self._commit_unheard():
+                continue
             outcome = self._taken[0]
             self._call_due(self._next_commit_place)
             report = self._commit_one(outcome)
@@ -301,30 +301,56 @@ class Inflow:
         refused, self._refused = self._refused, []
         worker.acknowledge(refused)
 
-    def _commit_unheard(self) -> None:
+    def _commit_unheard(self) -> bool:
         """Commit chunks of which nobody wants to know more than that they are in.
 
         It ends at whatever else has to be seen to, also at a chunk that the store refuses.
+
+        Returns:
+            Whether there was anything to be committed so.
         """
+        taken = self._taken
+        before = len(taken)
+        while len(rows := self._rows_taken()) > 1 and self._store.insert_rows_unheard(rows):
+            for _ in rows:
+                taken.popleft()
+            self._next_commit_place += len(rows)
         try:
             self._store.insert_unheard(self._chunks_taken())
         except ForebayError as error:
-            outcome = self._taken.popleft()
+            outcome = taken.popleft()
             assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
             error.chunk_id = outcome.chunk.id
             self._refused.append(outcome.refused(self._store_id, error))
             self._next_commit_place += 1
+        return len(taken) < before
+
+    def _rows_taken(self) -> list[PackedChunk]:
+        """The packed rows that come first, up to whatever has to be seen to between them."""
+        rows: list[PackedChunk] = []
+        count = COMMIT_ROWS_MAX
+        if self._in_order:
+            count = min(count, self._in_order[0][0] - self._next_commit_place)
+        for outcome in islice(self._taken, max(0, count)):
+            chunk = outcome.chunk if type(outcome) is ProcessedChunk else None
+            if type(chunk) is not PackedChunk:
+                break
+            rows.append(chunk)
+        return rows
 
     def _chunks_taken(self) -> Iterator[Chunk]:
         taken = self._taken
         due = self._in_order[0][0] if self._in_order else None
-        for _ in range(COMMIT_CHUNKS_MAX):
+        for number in range(COMMIT_CHUNKS_MAX):
             if not taken or self._next_commit_place == due:
                 return
             outcome = taken[0]
             if type(outcome) is not ProcessedChunk:
                 return
-            yield outcome.chunk
+            chunk = outcome.chunk
+            if number and type(chunk) is PackedChunk:
+                return  # There may be more of them, which cost less together.
+            yield chunk
             taken.popleft()
             self._next_commit_place += 1
             if outcome.size_bytes > COMMIT_BYTES_MAX:

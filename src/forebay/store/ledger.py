@@ -37,6 +37,10 @@ class Ledger:
         """A chunk came in."""
         self._waiting[chunk.id] = chunk
 
+    def add_all(self, chunks: Iterable[Chunk]) -> None:
+        """Chunks came in."""
+        self._waiting.update([(chunk.id, chunk) for chunk in chunks])
+
     def remove(self, chunk: Chunk) -> None:
         """A chunk that was added went out."""
         if self._waiting.pop(chunk.id, None) is None:
@@ -92,7 +96,9 @@ def cost_bytes(chunk: Chunk) -> int:
     """
     if type(chunk) is PackedChunk:
         return PACKED_CHUNK_COST_BYTES
-    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * chunk.batch.num_columns
+    layout = chunk.layout
+    num_columns = 1 + len(layout.indexes) + len(layout.components)
+    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * num_columns
 
 
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:

@@ -11,15 +11,12 @@ those that may still hold something later are looked into as well.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.store.leaf import Column, ColumnKey, Hit, Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-FANOUT: Final = 64
-"""Items of a full node, and small chunks that are merged at once."""
 
 
 class Node:
