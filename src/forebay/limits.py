@@ -75,7 +75,7 @@ SHORT_TURN_SLICE_S: Final = 0.001
 """Seconds after which a worker ends such a turn."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
-"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+"""Mean size of queued messages from which several turns of one store pay off."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""

@@ -143,18 +143,17 @@ class Chunk:
         Raises:
             KeyError: The chunk has no such timeline.
         """
-        times = self._times.get(timeline)
-        if times is None:
+        known = self._times
+        if timeline not in known:  # Not `get`: see docs/free-threading.md. Nothing is taken out.
             column = self.batch.column(self.layout.indexes[timeline].position)
-            times = (
+            known[timeline] = (
                 np.frombuffer(
                     column.buffers()[1], dtype=np.int64, count=len(column), offset=8 * column.offset
                 )
                 if len(column)
                 else np.empty(0, np.int64)
             )
-            self._times[timeline] = times
-        return times
+        return known[timeline]
 
     def component(self, component: str) -> pa.ListArray:
         """The cells of one component, one list (or null) a row.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -100,10 +100,6 @@ class Column:
         return self.row_id(last if self.rows is None else self.rows[last])
 
 
-_UNOPENED: Final = cast("Column", object())
-"""Stands for a column that nobody has asked for yet."""
-
-
 class Leaf:
     """A temporal chunk in the index.
 
@@ -188,9 +184,10 @@ class Leaf:
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
-        column = self._columns.get(key, _UNOPENED)
-        if column is _UNOPENED:
-            column = self._columns[key] = self._open(*key)
+        columns = self._columns
+        if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            return columns[key]
+        columns[key] = column = self._open(*key)
         return column
 
     def _open(self, timeline: str, component: str | None) -> Column | None:
