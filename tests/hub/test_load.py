@@ -7,6 +7,7 @@ import pytest
 from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError, NotAnRrdError, TruncatedError
 from forebay.hub import LoadProgress, StoreHub, load, read_messages, write_messages
+from forebay.limits import REJECTIONS_KEPT_MAX
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreInfo
 from forebay.runtime import NativeRuntime
 from tests.corpus import recording
@@ -231,3 +232,16 @@ def test_blocks_of_a_file_are_read_into_memory_that_is_free(
     assert found == readable
     assert str(caught.value) == str(reference.value)
     assert caught.value.byte_offset == reference.value.byte_offset
+
+
+def test_very_many_rejections_are_counted_and_the_first_is_told(tmp_path: Path) -> None:
+    path, count = tmp_path / "x.rrd", REJECTIONS_KEPT_MAX + 500
+    write_messages(path, [message(0), *(broken() for _ in range(count))])
+    with pytest.raises(LoadError, match=f"{count:,} messages were rejected, the first") as caught:
+        load(path)
+    bad = [m for m in read_messages(path) if isinstance(m, ArrowMsg)][1]
+    assert caught.value.byte_offset == bad.byte_offset
+    hub = caught.value.hub
+    assert isinstance(hub, StoreHub)
+    with pytest.raises(LoadError, match=f"{count:,} messages were rejected"):
+        load(path, hub=hub)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 import weakref
 
@@ -167,12 +168,15 @@ def test_taken_output_is_in_flight_until_acknowledged(runtime: Runtime) -> None:
     worker = IngestionWorker(runtime=runtime, decoder_factory=NUMBERS)
     worker.submit_many([numbered(n) for n in range(3)])
     assert worker.wait_processed(timeout=TIMEOUT_S)
-    _, second, _ = worker.take_output()
+    taken = worker.take_output()
+    second = taken[1]
     assert isinstance(second, ProcessedChunk)
     stats = worker.stats()
     assert (stats.committed, stats.in_flight, stats.output_bytes) == (0, 3, 3 * SIZE)
     worker.validate()
-    assert worker.take_output() == []
+    assert worker.take_output() == taken, "what is not acknowledged comes again"
+    worker.let_go()
+    assert worker.stats() == stats
     chunk = type("AChunk", (), {"id": numbered(1).chunk_id})()
     refused = second._replace(chunk=chunk).refused(STORE, StoreError("no"))
     worker.acknowledge([refused])
@@ -180,6 +184,9 @@ def test_taken_output_is_in_flight_until_acknowledged(runtime: Runtime) -> None:
     assert (stats.committed, stats.rejected, stats.in_flight, stats.output_bytes) == (2, 1, 0, 0)
     assert stats.rejected_by_reason == {"StoreError": 1}
     assert worker.rejections() == [refused]
+    worker.acknowledge([refused])
+    assert worker.stats().rejected == 1, "what is not in flight cannot be refused"
+    assert worker.take_output() == []
 
 
 def test_output_can_be_taken_turn_by_turn(runtime: Runtime) -> None:
@@ -340,7 +347,22 @@ def test_rejections_are_kept_to_a_bound_and_counted_beyond(runtime: Runtime) -> 
     worker.close(TIMEOUT_S)
     worker.poll()
     assert worker.stats().rejected_by_reason == {"ValueError": total}
-    assert [one.seq for one in worker.rejections()] == list(range(50, total))
+    half = REJECTIONS_KEPT_MAX // 2
+    kept = [one.seq for one in worker.rejections()]
+    assert kept == [*range(half), *range(total - half, total)], "the first and the last"
+
+
+def test_a_kept_rejection_holds_no_payload(runtime: Runtime) -> None:
+    def fail(_msg: ArrowMsg) -> None:
+        (b"x" * 100_000 + b"\xff" * 100_000).decode()
+
+    worker = IngestionWorker(runtime=runtime, decoder_factory=decodes(fail))
+    worker.submit(numbered(0))
+    worker.close(TIMEOUT_S)
+    worker.poll()
+    (rejected,) = worker.rejections()
+    assert rejected.reason == "UnicodeDecodeError"
+    assert len(pickle.dumps(rejected)) < 2000
 
 
 def test_several_turns_at_once_keep_the_order(native: NativeRuntime) -> None:

@@ -73,10 +73,10 @@ class Lz4Decompressor:
             raise ValueError(msg)
         if self._bound is None or _has_prefix(payload, size):
             return self._decompress_sealed(payload, size)
-        # Of bulky data nearly all time goes into touching memory for the first time, and huge
-        # pages, which the default pool asks for, took two to four times as long as small ones
-        # wherever the host did not have them ready.
-        pool = pa.system_memory_pool() if size > limits.BULKY_MESSAGE_BYTES_MIN else None
+        # Of large data much time goes into touching memory for the first time, and huge pages,
+        # which the default pool asks for, took two to four times as long as small ones wherever
+        # the host did not have them ready.
+        pool = pa.system_memory_pool() if size > limits.ALIKE_MESSAGE_BYTES_MAX else None
         buffer = pa.allocate_buffer(size, memory_pool=pool)
         _fill(self._bound, payload, buffer, size)
         return buffer

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.errors import ForebayError, StoreError
 from forebay.hub.subscribers import Subscribers
 from forebay.limits import GC_SLICE_S, GC_TARGET_FRACTION
@@ -12,11 +14,13 @@ from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from forebay.model import StoreId, TimeLike
     from forebay.runtime import Runtime
     from forebay.store import StoreSnapshot
+
+logger = logging.getLogger("forebay")
 
 Event: TypeAlias = ChunkStoreEvent[Chunk]
 """One change of one store."""
@@ -31,8 +35,8 @@ class GuardedStore:
     Attributes:
         order_lock: Held by whoever changes the store, so that changes and their events are in
             order whoever makes them. Its holder may take it again.
-        memory_limit: Bytes of data to hold; over it the oldest rows are collected, but never
-            static data nor the latest values. `None` holds everything.
+        memory_limit: Bytes of memory (`held_bytes`) that data may take; over it the oldest rows
+            are collected, but never static data nor the latest values. `None` holds everything.
         subscribers: Who listens.
     """
 
@@ -62,6 +66,12 @@ class GuardedStore:
         """Bytes of data held, each buffer counted once."""
         with self._index_lock:
             return self._store.byte_size
+
+    @property
+    def held_bytes(self) -> int:
+        """About what the data takes of the process's memory, objects and all."""
+        with self._index_lock:
+            return self._store.held_bytes
 
     def snapshot(self) -> StoreSnapshot:
         """All data as it is now."""
@@ -108,9 +118,7 @@ class GuardedStore:
             StoreError: The store refuses a chunk.
         """
         with self._index_lock:
-            if self.subscribers.subscriptions or (
-                self._hub_subscribers is not None and self._hub_subscribers.subscriptions
-            ):
+            if self._is_heard:
                 return
             try:
                 self._store.insert_unheard(chunks)
@@ -120,15 +128,39 @@ class GuardedStore:
                 msg = f"{self.store_id}: inserting a chunk failed: {error!r}"
                 raise StoreError(msg, store_id=self.store_id) from error
 
+    def insert_rows_unheard(self, chunks: Sequence[PackedChunk]) -> bool:
+        """Insert packed rows while nobody listens, all of them at once.
+
+        The caller holds `order_lock`, then calls `settle`.
+
+        Returns:
+            Whether they are in; if not, insert them one by one.
+        """
+        with self._index_lock:
+            if self._is_heard:
+                return False
+            try:
+                self._store.insert_rows_unheard(chunks)
+            except Exception:
+                logger.exception("inserting rows together failed; they are inserted one by one")
+                return False
+        return True
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody listens."""
+        hub = self._hub_subscribers
+        return bool(self.subscribers.subscriptions or (hub is not None and hub.subscriptions))
+
     def settle(self) -> None:
         """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""
         self._deliver()
         limit = self.memory_limit
-        if limit is not None and self.byte_size > max(limit, self._enough_until):
-            self.gc(self.byte_size - int(limit * GC_TARGET_FRACTION))
+        if limit is not None and self.held_bytes > max(limit, self._enough_until):
+            self.shrink(int(limit * GC_TARGET_FRACTION))
             # What is left over the limit cannot be collected: wait until there is more.
-            step = int(limit * (1 - GC_TARGET_FRACTION))
-            self._enough_until = self.byte_size + step if self.byte_size > limit - step else 0
+            step, left = int(limit * (1 - GC_TARGET_FRACTION)), self.held_bytes
+            self._enough_until = left + step if left > limit - step else 0
         if self._on_committed is not None:
             self._on_committed()
 
@@ -146,25 +178,39 @@ class GuardedStore:
         clock = self._clock
         deadline = float("inf") if time_budget_s is None else clock() + time_budget_s
         target = None if bytes_to_free is None else self.byte_size - bytes_to_free
-        events: list[Event] = []
-        while True:
-            gone = self._gc_slice(target, min(deadline, clock() + GC_SLICE_S))
-            events += gone
-            if not gone or clock() >= deadline:
-                break
-        self._deliver()
-        return events
 
-    def _gc_slice(self, target: int | None, until_s: float) -> list[Event]:
-        clock = self._clock
-
-        def collect() -> list[Event]:
+        def collect(until_s: float) -> list[Event]:
             left = None if target is None else self._store.byte_size - target
             if left is not None and left <= 0:
                 return []
             return self._store.gc(left, should_stop=lambda: clock() >= until_s)
 
-        return self._change(collect)
+        return self._in_slices(collect, deadline)
+
+    def shrink(self, held_bytes_max: int) -> list[Event]:
+        """Collect garbage, as `gc`, until the data takes no more memory than that."""
+        clock = self._clock
+
+        def collect(until_s: float) -> list[Event]:
+            if self._store.held_bytes <= held_bytes_max:
+                return []
+            return self._store.gc(
+                held_bytes_max=held_bytes_max, should_stop=lambda: clock() >= until_s
+            )
+
+        return self._in_slices(collect, float("inf"))
+
+    def _in_slices(self, collect: Callable[[float], list[Event]], deadline_s: float) -> list[Event]:
+        """Collect until there is no more to do, or time is up; `collect` is told its own time."""
+        clock = self._clock
+        events: list[Event] = []
+        while True:
+            gone = self._change(partial(collect, min(deadline_s, clock() + GC_SLICE_S)))
+            events += gone
+            if not gone or clock() >= deadline_s:
+                break
+        self._deliver()
+        return events
 
     def drop_entity(self, entity: str) -> list[Event]:
         """Drop all data of one entity; what lies below it stays.

@@ -16,13 +16,12 @@ from forebay.limits import (
     BULKY_MESSAGE_BYTES_MIN,
     FILE_BLOCKS_AHEAD,
     FILES_READ_AT_ONCE,
-    REJECTIONS_KEPT_MAX,
 )
 from forebay.model import ArrowMsg
 from forebay.runtime import gil_enabled, run_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from forebay.hub.entity_db import EntityDb
     from forebay.ingest import RejectedMsg
@@ -80,7 +79,7 @@ def load(
         raise TypeError(msg) from None
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
-    old = [rejected for db in target.entity_dbs() for rejected in db.rejections()]
+    before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(path, target, application_id, recording_id, progress)
@@ -91,7 +90,7 @@ def load(
 
     run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
     target.flush()
-    errors += _rejections(target, names, {id(rejected) for rejected in old})
+    errors += _rejections(target, names, before)
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -171,29 +170,53 @@ class _FileLoading:
         )
 
 
-def _rejections(hub: StoreHub, paths: set[str], old: set[int]) -> list[LoadError]:
-    """One error for each file and store that had messages rejected, other than the `old` ones."""
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    """What a store had rejected at some moment: how many, and those that it keeps one by one."""
+
+    count: int = 0
+    kept: tuple[RejectedMsg, ...] = ()
+
+    @staticmethod
+    def so_far(db: EntityDb) -> _Rejected:
+        return _Rejected(db.ingestion_stats().rejected, tuple(db.rejections()))
+
+
+def _rejections(
+    hub: StoreHub, paths: set[str], before: Mapping[EntityDb, _Rejected]
+) -> list[LoadError]:
+    """One error for each file and store that had messages rejected since `before`."""
     errors: list[LoadError] = []
     for db in hub.entity_dbs():
-        by_path: dict[str, list[RejectedMsg]] = {}
-        for rejected in db.rejections():
-            if rejected.source in paths and id(rejected) not in old:
-                by_path.setdefault(str(rejected.source), []).append(rejected)
-        for path, rejections in by_path.items():
-            one = rejections[0]
-            # Of very many rejections the store keeps the last ones: then it is "at least".
-            least = "at least " if len(rejections) >= REJECTIONS_KEPT_MAX else ""
-            number = (
-                f"{least}{len(rejections):,} messages were" if rejections[1:] else "a message was"
-            )
-            where = "" if one.error.byte_offset is None else f" at byte {one.error.byte_offset}"
-            errors.append(
-                LoadError(
-                    f"{path}: {db.store_id}: {number} rejected{where}: {one.error}",
-                    path=path,
-                    store_id=db.store_id,
-                    chunk_id=one.chunk_id,
-                    byte_offset=one.error.byte_offset,
-                )
-            )
+        old = before.get(db, _Rejected())
+        known = {id(rejected) for rejected in old.kept}
+        now = _Rejected.so_far(db)
+        new = [rejected for rejected in now.kept if id(rejected) not in known]
+        by_source: dict[object, list[RejectedMsg]] = {}
+        for rejected in new:
+            by_source.setdefault(rejected.source, []).append(rejected)
+        for source, rejections in by_source.items():
+            if source not in paths:
+                continue
+            # Of very many a store keeps the first and the last ones. If they are all of one
+            # file, so are those between them; else it is "at least".
+            count, least = now.count - old.count, ""
+            if len(by_source) > 1:
+                least = "at least " if count > len(new) else ""
+                count = len(rejections)
+            errors.append(_rejected(str(source), db.store_id, rejections[0], f"{least}{count:,}"))
     return errors
+
+
+def _rejected(path: str, store_id: StoreId, first: RejectedMsg, count: str) -> LoadError:
+    error = first.error
+    number = "a message was" if count == "1" else f"{count} messages were"
+    where = "" if error.byte_offset is None else f" at byte {error.byte_offset}"
+    first_of = "" if count == "1" else ", the first"
+    return LoadError(
+        f"{path}: {store_id}: {number} rejected{first_of}{where}: {error}",
+        path=path,
+        store_id=store_id,
+        chunk_id=first.chunk_id,
+        byte_offset=error.byte_offset,
+    )

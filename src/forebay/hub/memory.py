@@ -55,7 +55,8 @@ class MemoryLimit:
     """Keeps the recordings of a hub within their limit; any thread may ask it to.
 
     Attributes:
-        limit_bytes: For all stores together; blueprints count, but are not collected.
+        limit_bytes: Of memory (`held_bytes`), for all stores together; blueprints count, but are
+            not collected.
     """
 
     def __init__(self, limit_bytes: int, runtime: Runtime) -> None:
@@ -70,14 +71,14 @@ class MemoryLimit:
         Returns at once if another thread is at it. What cannot be collected (static data, latest
         values) stays even over the limit; it is not tried again before more has come in.
         """
-        total = sum(db.byte_size for db in entity_dbs())
+        total = sum(db.held_bytes for db in entity_dbs())
         with self._lock:
             if self._is_running or total <= max(self.limit_bytes, self._enough_until):
                 return []
             self._is_running = True
         try:
             events = self._collect(entity_dbs())
-            left = sum(db.byte_size for db in entity_dbs())
+            left = sum(db.held_bytes for db in entity_dbs())
             step = int(self.limit_bytes * (1 - GC_TARGET_FRACTION))
             self._enough_until = left + step if left > self.limit_bytes - step else 0
             return events
@@ -89,17 +90,18 @@ class MemoryLimit:
         """Lower the level; what one store cannot give, the others must."""
         target = int(self.limit_bytes * GC_TARGET_FRACTION)
         events: list[Event] = []
-        fixed = sum(db.byte_size for db in dbs if not db.store_id.is_recording)
-        flexible = {db: db.byte_size for db in dbs if db.store_id.is_recording}
+        fixed = sum(db.held_bytes for db in dbs if not db.store_id.is_recording)
+        flexible = {db: db.held_bytes for db in dbs if db.store_id.is_recording}
         while flexible:
             wanted = to_free(flexible, fixed, target)
             if not wanted:
                 break
             stuck = []
             for db, excess in wanted.items():
-                events += db.gc(excess)
-                size = db.byte_size
-                if size > flexible[db] - excess:
+                level = flexible[db] - excess
+                events += db.shrink(level)
+                size = db.held_bytes
+                if size > level:
                     stuck.append(db)
                     fixed += size
                 flexible[db] = size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from forebay.ingest.stats import IngestionStats, LatencyWindow, Rates
-from forebay.limits import LATENCY_WINDOW_S, RATE_SAMPLES_MAX
+from forebay.ingest.samples import STAGES, LatencySamples, RateWindow
+from forebay.ingest.stats import IngestionStats, Rates, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,13 +16,8 @@ if TYPE_CHECKING:
     from forebay.ingest.core import IngestCore
     from forebay.ingest.outcomes import RejectedMsg
 
-STAGES = (
-    "logged_to_batched",
-    "batched_to_encoded",
-    "encoded_to_sent",
-    "sent_to_decoded",
-    "decoded_to_committed",
-)
+_QUEUE, _DECODE, _OUTPUT, _FIRST_OF_SENDER = range(4)
+_END_TO_END = len(STAGES) - 1
 
 
 class Stamps(NamedTuple):
@@ -33,42 +30,41 @@ class Stamps(NamedTuple):
     decoded_ns: int
 
 
-class RateWindow:
-    """Totals over time; the rate is their growth within `limits.LATENCY_WINDOW_S`."""
+class Settled(NamedTuple):
+    """What left a worker, ever; one value, so that it changes at once."""
 
-    __slots__ = ("_next_s", "_points")
-
-    def __init__(self) -> None:
-        self._next_s = float("-inf")
-        self._points: deque[tuple[float, int, int]] = deque(maxlen=RATE_SAMPLES_MAX)
-
-    def add(self, now_s: float, msgs: int, size_bytes: int) -> None:
-        """Note totals; nothing is noted sooner than the window can hold."""
-        if now_s >= self._next_s:
-            self._next_s = now_s + LATENCY_WINDOW_S / (RATE_SAMPLES_MAX - 1)
-            self._points.append((now_s, msgs, size_bytes))
-
-    def rates(self, now_s: float, msgs: int, size_bytes: int) -> tuple[float, float]:
-        """Messages and bytes a second, over the last second, with these totals now."""
-        since = now_s - LATENCY_WINDOW_S
-        base = (since, 0, 0)
-        for point in self._points:
-            if point[0] > since:
-                break
-            base = (since, point[1], point[2])
-        return (msgs - base[1]) / LATENCY_WINDOW_S, (size_bytes - base[2]) / LATENCY_WINDOW_S
+    committed: int = 0
+    rejected: int = 0
+    size_bytes: int = 0
+    rejected_by_reason: Mapping[str, int] = MappingProxyType({})
 
 
 class Counts:
-    """Totals, peaks, reasons, rates and latencies of one worker."""
+    """Totals, peaks, reasons, rates and latencies of one worker.
+
+    Attributes:
+        totals: What was settled.
+    """
+
+    __slots__ = (
+        "_bytes_peak",
+        "_depth_peak",
+        "_in",
+        "_out",
+        "_spill_bytes_peak",
+        "dropped",
+        "dropped_by_reason",
+        "dropped_bytes",
+        "full_episodes",
+        "latency",
+        "spilled",
+        "totals",
+    )
 
     def __init__(self) -> None:
-        self.committed = 0
-        self.rejected = 0
+        self.totals = Settled()
         self.dropped = 0
         self.dropped_bytes = 0
-        self.settled_bytes = 0
-        self.rejected_by_reason: Counter[str] = Counter()
         self.dropped_by_reason: Counter[str] = Counter()
         self.full_episodes = 0
         self.spilled = 0
@@ -77,35 +73,30 @@ class Counts:
         self._spill_bytes_peak = 0
         self._in = RateWindow()
         self._out = RateWindow()
-        self.latency = {
-            name: LatencyWindow() for name in ("queue", "decode", "output", *STAGES, "end_to_end")
-        }
-        self._queue, self._decode, self._output = (
-            self.latency[name] for name in ("queue", "decode", "output")
-        )
+        self.latency = LatencySamples()
 
     def note_queued(self, now_s: float, seconds: float) -> None:
         """A message waited so long for its turn."""
-        self._queue.add(now_s, seconds)
+        self.latency.add(_QUEUE, now_s, seconds)
 
     def note_decoded(self, now_s: float, seconds: float) -> None:
         """Decoding took so long, per message of a turn."""
-        self._decode.add(now_s, seconds)
+        self.latency.add(_DECODE, now_s, seconds)
 
     def note_output(self, now_s: float, seconds: float) -> None:
         """An outcome waited so long to be taken."""
-        self._output.add(now_s, seconds)
+        self.latency.add(_OUTPUT, now_s, seconds)
 
     def note_committed(self, now_s: float, stamps: Stamps, wall_ns: int) -> None:
         """A chunk with these stamps is committed now; stages that nobody noted are left out."""
         before = stamps.logged_ns
-        for name, at_ns in zip(STAGES, (*stamps[1:], wall_ns), strict=True):
+        for stage, at_ns in enumerate((*stamps[1:], wall_ns), _FIRST_OF_SENDER):
             if at_ns:
                 if before:
-                    self.latency[name].add(now_s, (at_ns - before) / 1e9)
+                    self.latency.add(stage, now_s, (at_ns - before) / 1e9)
                 before = at_ns
         if stamps.logged_ns:
-            self.latency["end_to_end"].add(now_s, (wall_ns - stamps.logged_ns) / 1e9)
+            self.latency.add(_END_TO_END, now_s, (wall_ns - stamps.logged_ns) / 1e9)
 
     def note_peaks(self, depth: int, in_flight_bytes: int) -> None:
         """Depth and bytes only grow until here, so the peaks need no look at every message."""
@@ -117,7 +108,7 @@ class Counts:
     @property
     def next_totals_s(self) -> float:
         """When totals are worth noting again."""
-        return self._in._next_s  # noqa: SLF001 - asked once a turn
+        return self._in.next_s
 
     def note_totals(self, now_s: float, msgs: int, size_bytes: int) -> None:
         """So much was accepted until now."""
@@ -129,21 +120,42 @@ class Counts:
         self.dropped_bytes += size_bytes
         self.dropped_by_reason[reason] += count
 
-    def settle(
-        self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg], now_s: float
-    ) -> None:
-        """So many messages left, with these rejections among them."""
+    @property
+    def committed(self) -> int:
+        """Messages committed."""
+        return self.totals.committed
+
+    @property
+    def rejected(self) -> int:
+        """Messages rejected."""
+        return self.totals.rejected
+
+    @property
+    def settled_bytes(self) -> int:
+        """What both of these counted for."""
+        return self.totals.size_bytes
+
+    def settled(self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg]) -> Settled:
+        """The totals when so many messages leave, with these rejections among them."""
+        committed, rejected, settled_bytes, by_reason = self.totals
         if rejections:
-            self.rejected_by_reason.update(rejected.reason for rejected in rejections)
-            self.rejected += len(rejections)
-        self.committed += count - len(rejections)
-        self.settled_bytes += size_bytes
-        self._out.add(now_s, self.committed + self.rejected, self.settled_bytes)
+            by_reason = Counter(by_reason) + Counter(one.reason for one in rejections)
+        return Settled(
+            committed + count - len(rejections),
+            rejected + len(rejections),
+            settled_bytes + size_bytes,
+            by_reason,
+        )
+
+    def note_settled(self, now_s: float) -> None:
+        """The totals changed."""
+        committed, rejected, settled_bytes, _ = self.totals
+        self._out.add(now_s, committed + rejected, settled_bytes)
 
     def drain_bytes_per_s(self, now_s: float) -> float:
         """Bytes a second that left within the last second."""
-        settled = self.committed + self.rejected
-        return self._out.rates(now_s, settled, self.settled_bytes)[1]
+        committed, rejected, settled_bytes, _ = self.totals
+        return self._out.rates(now_s, committed + rejected, settled_bytes)[1]
 
     def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
         """This moment of the core that counts here."""
@@ -164,7 +176,7 @@ class Counts:
             byte_budget=core.byte_budget,
             queue_depth_peak=self._depth_peak,
             in_flight_bytes_peak=self._bytes_peak,
-            rejected_by_reason=dict(self.rejected_by_reason),
+            rejected_by_reason=dict(self.totals.rejected_by_reason),
             dropped_bytes=self.dropped_bytes,
             dropped_by_reason=dict(self.dropped_by_reason),
             spilled=self.spilled,
@@ -175,6 +187,6 @@ class Counts:
             settle_rate=Rates(
                 *self._out.rates(now_s, self.committed + self.rejected, self.settled_bytes)
             ),
-            latency={name: window.summary(now_s) for name, window in self.latency.items()},
+            latency={name: summarize(took) for name, took in self.latency.values(now_s).items()},
             is_closed=is_closed,
         )

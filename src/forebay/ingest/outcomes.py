@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from forebay.errors import ForebayError, InvalidChunkError
 from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
@@ -37,6 +37,10 @@ class ProcessedChunk(NamedTuple):
     def refused(self, store_id: StoreId, error: ForebayError) -> RejectedMsg:
         """The outcome that this becomes when the store refuses the chunk."""
         return RejectedMsg(self.seq, store_id, self.chunk.id, error, self.source, self.size_bytes)
+
+
+_SHOWN_MAX: Final = 32
+"""How much of undecodable text an error keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +149,15 @@ def rejection(
             text, store_id=msg.store_id, chunk_id=msg.chunk_id, byte_offset=msg.byte_offset
         )
         refusal.__cause__ = error
-    _forget_frames(refusal)
+    _forget_data(refusal)
     return RejectedMsg(seq, msg.store_id, refusal.chunk_id, refusal, source, cost)
 
 
-def _forget_frames(error: BaseException) -> None:
-    """Drop tracebacks: their frames would keep payloads and half-decoded buffers in memory."""
+def _forget_data(error: BaseException) -> None:
+    """Drop tracebacks, whose frames would keep payloads and half-decoded buffers in memory.
+
+    And the text or bytes that an error of Unicode carries about whole.
+    """
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -158,4 +165,7 @@ def _forget_frames(error: BaseException) -> None:
         if one is not None and id(one) not in seen:
             seen.add(id(one))
             one.__traceback__ = None
+            if isinstance(one, UnicodeDecodeError | UnicodeEncodeError):
+                one.object = one.object[one.start : min(one.end, one.start + _SHOWN_MAX)]
+                one.start, one.end = 0, len(one.object)
             pending += (one.__cause__, one.__context__)

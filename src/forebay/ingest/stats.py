@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
-
-from forebay.limits import LATENCY_SAMPLES_MAX, LATENCY_WINDOW_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,28 +140,6 @@ def total(
             samples.setdefault(name, []).extend(seconds)
     sums["latency"] = {name: summarize(seconds) for name, seconds in samples.items()}
     return IngestionStats(**sums)
-
-
-class LatencyWindow:
-    """The last samples of one stage. Adding costs one append; the sorting is done on asking."""
-
-    __slots__ = ("_samples",)
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=LATENCY_SAMPLES_MAX)
-
-    def add(self, now_s: float, seconds: float) -> None:
-        """Note that something took `seconds`, ending at `now_s`."""
-        self._samples.append((now_s, seconds))
-
-    def values(self, now_s: float) -> list[float]:
-        """What was added within the window before `now_s`."""
-        since = now_s - LATENCY_WINDOW_S
-        return [seconds for at, seconds in self._samples if at >= since]
-
-    def summary(self, now_s: float) -> StageLatency:
-        """What was added within the window before `now_s`, in short."""
-        return summarize(self.values(now_s))
 
 
 def summarize(values: list[float]) -> StageLatency:

@@ -1,15 +1,19 @@
-"""`Ledger`: the bytes that chunks hold, each buffer counted once."""
+"""`Ledger`: the bytes that chunks hold, each buffer counted once, and what they cost beside."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forebay.chunk import PackedChunk
+from forebay.limits import CHUNK_COST_BYTES, COLUMN_COST_BYTES, PACKED_CHUNK_COST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forebay.chunk import Chunk
+
+_HOLDER: Final = 1 << 48
+"""One chunk that refers to a buffer, in the number that also has the buffer's size."""
 
 
 class Ledger:
@@ -19,16 +23,23 @@ class Ledger:
     before anybody asks: so they wait until the first question.
     """
 
-    __slots__ = ("_bytes", "_refs", "_waiting")
+    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting")
 
     def __init__(self) -> None:
         self._bytes = 0
-        self._refs: dict[int, list[int]] = {}  # address -> [chunks that refer to it, size]
+        self._cost_bytes = 0
+        # Address -> size, and a `_HOLDER` for each chunk that refers to it. There are several
+        # buffers for each chunk, so an object less for each is worth it.
+        self._refs: dict[int, int] = {}
         self._waiting: dict[bytes, Chunk] = {}
 
     def add(self, chunk: Chunk) -> None:
         """A chunk came in."""
         self._waiting[chunk.id] = chunk
+
+    def add_all(self, chunks: Iterable[Chunk]) -> None:
+        """Chunks came in."""
+        self._waiting.update([(chunk.id, chunk) for chunk in chunks])
 
     def remove(self, chunk: Chunk) -> None:
         """A chunk that was added went out."""
@@ -39,32 +50,55 @@ class Ledger:
     def byte_size(self) -> int:
         """Bytes of all buffers that the chunks refer to, each counted once."""
         if self._waiting:
+            refs = self._refs
             for chunk in self._waiting.values():
+                self._cost_bytes += cost_bytes(chunk)
                 for address, size in buffers(chunk):
-                    held = self._refs.get(address)
-                    if held is None:
-                        self._refs[address] = [1, size]
-                        self._bytes += size
+                    if address in refs:  # Not `get`: see docs/free-threading.md.
+                        refs[address] += _HOLDER
                     else:
-                        held[0] += 1
+                        refs[address] = _HOLDER | size
+                        self._bytes += size
             self._waiting = {}
         return self._bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """About what the chunks take of the process's memory: their buffers and their objects."""
+        return self.byte_size + self._cost_bytes
+
     def _release(self, chunk: Chunk) -> None:
+        self._cost_bytes -= cost_bytes(chunk)
+        refs = self._refs
         for address, _ in buffers(chunk):
-            held = self._refs[address]
-            held[0] -= 1
-            if not held[0]:
-                self._bytes -= held[1]
-                del self._refs[address]
+            left = refs[address] - _HOLDER
+            if left < _HOLDER:
+                self._bytes -= left
+                del refs[address]
+            else:
+                refs[address] = left
 
     def copy(self) -> Ledger:
         """An independent ledger of the same chunks."""
         copied = Ledger()
         copied._bytes = self._bytes
-        copied._refs = {address: held.copy() for address, held in self._refs.items()}
+        copied._cost_bytes = self._cost_bytes
+        copied._refs = self._refs.copy()
         copied._waiting = self._waiting.copy()
         return copied
+
+
+def cost_bytes(chunk: Chunk) -> int:
+    """What a chunk costs beyond its buffers, about: the objects of Python and Arrow around them.
+
+    For chunks of a few rows that is most of what they cost; a limit that left it out would be
+    exceeded several times over.
+    """
+    if type(chunk) is PackedChunk:
+        return PACKED_CHUNK_COST_BYTES
+    layout = chunk.layout
+    num_columns = 1 + len(layout.indexes) + len(layout.components)
+    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * num_columns
 
 
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
