@@ -325,7 +325,7 @@ async function showPlot() {
     .slice(0, PLOTTED_ENTITIES_MAX);
   // A bucket for two pixels; for four while more is coming: the pen's way is most of a frame.
   const pixels = recording.state === "reading" ? 4 : 2;
-  const buckets = Math.max(BUCKETS_MIN, Math.round($("plot").clientWidth / pixels));
+  const buckets = Math.max(BUCKETS_MIN, Math.round(plot.width / pixels));
   const lines = [];
   for (const { path, components } of below) {
     const table = readTable(
