@@ -14,6 +14,7 @@ const PLOTTED_ENTITIES_MAX = 8;
 const BUCKETS_MIN = 100;
 const REFRESH_MS = 1000;
 const PROGRESS_MS = 200;
+const BETWEEN_MS = 100; // parts of the page that change by themselves do so one after the other
 
 const config = JSON.parse($("config").textContent, (key, value) =>
   key === "python" || key === "pyodide" ? new URL(value, document.baseURI).href : value);
@@ -164,7 +165,7 @@ setInterval(async () => {
   const { recording } = chosen;
   if (recording?.state !== "reading" || document.hidden) return;
   await recording.refresh().catch(() => {});
-  if (recording === chosen.recording && recording.overview?.stores.length) showOverview();
+  if (recording === chosen.recording && recording.overview?.stores.length) showOverview(BETWEEN_MS);
 }, REFRESH_MS);
 
 // ---- the chosen recording ------------------------------------------------------------------
@@ -179,15 +180,15 @@ const currentStore = () => chosen.recording?.overview?.stores[chosen.store];
 const currentTimeline = () => currentStore()?.timelines[chosen.timeline];
 const currentRange = () => currentTimeline()?.range.map(BigInt);
 
-function showOverview() {
+function showOverview(betweenMs = 0) {
   const { stores } = chosen.recording.overview;
   if (!stores[chosen.store]) {
     // A file may hold a blueprint before its recording.
     const first = stores.findIndex((store) => store.kind === "recording" && store.entities.length);
     chosen.store = Math.max(0, first);
   }
-  $("store").replaceChildren(...stores.map((store, i) =>
-    new Option(`${store.kind === "blueprint" ? "blueprint of " : ""}${store.application_id} · ${store.recording_id}`, i)));
+  showOptions($("store"), stores.map((store, i) =>
+    [`${store.kind === "blueprint" ? "blueprint of " : ""}${store.application_id} · ${store.recording_id}`, i]));
   $("store").value = chosen.store;
   for (const part of document.querySelectorAll(".several")) part.hidden = stores.length < 2;
   const store = currentStore();
@@ -198,8 +199,7 @@ function showOverview() {
     chosen.timeline = own[0] ?? names[0] ?? null;
     chosen.time = null;
   }
-  $("timeline").replaceChildren(
-    ...names.map((name) => new Option(`${name} (${store.timelines[name].type})`, name)));
+  showOptions($("timeline"), names.map((name) => [`${name} (${store.timelines[name].type})`, name]));
   $("timeline").value = chosen.timeline ?? "";
   if (!store.entities.some(({ path }) => path.startsWith(chosen.entity ?? "?"))) {
     const has = (test) => store.entities.find(({ path, components }) =>
@@ -208,7 +208,15 @@ function showOverview() {
     chosen.entity = (best ?? store.entities[0])?.path ?? null;
   }
   tree.show(store.entities, chosen.entity);
-  showData();
+  showData(betweenMs);
+}
+
+/** Only if they are others: while a recording comes in, this is asked for every second. */
+function showOptions(select, options) {
+  const shown = JSON.stringify(options);
+  if (select.dataset.shown === shown) return;
+  select.dataset.shown = shown;
+  select.replaceChildren(...options.map(([title, value]) => new Option(title, value)));
 }
 
 $("store").addEventListener("change", ({ target }) => {
@@ -240,10 +248,15 @@ function showCursor() {
   plot.move(fraction);
 }
 
-function showData() {
+function showData(betweenMs = 0) {
   showCursor();
-  ask("tables", showTables);
-  ask("plot", showPlot);
+  if (betweenMs) {
+    setTimeout(() => ask("tables", showTables), betweenMs);
+    setTimeout(() => ask("plot", showPlot), 2 * betweenMs);
+  } else {
+    ask("tables", showTables);
+    ask("plot", showPlot);
+  }
 }
 
 /** One question of a kind at a time; of those that come meanwhile only the last is asked. */
@@ -291,6 +304,25 @@ async function showTables() {
 }
 
 function fillTable(table, { rows, columns }, names = []) {
+  const texts = Array.from({ length: rows }, (_, row) =>
+    names.map((name) => String(columns[name][row] ?? "")));
+  const shown = JSON.stringify(names);
+  if (table.dataset.shown !== shown || table.rows.length !== rows + 1) {
+    table.dataset.shown = shown;
+    table.replaceChildren(headOf(names), ...texts.map((line) => {
+      const made = document.createElement("tr");
+      made.append(...line.map(() => document.createElement("td")));
+      return made;
+    }));
+  }
+  // What stays the same costs no layout.
+  texts.forEach((line, row) => line.forEach((text, i) => {
+    const cell = table.rows[row + 1].cells[i];
+    if (cell.textContent !== text) cell.textContent = text;
+  }));
+}
+
+function headOf(names) {
   const head = document.createElement("tr");
   for (const name of names) {
     const cell = document.createElement("th");
@@ -301,17 +333,7 @@ function fillTable(table, { rows, columns }, names = []) {
     if (entity.startsWith("/")) cell.prepend(Object.assign(document.createElement("small"), { textContent: entity }));
     head.append(cell);
   }
-  const body = [];
-  for (let row = 0; row < rows; row++) {
-    const line = document.createElement("tr");
-    for (const name of names) {
-      const cell = document.createElement("td");
-      cell.textContent = columns[name][row] ?? "";
-      line.append(cell);
-    }
-    body.push(line);
-  }
-  table.replaceChildren(head, ...body);
+  return head;
 }
 
 async function showPlot() {

@@ -44,7 +44,10 @@ export class Tree {
       if (!this.closed.has(node.path)) for (const child of node.children.values()) walk(child, depth + 1);
     };
     walk(nest(entities), 0);
-    this.element.replaceChildren(...items);
+    // Every second, while a recording comes in: most often it is the same tree.
+    const old = [...this.element.children];
+    if (old.length !== items.length) this.element.replaceChildren(...items);
+    else items.forEach((item, i) => { if (!item.isEqualNode(old[i])) old[i].replaceWith(item); });
     // The tree has the focus; which of its items the keys are at is told apart from it.
     const at = items.find((item) => item.dataset.path === selected);
     if (at) this.element.setAttribute("aria-activedescendant", at.id);
