@@ -503,10 +503,11 @@ class IngestCore:
         if refused:
             seqs = {out.seq for finished in self._handed for out in finished.outcomes}
             rejections += [one for one in refused if one.seq in seqs]
-        rejections.sort(key=lambda rejected: rejected.seq)
+        if rejections:
+            rejections.sort(key=lambda rejected: rejected.seq)
+            self.rejections.extend(rejections)
         left = self.output_bytes - size
         settled = counts.settled(count, size, rejections)
-        self.rejections.extend(rejections)
         self._handed, self.output_bytes, self.settled_place, counts.totals = (
             [],
             left,
