@@ -40,6 +40,21 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
+SCAN_MSGS_MIN: Final = 8
+"""Fewer messages in a block of a file are cut out one by one."""
+
+SCAN_MSGS_MAX: Final = 512
+"""Messages that are cut out of a block at once."""
+
+BATCH_PATTERN_BYTES_MAX: Final = 64 * 1024
+"""Bytes that messages of many rows may have beside their numbers to be recognised by them."""
+
+BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
+"""Such bytes that a chunk decoder remembers, of all messages."""
+
+BATCH_MESSAGES_SEEN_MAX: Final = 1024
+"""Record batch messages that are remembered, to take those that come again as a pattern."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
 counts by reason grow."""
@@ -60,7 +75,7 @@ SHORT_TURN_SLICE_S: Final = 0.001
 """Seconds after which a worker ends such a turn."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
-"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+"""Mean size of queued messages from which several turns of one store pay off."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
@@ -119,6 +134,9 @@ MESSAGE_COST_BYTES_MIN: Final = 512
 COMMIT_CHUNKS_MAX: Final = 32
 """Chunks that a commit puts into a store before readers get their turn."""
 
+COMMIT_ROWS_MAX: Final = 256
+"""Packed rows that a commit puts into a store at once; together they take less time than that."""
+
 COMMIT_BYTES_MAX: Final = 65_536
 """A chunk larger than this ends such a run, for it may have to be split."""
 
@@ -173,7 +191,7 @@ PEEK_WHOLE_BYTES_MAX: Final = 256 * 1024
 """Chunks up to this size (decompressed) are decompressed whole to read their head: natively, that
 is faster than decompressing a few kilobytes step by step."""
 
-FILE_READ_BYTES: Final = 8 * MIB
+FILE_READ_BYTES: Final = 4 * MIB
 """How much of a file of bulky messages is read at once; payloads are cut out of these blocks
 without a copy."""
 
@@ -200,6 +218,9 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
+
+RANGE_PIECE_BYTES_MAX: Final = 256 * MIB
+"""Bytes of one contiguous piece of a range query's column, where rows have to change places."""
 
 DATAFRAME_SLAB_BYTES: Final = 8 * MIB
 """Columns of a dataframe share allocations of up to this size, and so huge pages."""

@@ -14,7 +14,6 @@ from forebay.model import ArrowMsg, ChunkId, RowId, StoreId
 from forebay.runtime import (
     InlineRuntime,
     NativeRuntime,
-    gil_enabled,
     processors,
     turns_worth_having,
 )
@@ -50,8 +49,7 @@ def test_how_many_turns_pay() -> None:
     assert turns_worth_having(bulky, 1) == max(1, processors())
     assert turns_worth_having(bulky, processors()) == 1
     assert turns_worth_having(bulky, 10 * processors()) == 1
-    if gil_enabled():
-        assert turns_worth_having(bulky - 1, 1) == 1
+    assert turns_worth_having(bulky - 1, 1) == 1
     assert InlineRuntime().turns_at_once(bulky) == 1
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from forebay.chunk import ARROW_TIME_TYPES, Chunk
 from forebay.model import ChunkId, ChunkStoreEvent, RowId, StoreId, Timeline, TimeType
-from forebay.store import ChunkStore, StoreSnapshot, compaction, removal, time_index
+from forebay.store import ChunkStore, StoreSnapshot, compaction, leaf, removal
 from tests.chunks import make_chunk
 from tests.store.model import CLEAR, Answer, RangeRow, Row, Value
 
@@ -81,8 +81,8 @@ def narrow_nodes(fanout: int) -> Iterator[None]:
 
     The only look into the store's layout: answers may not depend on this number.
     """
-    modules = (time_index, compaction, removal)
-    before = time_index.FANOUT
+    modules = (leaf, compaction, removal)
+    before = leaf.FANOUT
     for module in modules:
         setattr(module, "FANOUT", fanout)  # noqa: B010
     try:

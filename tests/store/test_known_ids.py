@@ -4,7 +4,7 @@ import random
 import sys
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import given, settings
 
 from forebay.model import ChunkId
 from forebay.store.known_ids import KnownIds
@@ -26,7 +26,7 @@ def test_it_is_a_set(steps: list[tuple[str, bytes]]) -> None:
         assert len(known) == len(expected)
 
 
-def test_many_ids_stay_known_while_buckets_split() -> None:
+def test_many_ids_stay_known_while_blocks_split() -> None:
     ids = [random.Random(n).randbytes(16) for n in range(20_000)]
     known = KnownIds()
     assert all(known.add(one) for one in ids)
@@ -40,7 +40,27 @@ def test_an_id_costs_little_more_than_its_bytes() -> None:
     known = KnownIds()
     for n in range(100_000):
         known.add(ChunkId.from_parts(n * 1000, n))
-    assert sum(map(sys.getsizeof, known._buckets)) < 20 * 100_000
+    sizes = map(sys.getsizeof, (*known._blocks, *known._firsts, known._blocks, known._firsts))
+    assert sum(sizes) < 20 * 100_000
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 5000), max_size=12), st.randoms(use_true_random=False))
+def test_runs_of_ids_in_any_order_fill_and_empty_blocks(
+    starts: list[int], chance: random.Random
+) -> None:
+    known, expected = KnownIds(), set[bytes]()
+    for start in starts:
+        for n in range(start, start + 300):
+            one = ChunkId.from_parts(n, 0)
+            assert known.add(one) == (one not in expected)
+            expected.add(one)
+        for one in chance.sample(sorted(expected), len(expected) // 3):
+            known.discard(one)
+            expected.discard(one)
+        assert len(known) == len(expected)
+    assert all(one in known for one in expected)
+    assert b"".join(known._blocks) == b"".join(sorted(expected))
 
 
 def test_a_match_across_two_ids_is_none() -> None:

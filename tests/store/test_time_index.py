@@ -4,10 +4,10 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from forebay.model import EntityPath
-from forebay.store.compaction import append, new_leaf
+from forebay.store.compaction import append
 from forebay.store.entity import EntityIndex
-from forebay.store.leaf import Hit, Leaf
-from forebay.store.time_index import FANOUT, Node, latest
+from forebay.store.leaf import FANOUT, Hit, Leaf
+from forebay.store.time_index import Node, latest
 from tests.chunks import make_chunk, row_id
 
 KEY = ("frame", "S:x")
@@ -20,7 +20,7 @@ def leaf(rows: list[tuple[int, bool]], first_row_id: int) -> Leaf:
     cells = [[1.0] if valid else None for _, valid in rows]
     ids = [first_row_id + n for n in range(len(rows))]
     chunk = make_chunk("/a", {"frame": [time for time, _ in rows]}, {"S:x": cells}, ids)
-    return new_leaf(chunk, chunk.id)
+    return Leaf(chunk, chunk.num_rows, chunk.id)
 
 
 def search(index: EntityIndex, at: int) -> tuple[int, bytes] | None:
@@ -87,7 +87,7 @@ def test_what_cannot_merge_is_still_indexed_in_few_steps() -> None:
     heavy = [[0.0] * 30_000]
     for n in range(5 * FANOUT):
         chunk = make_chunk("/a", {"frame": [n]}, {"S:x": heavy}, [n])
-        append(index, new_leaf(chunk, chunk.id), lambda _gone, _merged: None)
+        append(index, Leaf(chunk, chunk.num_rows, chunk.id), lambda _gone, _merged: None)
     assert index.lengths == [0, 5]
     assert len(list(index.leaves())) == 5 * FANOUT
     assert search(index, 100) == (100, row_id(100))

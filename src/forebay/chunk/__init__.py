@@ -1,6 +1,7 @@
 """`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
 
 from forebay.chunk.chunk import Chunk
+from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
     ARROW_TIME_TYPES,
     TIME_TYPES,
@@ -19,16 +20,18 @@ from forebay.chunk.merge import (
     sliced,
     split,
 )
-from forebay.chunk.packed import PackedChunk, RowForm
+from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
 
 __all__ = [
     "ARROW_TIME_TYPES",
     "TIME_TYPES",
+    "BatchForm",
     "Chunk",
     "ChunkLayout",
     "ComponentDescriptor",
     "DataColumn",
+    "EncodedChunk",
     "IndexColumn",
     "PackedChunk",
     "RowForm",
@@ -38,6 +41,7 @@ __all__ = [
     "derived_id",
     "fits_limits",
     "is_time_sorted",
+    "number_spans",
     "picked",
     "sliced",
     "split",

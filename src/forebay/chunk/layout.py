@@ -112,6 +112,14 @@ class ChunkLayout:
         """Whether the rows are timeless."""
         return not self.indexes
 
+    def of_entity(self, path: bytes) -> ChunkLayout:
+        """The same columns of another entity, whose path stands in the metadata of its schema.
+
+        Raises:
+            InvalidChunkError: The path is not text.
+        """
+        return dataclasses.replace(self, entity_path=EntityPath(_text(path)))
+
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> ChunkLayout:
         """Read the metadata that Rerun's SDKs put on a chunk (`re_sorbet`).
@@ -159,13 +167,13 @@ class ChunkLayout:
 
 
 def _timeline(field: pa.Field, described: Mapping[bytes, bytes]) -> Timeline:
-    time_type = TIME_TYPES.get(field.type)
-    if time_type is None:
+    if field.type not in TIME_TYPES:
         msg = (
             f"index column {field.name!r} is {field.type}; "
             "a timeline is int64, duration[ns] or timestamp[ns]"
         )
         raise InvalidChunkError(msg)
+    time_type = TIME_TYPES[field.type]  # Not `get`: see docs/free-threading.md.
     return Timeline(_text(described.get(INDEX_NAME, field.name.encode())), time_type)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from forebay.chunk.arrays import positions
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
 from forebay.chunk.packed import batches
@@ -59,7 +60,7 @@ def byte_size_exceeds(chunk: Chunk, bytes_max: int) -> bool:
 
     The size of whole buffers is a cheap upper bound; only what it cannot decide is measured.
     """
-    return chunk.batch.get_total_buffer_size() > bytes_max and chunk.byte_size > bytes_max
+    return chunk.byte_size_max > bytes_max and chunk.byte_size > bytes_max
 
 
 def split(chunk: Chunk) -> list[Chunk]:
@@ -102,7 +103,7 @@ def picked(chunk: Chunk, rows: npt.NDArray[np.intp]) -> Chunk:
     if last - first + 1 == len(rows):
         return sliced(chunk, first, len(rows))
     derived = derived_id(chunk.id, b"rows", chunk.id, rows.astype(">i8").tobytes())
-    return Chunk(derived, chunk.layout, chunk.batch.take(pa.array(rows)))
+    return Chunk(derived, chunk.layout, chunk.batch.take(positions(rows)))
 
 
 def concatenated(chunks: Sequence[Chunk]) -> Chunk:

@@ -139,25 +139,40 @@ class RowForm:
 
         `None` if the chunk has other data than numbers.
         """
-        layout = chunk.layout
-        spans: list[tuple[int, int]] = []
-        columns: dict[int, Form] = {}
-        positions = [layout.row_ids, *(index.position for index in layout.indexes.values())]
-        positions += [data.position for data in layout.components.values()]
-        for position in positions:
-            form = _form_of(chunk.batch.column(position), spans)
-            if form is None:
-                return None
-            columns[position] = form
+        found = _forms_of(chunk)
+        if found is None:
+            return None
+        columns, spans = found
         spans = [(begin - address, end - address) for begin, end in spans]
         in_order = tuple(columns[position] for position in range(len(columns)))
-        return cls(layout, chunk.batch.schema, in_order, tuple(spans))
+        return cls(chunk.layout, chunk.batch.schema, in_order, tuple(spans))
 
     def build(self, packed: bytes, rows: int) -> pa.RecordBatch:
         """The record batch of rows that are packed end to end."""
         matrix = np.frombuffer(packed, np.uint8).reshape(rows, self.packed_bytes)
         arrays = [column.build(matrix) for column in self.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def number_spans(chunk: Chunk) -> list[tuple[int, int]] | None:
+    """Begin and end of all numbers in memory; `None` if the chunk has nulls or other data."""
+    found = _forms_of(chunk)
+    return None if found is None else found[1]
+
+
+def _forms_of(chunk: Chunk) -> tuple[dict[int, Form], list[tuple[int, int]]] | None:
+    """The form of each column by its position, and where their numbers stand in memory."""
+    layout = chunk.layout
+    spans: list[tuple[int, int]] = []
+    columns: dict[int, Form] = {}
+    positions = [layout.row_ids, *(index.position for index in layout.indexes.values())]
+    positions += [data.position for data in layout.components.values()]
+    for position in positions:
+        form = _form_of(chunk.batch.column(position), spans)
+        if form is None:
+            return None
+        columns[position] = form
+    return columns, spans
 
 
 def _form_of(array: pa.Array, spans: list[tuple[int, int]]) -> Form | None:
@@ -223,6 +238,8 @@ class PackedChunk(Chunk):
             self._times = value = {}
         elif name == "_row_ids":
             self._row_ids = value = None
+        elif name == "owns_buffers":
+            self.owns_buffers = value = True
         else:
             msg = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(msg)
@@ -236,6 +253,11 @@ class PackedChunk(Chunk):
     @property
     def byte_size(self) -> int:
         """Bytes that the columns refer to, or will."""
+        return self.form.byte_size
+
+    @property
+    def byte_size_max(self) -> int:
+        """The same."""
         return self.form.byte_size
 
     @property

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk, PackedChunk
+from forebay.chunk import Chunk, EncodedChunk, PackedChunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
 from forebay.codec.alike import AlikeDecoder
+from forebay.codec.batch_patterns import BatchPatterns
 from forebay.codec.ipc import batch_body_length, check_end, message_extent
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.schemas import (
@@ -71,6 +72,7 @@ class ChunkDecoder:
         self._lz4 = Lz4Decompressor()
         self._schemas = SchemaCache()
         self._alike = AlikeDecoder(self._lz4)
+        self._batches = BatchPatterns()
 
     def decode_alike(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
         """The chunks of those messages that are like earlier ones, for a fraction of the work.
@@ -119,9 +121,13 @@ class ChunkDecoder:
         data: memoryview,
         at: int,
     ) -> Chunk:
+        form = self._batches.match(schema, data, at)
+        if form is not None:
+            return EncodedChunk(chunk_id, form, buffer)
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
-        known = schema.dense_batches.get(message)
+        batches = schema.dense_batches
+        known = batches[message] if message in batches else None  # noqa: SIM401 - see `SchemaCache`
         if known is not None and known.pattern is not None:
             packed = known.pattern.packed(data)
             if packed is not None:
@@ -129,14 +135,18 @@ class ChunkDecoder:
         body_length = batch_body_length(data, begin) if known is None else known.body_length
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
-        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known is not None)
+        chunk = Chunk.validated(
+            chunk_id, schema.layout, batch, known_dense=known is not None, owns_buffers=True
+        )
         if known is None:
             if _is_dense(chunk):
                 schema.remember_dense(message, body_length)
+                if chunk.num_rows > 1 and self._batches.is_second(schema, message):
+                    self._batches.learn(schema, chunk, data, at, end)
         elif known.patterns_left and schema.spans is not None:
             known.patterns_left -= 1
             known.pattern = self._alike.learn(chunk, schema.spans, data)
-            if known.pattern is None:
+            if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
                 known.patterns_left = 0
         return chunk
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forebay.codec.scan import ArrowMsgScanner
 from forebay.codec.wire import (
-    ArrowMsgScanner,
     decode_activation,
     decode_arrow_msg,
     decode_set_store_info,
@@ -28,7 +28,7 @@ from forebay.errors import (
     TruncatedError,
     UnsupportedRrdError,
 )
-from forebay.limits import MESSAGE_SIZE_BYTES_MAX
+from forebay.limits import MESSAGE_SIZE_BYTES_MAX, SCAN_MSGS_MAX
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreKind
 
 if TYPE_CHECKING:
@@ -200,24 +200,34 @@ class StreamDecoder:
         self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
     ) -> int:
         """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
-        unpack = MESSAGE_HEADER.unpack_from
-        scan = self._scanner.scan
-        last = len(view) - MESSAGE_HEADER.size
-        first = at
-        while at < last:
-            kind, length = unpack(view, at)
-            payload = at + MESSAGE_HEADER.size
-            end = payload + length
-            if kind != ARROW_MSG or end > len(view) or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
-                break
-            message = scan(memoryview(source)[payload:end], begin + at)
-            if message is None or not message.store_id.application_id:
-                break
-            messages.append(message)
-            at = end
-        if at > first:
-            self._item_offset = begin + at
-        return at
+        scanner = self._scanner
+        while True:
+            begins, ends = _extents(view, at)
+            offsets = [begin + one - MESSAGE_HEADER.size for one in begins]
+            found: list[ArrowMsg] = []
+            together = len(begins) > 1
+            while len(found) < len(begins):
+                done = len(found)
+                if together:
+                    found += scanner.scan_together(
+                        source, begins[done:], ends[done:], offsets[done:]
+                    )
+                    # If one is not as the others are, or the first of its store, try again.
+                    together = done == 0 or len(found) > done + 1
+                    done = len(found)
+                    if done == len(begins):
+                        break
+                payload = memoryview(source)[begins[done] : ends[done]]
+                message = scanner.scan(payload, offsets[done])
+                if message is None or not message.store_id.application_id:
+                    break
+                found.append(message)
+            messages += found
+            if found:
+                at = ends[len(found) - 1]
+                self._item_offset = begin + at
+            if len(found) < SCAN_MSGS_MAX:
+                return at
 
     def _hold(self, piece: memoryview) -> None:
         if len(piece):
@@ -327,6 +337,26 @@ class StreamDecoder:
             msg = f"the stream footer at byte {self._item_offset} is damaged"
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._expect(self._after_end, STREAM_HEADER.size)
+
+
+def _extents(view: memoryview, at: int) -> tuple[list[int], list[int]]:
+    """Begins and ends of the next whole `ArrowMsg`s, behind their headers."""
+    unpack = MESSAGE_HEADER.unpack_from
+    size = len(view)
+    last = size - MESSAGE_HEADER.size
+    begins: list[int] = []
+    ends: list[int] = []
+    for _ in range(SCAN_MSGS_MAX):
+        if at >= last:
+            break
+        kind, length = unpack(view, at)
+        begin = at + MESSAGE_HEADER.size
+        at = begin + length
+        if kind != ARROW_MSG or at > size or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
+            break
+        begins.append(begin)
+        ends.append(at)
+    return begins, ends
 
 
 __all__ = ["ArrowMsg", "SetStoreInfo", "StreamDecoder"]

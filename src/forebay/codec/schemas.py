@@ -2,7 +2,8 @@
 
 The chunks of one entity have byte-identical schema messages but for a few metadata values of
 fixed length: the chunk's id, and on live streams the times at which the SDK handled it. A schema
-is therefore looked up by its bytes around those values.
+is therefore looked up by its bytes around those values. Those of other entities that log the same
+differ in their path besides: the first of them is made out of the one that is known.
 
 That the values stand where they are believed to stand is proven once for each distinct schema:
 the message is parsed a second time with other values in these places, and must differ in these
@@ -21,7 +22,7 @@ from pyarrow import lib
 
 from forebay import limits
 from forebay.chunk import ChunkLayout
-from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH, SORBET_VERSION
 from forebay.codec.ipc import check_schema
 from forebay.errors import InvalidChunkError
 
@@ -37,6 +38,7 @@ SORBET_VERSION_MIN: Final = (0, 1, 3)
 """Of Rerun 0.36. Rerun itself migrates older chunks when it reads them; we send people there."""
 
 DENSE_BATCHES_MAX: Final = 16
+TYPES_MAX: Final = 1024
 DENSE_BATCH_BYTES_MAX: Final = 4096
 
 _SUPPORTED_NAMES: Final = """
@@ -50,8 +52,14 @@ _SUPPORTED_TYPES: Final = frozenset(
 )
 """Not dictionaries, whose batches a chunk has no room for, nor views, runs and intervals."""
 
+Columns: TypeAlias = tuple[int, ...]
+"""The types of columns, as numbers that a `SchemaCache` gives."""
+
 Span: TypeAlias = tuple[bytes, int, int]
 """A metadata key, and begin and end of its value in the schema message."""
+
+_Schemas: TypeAlias = "dict[int, list[tuple[tuple[Span, ...], dict[bytes, ChunkSchema]]]]"
+"""Schemas by the size of their message, then by where it varies, then by the rest of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ class ChunkSchema:
     Attributes:
         arrow: The schema, without the metadata in which they differ.
         layout: What its columns are.
+        columns: Their types, for comparing schemas of several entities.
         spans: Where the values stand in which they differ; `None` if that could not be proven.
         dense_batches: Record batch messages (without bodies) that are known to be sound and to
             have no validity bitmap on row ids and times, and what is known of them. The
@@ -69,6 +78,7 @@ class ChunkSchema:
 
     arrow: pa.Schema
     layout: ChunkLayout
+    columns: Columns
     spans: tuple[Span, ...] | None = None
     dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
@@ -99,7 +109,10 @@ class SchemaCache:
     """Remembers schemas up to a bound, then starts afresh; not for several threads at once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, list[tuple[tuple[Span, ...], dict[bytes, ChunkSchema]]]] = {}
+        self._known: _Schemas = {}
+        self._kindred: _Schemas = {}
+        self._types: dict[pa.DataType, int] = {}
+        self._num_types = 0
         self._num_bytes = 0
 
     def read(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
@@ -109,10 +122,11 @@ class SchemaCache:
             InvalidChunkError: It is the schema of no chunk, or of one too old.
             pa.ArrowException, ValueError: It is damaged.
         """
-        for spans, schemas in self._known.get(len(message), ()):
-            schema = schemas.get(_around(message, spans))
-            if schema is not None:
-                return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
+        if (known := _find(self._known, message)) is not None:
+            schema, spans = known
+            return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
+        if (kin := _find(self._kindred, message)) is not None:
+            return self._of_kin(kin[0], message, kin[1])
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
@@ -123,29 +137,77 @@ class SchemaCache:
         for column in arrow:
             _check_type(column.type, column.name)
         values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
+        path = {key: metadata[key] for key in (ENTITY_PATH,) if key in metadata}
         shared = arrow.with_metadata(metadata)
-        spans = _variable_spans(bytes(message), values)
-        if spans is not None and not _differ_only_there(message, spans, arrow):
-            spans = None
-        schema = ChunkSchema(shared, ChunkLayout.from_schema(shared), spans)
+        wider = _proven_spans(message, values | path, arrow)
+        if wider is None:
+            spans = _proven_spans(message, values, arrow)
+        else:
+            spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
+        layout = ChunkLayout.from_schema(shared)
+        schema = ChunkSchema(shared, layout, self._columns(shared), spans)
         if spans is not None:
-            self._remember(message, spans, schema)
+            self._remember(self._known, message, spans, schema)
+        if wider is not None:
+            self._remember(self._kindred, message, wider, schema)
         return schema, values
 
-    def _remember(self, message: memoryview, spans: tuple[Span, ...], schema: ChunkSchema) -> None:
+    def _of_kin(
+        self, kin: ChunkSchema, message: memoryview, wider: tuple[Span, ...]
+    ) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
+        """The schema of a message that differs in its entity's path from one that is known."""
+        values = {key: bytes(message[begin:end]) for key, begin, end in wider}
+        path = values.pop(ENTITY_PATH)
+        schema = ChunkSchema(
+            kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
+            kin.layout.of_entity(path),
+            kin.columns,
+            kin.spans,
+        )
+        if kin.spans is not None:
+            self._remember(self._known, message, kin.spans, schema)
+        return schema, values
+
+    def _columns(self, schema: pa.Schema) -> Columns:
+        if len(self._types) > TYPES_MAX:
+            self._types.clear()  # Numbers are not used again, so nothing is mistaken for another.
+        columns = []
+        for data_type in schema.types:
+            if data_type not in self._types:  # Not `get`: see `_find`.
+                self._num_types += 1
+                self._types[data_type] = self._num_types
+            columns.append(self._types[data_type])
+        return tuple(columns)
+
+    def _remember(
+        self, there: _Schemas, message: memoryview, spans: tuple[Span, ...], schema: ChunkSchema
+    ) -> None:
         size = len(message)
         if size > limits.SCHEMA_CACHE_BYTES_MAX // 16:
             return
         if self._num_bytes + size > limits.SCHEMA_CACHE_BYTES_MAX:
             self._known.clear()
+            self._kindred.clear()
             self._num_bytes = 0
         self._num_bytes += size
-        alike = self._known.setdefault(size, [])
+        alike = there.setdefault(size, [])
         for known_spans, schemas in alike:
             if known_spans == spans:
                 schemas[_around(message, spans)] = schema
                 return
         alike.append((spans, {_around(message, spans): schema}))
+
+
+def _find(schemas: _Schemas, message: memoryview) -> tuple[ChunkSchema, tuple[Span, ...]] | None:
+    """The schema that equals this message outside its spans, and the spans."""
+    size = len(message)
+    if size in schemas:
+        # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
+        for spans, alike in schemas[size]:
+            around = _around(message, spans)
+            if around in alike:
+                return alike[around], spans
+    return None
 
 
 def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:
@@ -160,6 +222,14 @@ def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:
         at = end
     parts.append(message[at:])
     return b"".join(parts)
+
+
+def _proven_spans(
+    message: memoryview, values: Mapping[bytes, bytes], schema: pa.Schema
+) -> tuple[Span, ...] | None:
+    """Where values stand in a schema message, if it is sure that they are what stands there."""
+    spans = _variable_spans(bytes(message), values)
+    return spans if spans is not None and _differ_only_there(message, spans, schema) else None
 
 
 def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span, ...] | None:

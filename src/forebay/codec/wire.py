@@ -9,7 +9,6 @@ scan therefore never has to decide a hard case, and cannot disagree with protobu
 from __future__ import annotations
 
 import functools
-import re
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -29,8 +28,6 @@ from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
     ChunkId,
-    Compression,
-    Encoding,
     LogMsg,
     Payload,
     SetStoreInfo,
@@ -102,7 +99,7 @@ def decode_activation(data: Payload, byte_offset: int | None = None) -> Blueprin
 
 def decode_arrow_msg(data: Payload, byte_offset: int | None = None) -> ArrowMsg:
     """Read one `ArrowMsg`; raises as `decode_log_msg`."""
-    scanned = _scan_arrow_msg(data, byte_offset)
+    scanned = scan_arrow_msg(data, byte_offset)
     if scanned is not None:
         return scanned
     return arrow_msg_of(parse(log_msg_pb2.ArrowMsg, data, byte_offset), byte_offset)
@@ -177,7 +174,7 @@ def _varint(data: Payload, at: int) -> tuple[int, int]:
     raise IndexError
 
 
-def _scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
+def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
     """Read the form that SDKs write; `None` says nothing of `data` but that protobuf must look.
 
     That form has its fields in the order of their numbers, each at most once.
@@ -240,62 +237,6 @@ def _read_tail(view: memoryview, at: int) -> tuple[ChunkId | None, bool | None] 
     return None if tail else (chunk_id, None)
 
 
-class ArrowMsgScanner:
-    """Reads `ArrowMsg`s one after the other, mostly of the same store and form.
-
-    What stands before the sizes is then the same each time, so a compiled pattern finds them.
-    """
-
-    def __init__(self) -> None:
-        self._pattern: re.Pattern[bytes] | None = None
-        self._store_id: StoreId | None = None
-        self._begin = b""
-
-    def scan(self, view: memoryview, byte_offset: int) -> ArrowMsg | None:
-        """Read one message; `None` if `decode_arrow_msg` must look, or refuses it."""
-        pattern = self._pattern
-        found = None if pattern is None else pattern.match(view)
-        if found is None:
-            return self._scan_anew(view, byte_offset)
-        at = found.end()
-        uncompressed_size, size = map(_number, found.groups())
-        end = at + size
-        tail = _read_tail(view, end)
-        if tail is None or self._store_id is None:
-            return None
-        return ArrowMsg(
-            self._store_id,
-            view[at:end],
-            Compression.LZ4,
-            uncompressed_size,
-            *tail,
-            Encoding.ARROW_IPC,
-            byte_offset,
-        )
-
-    def _scan_anew(self, view: memoryview, byte_offset: int) -> ArrowMsg | None:
-        try:
-            msg = _scan_arrow_msg(view, byte_offset)
-        except CorruptError:
-            return None
-        if msg is not None and msg.compression == Compression.LZ4:
-            begin = view[: view[1] + 2].tobytes()
-            if begin != self._begin:  # Compiling is dear: not before the second of a kind.
-                self._begin = begin
-                return msg
-            number = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
-            self._pattern = re.compile(
-                re.escape(begin + b"\x10\x02\x18") + number + rb"\x20\x01\x2a" + number, re.DOTALL
-            )
-            self._store_id = msg.store_id
-        return msg
-
-
-@functools.lru_cache(maxsize=4096)  # of keys of at most five bytes
-def _number(encoded: bytes) -> int:
-    return _varint(encoded, 0)[0]
-
-
-@functools.lru_cache(maxsize=4096)  # of keys below 128 bytes: see `_scan_arrow_msg`
+@functools.lru_cache(maxsize=4096)  # of keys below 128 bytes: see `scan_arrow_msg`
 def _cached_store_id(encoded: bytes) -> StoreId:
     return store_id_of(common_pb2.StoreId.FromString(encoded))

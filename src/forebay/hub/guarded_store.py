@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.errors import ForebayError, StoreError
 from forebay.hub.subscribers import Subscribers
 from forebay.limits import GC_SLICE_S, GC_TARGET_FRACTION
@@ -13,11 +14,13 @@ from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from forebay.model import StoreId, TimeLike
     from forebay.runtime import Runtime
     from forebay.store import StoreSnapshot
+
+logger = logging.getLogger("forebay")
 
 Event: TypeAlias = ChunkStoreEvent[Chunk]
 """One change of one store."""
@@ -115,9 +118,7 @@ class GuardedStore:
             StoreError: The store refuses a chunk.
         """
         with self._index_lock:
-            if self.subscribers.subscriptions or (
-                self._hub_subscribers is not None and self._hub_subscribers.subscriptions
-            ):
+            if self._is_heard:
                 return
             try:
                 self._store.insert_unheard(chunks)
@@ -126,6 +127,30 @@ class GuardedStore:
             except Exception as error:
                 msg = f"{self.store_id}: inserting a chunk failed: {error!r}"
                 raise StoreError(msg, store_id=self.store_id) from error
+
+    def insert_rows_unheard(self, chunks: Sequence[PackedChunk]) -> bool:
+        """Insert packed rows while nobody listens, all of them at once.
+
+        The caller holds `order_lock`, then calls `settle`.
+
+        Returns:
+            Whether they are in; if not, insert them one by one.
+        """
+        with self._index_lock:
+            if self._is_heard:
+                return False
+            try:
+                self._store.insert_rows_unheard(chunks)
+            except Exception:
+                logger.exception("inserting rows together failed; they are inserted one by one")
+                return False
+        return True
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody listens."""
+        hub = self._hub_subscribers
+        return bool(self.subscribers.subscriptions or (hub is not None and hub.subscriptions))
 
     def settle(self) -> None:
         """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""

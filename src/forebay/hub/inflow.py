@@ -7,9 +7,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from forebay.chunk import Chunk
+from forebay.chunk import Chunk, PackedChunk
 from forebay.errors import (
     FlushTimeoutError,
     ForebayError,
@@ -33,6 +34,7 @@ from forebay.ingest import (
 from forebay.limits import (
     COMMIT_BYTES_MAX,
     COMMIT_CHUNKS_MAX,
+    COMMIT_ROWS_MAX,
     QUEUE_CAPACITY_MSGS,
     REJECTIONS_KEPT_MAX,
     REPORTS_KEPT_MAX,
@@ -320,10 +322,8 @@ class Inflow:
 
     def _commit_all(self, taken: deque[Outcome]) -> None:
         while taken:
-            if self.commits_itself:
-                self._commit_unheard(taken)
-                if not taken:
-                    break
+            if self.commits_itself and self._commit_unheard(taken):
+                continue
             outcome = taken[0]
             self._call_due(self._next_commit_place)
             report = self._commit_one(outcome)
@@ -333,11 +333,19 @@ class Inflow:
             taken.popleft()
         self._call_due(self._next_commit_place)
 
-    def _commit_unheard(self, taken: deque[Outcome]) -> None:
+    def _commit_unheard(self, taken: deque[Outcome]) -> bool:
         """Commit chunks of which nobody wants to know more than that they are in.
 
         It ends at whatever else has to be seen to, also at a chunk that the store refuses.
+
+        Returns:
+            Whether there was anything to be committed so.
         """
+        before = len(taken)
+        while len(rows := self._rows_of(taken)) > 1 and self._store.insert_rows_unheard(rows):
+            self._next_commit_place += len(rows)
+            for _ in rows:
+                taken.popleft()
         try:
             self._store.insert_unheard(self._chunks_of(taken))
         except ForebayError as error:
@@ -346,16 +354,33 @@ class Inflow:
             error.chunk_id = outcome.chunk.id
             self._refused[outcome.seq] = outcome.refused(self._store_id, error)
             self._next_commit_place += 1
+        return len(taken) < before
+
+    def _rows_of(self, taken: deque[Outcome]) -> list[PackedChunk]:
+        """The packed rows that come first, up to whatever has to be seen to between them."""
+        rows: list[PackedChunk] = []
+        count = COMMIT_ROWS_MAX
+        if self._in_order:
+            count = min(count, self._in_order[0][0] - self._next_commit_place)
+        for outcome in islice(taken, max(0, count)):
+            chunk = outcome.chunk if type(outcome) is ProcessedChunk else None
+            if type(chunk) is not PackedChunk:
+                break
+            rows.append(chunk)
+        return rows
 
     def _chunks_of(self, taken: deque[Outcome]) -> Iterator[Chunk]:
         due = self._in_order[0][0] if self._in_order else None
-        for _ in range(COMMIT_CHUNKS_MAX):
+        for number in range(COMMIT_CHUNKS_MAX):
             if not taken or self._next_commit_place == due:
                 return
             outcome = taken[0]
             if type(outcome) is not ProcessedChunk:
                 return
-            yield outcome.chunk
+            chunk = outcome.chunk
+            if number and type(chunk) is PackedChunk:
+                return  # There may be more of them, which cost less together.
+            yield chunk
             self._next_commit_place += 1
             taken.popleft()
             if outcome.size_bytes > COMMIT_BYTES_MAX:

@@ -107,26 +107,31 @@ class StoreHub:
 
     def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
         """The store of that id, made now if there is none; the first source wins."""
-        db = self._dbs.get(store_id)
-        if db is None:
-            with self._lock:
-                db = self._dbs.get(store_id)
-                if db is None:
-                    db = EntityDb(
-                        store_id,
-                        capacity=self._capacity,
-                        byte_budget=self._store_budget,
-                        memory_limit=(self._store_memory_limit if store_id.is_recording else None),
-                        hub_budget=self._budget,
-                        runtime=self.runtime,
-                        commits_itself=self._commits_itself,
-                        decoder_factory=self._decoder_factory,
-                        policies=self._policies,
-                        **self._inflow,
-                    )
-                    self._add(db)
+        try:
+            # Not `get`: every message comes by, from any thread (see docs/free-threading.md).
+            db = self._dbs[store_id]
+        except KeyError:
+            db = self._made(store_id)
         db.set_data_source(source)
         return db
+
+    def _made(self, store_id: StoreId) -> EntityDb:
+        with self._lock:
+            if store_id not in self._dbs:  # Else another thread made it meanwhile.
+                db = EntityDb(
+                    store_id,
+                    capacity=self._capacity,
+                    byte_budget=self._store_budget,
+                    memory_limit=self._store_memory_limit if store_id.is_recording else None,
+                    hub_budget=self._budget,
+                    runtime=self.runtime,
+                    commits_itself=self._commits_itself,
+                    decoder_factory=self._decoder_factory,
+                    policies=self._policies,
+                    **self._inflow,
+                )
+                self._add(db)
+            return self._dbs[store_id]
 
     def _add(self, db: EntityDb) -> None:
         on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
@@ -367,8 +372,9 @@ class StoreHub:
         """The dataframes of all recordings, one below the other, with whose row it is in front.
 
         The first column is `rerun_recording_id`; see `EntityDb.dataframe` for the rest.
+        Recordings of one id, of several applications, all have their rows.
         """
-        snapshots = {db.store_id.recording_id: db.snapshot() for db in self.recordings()}
+        snapshots = [(db.store_id.recording_id, db.snapshot()) for db in self.recordings()]
         return dataframes(snapshots, index, contents=contents, **options)
 
     def set_policy(

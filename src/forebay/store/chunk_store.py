@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from forebay.chunk import PackedChunk, split
+from forebay.chunk import split
 from forebay.limits import PROTECT_LATEST
 from forebay.model import (
     ChunkAddition,
@@ -16,7 +16,8 @@ from forebay.model import (
     to_index_value,
 )
 from forebay.store import removal, statics
-from forebay.store.compaction import append, merge, new_leaf, put
+from forebay.store.compaction import append, merge, put, put_rows
+from forebay.store.leaf import Leaf
 from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
-    from forebay.chunk import Chunk, ChunkLayout
+    from forebay.chunk import Chunk, PackedChunk
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
-    from forebay.store.compaction import Report
     from forebay.store.entity import EntityIndex
-    from forebay.store.leaf import Leaf
     from forebay.store.snapshot import StoreSnapshot
 
     Event: TypeAlias = ChunkStoreEvent[Chunk]
@@ -78,40 +77,49 @@ class ChunkStore:
         Args:
             chunks: Asked for the next one when the one before is in.
         """
-        state = self._state
-        # Nobody takes a snapshot meanwhile, so an entity has to be made ours once only.
-        owned: dict[ChunkLayout, tuple[EntityIndex, Report, list[ChunkStoreDiff[Chunk]]]] = {}
         for chunk in chunks:
             diffs: list[ChunkStoreDiff[Chunk]] = []
-            if type(chunk) is not PackedChunk:
-                if self._insert(chunk, diffs, is_told=False):
-                    self._num_events += 1 + len(diffs)
-                continue
-            if not state.known.add(chunk.id):
-                continue
-            layout = chunk.layout
-            found = owned.get(layout)
-            if found is None:
-                entity = state.owned(layout.entity_path)
-                if layout is not entity.layout:
-                    state.register(entity, layout)
-                found = owned[layout] = (
-                    entity,
-                    functools.partial(self._merged, entity, diffs),
-                    diffs,
-                )
-            entity, report, diffs = found
-            self.generation += 1
-            self._num_events += 1
-            entity.num_chunks += 1
-            entity.num_rows += 1
-            state.num_chunks += 1
-            state.num_rows += 1
-            state.ledger.add(chunk)
-            if put(entity, new_leaf(chunk, chunk.id)):
-                merge(entity, report)
-                self._num_events += len(diffs)
-                diffs.clear()
+            if self._insert(chunk, diffs, is_told=False):
+                self._num_events += 1 + len(diffs)
+
+    def insert_rows_unheard(self, chunks: Iterable[PackedChunk]) -> None:
+        """As `insert_unheard`, for packed rows: entity by entity, which costs less.
+
+        If it raises, it can be called again with the same rows: none is in twice.
+        """
+        known = self._state.known
+        groups: dict[EntityPath, list[PackedChunk]] = {}
+        try:
+            for chunk in chunks:
+                if known.add(chunk.id):
+                    path = chunk.layout.entity_path
+                    group = groups.get(path)
+                    if group is None:
+                        groups[path] = [chunk]
+                    else:
+                        group.append(chunk)
+            while groups:
+                path = next(iter(groups))
+                self._insert_rows(path, groups.pop(path))
+        except BaseException:
+            for group in groups.values():
+                for chunk in group:
+                    known.discard(chunk.id)
+            raise
+
+    def _insert_rows(self, path: EntityPath, chunks: list[PackedChunk]) -> None:
+        state = self._state
+        entity = state.owned(path)
+        for chunk in chunks:
+            if chunk.layout is not entity.layout:
+                state.register(entity, chunk.layout)
+        count = len(chunks)
+        self.generation += count
+        state.count(entity, count, count)
+        state.ledger.add_all(chunks)
+        diffs: list[ChunkStoreDiff[Chunk]] = []
+        put_rows(entity, chunks, functools.partial(self._merged, entity, diffs))
+        self._num_events += count + len(diffs)
 
     def _insert(
         self, chunk: Chunk, diffs: list[ChunkStoreDiff[Chunk]], *, is_told: bool = True
@@ -131,7 +139,7 @@ class ChunkStore:
             if rows == 1:
                 state.count(entity, 1, 1)
                 state.ledger.add(chunk)
-                if put(entity, new_leaf(chunk, chunk.id)):
+                if put(entity, Leaf(chunk, 1, chunk.id)):
                     merge(entity, functools.partial(self._merged, entity, diffs))
             else:
                 self._insert_temporal(entity, chunk, rows, diffs)
@@ -157,14 +165,14 @@ class ChunkStore:
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)
-            append(entity, new_leaf(chunk, chunk.id), report)
+            append(entity, Leaf(chunk, rows, chunk.id), report)
             return
         diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
         self._state.known.hold(chunk.id, len(parts))
         for part in parts:
             self._state.ledger.add(part)
             self._state.known.add(part.id)
-            append(entity, new_leaf(part, part.id + chunk.id, chunk.id), report)
+            append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
 
     def _merged(
         self,

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits, is_time_sorted
+from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
-    CHUNK_SPLIT_ROWS_MAX_UNSORTED,
 )
-from forebay.store.leaf import Leaf
-from forebay.store.time_index import FANOUT, Node
+from forebay.store.leaf import FANOUT, Leaf
+from forebay.store.time_index import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from forebay.chunk import Chunk, ChunkLayout, DataColumn
     from forebay.store.entity import EntityIndex
@@ -43,6 +42,19 @@ def put(entity: EntityIndex, leaf: Leaf) -> bool:
     lengths = entity.lengths
     lengths[0] = length = lengths[0] + 1
     return length >= FANOUT
+
+
+def put_rows(entity: EntityIndex, chunks: Sequence[Chunk], report: Report) -> None:
+    """Add chunks of one row each, as `append` does one by one."""
+    at = 0
+    while at < len(chunks):
+        room = FANOUT - entity.lengths[0]
+        new = [Leaf(chunk, 1, chunk.id) for chunk in chunks[at : at + room]]
+        entity.levels[0].items.extend(new)
+        entity.lengths[0] += len(new)
+        at += len(new)
+        if entity.lengths[0] >= FANOUT:
+            merge(entity, report)
 
 
 def merge(entity: EntityIndex, report: Report) -> None:
@@ -100,6 +112,7 @@ class _Group:
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    # A node of rows is within the limits, for a packed row is small.
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
         layout = leaves[0].chunk.layout
@@ -141,24 +154,6 @@ def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
         # Times out of order, or more bytes than estimated: halves fit better.
         half = len(leaves) // 2
         return [*_joined(leaves[:half], report), *_joined(leaves[half:], report)]
-    leaf = new_leaf(chunk, b"".join([*[leaf.sources for leaf in leaves], chunk.id]))
+    leaf = Leaf(chunk, chunk.num_rows, b"".join([*[leaf.sources for leaf in leaves], chunk.id]))
     report(leaves, leaf)
     return [leaf]
-
-
-def new_leaf(chunk: Chunk, sources: bytes, whole: bytes | None = None) -> Leaf:
-    """A chunk for the index; one that is half as large as chunks may get is not merged again."""
-    if type(chunk) is PackedChunk:
-        return Leaf(chunk, 1, chunk.form.byte_size, sources, is_full=False)
-    rows = chunk.num_rows
-    # The size of whole buffers costs little and is at least the size of what lies in them; so
-    # only chunks that might be large are measured.
-    size_bytes: int = chunk.batch.get_total_buffer_size()
-    if size_bytes > CHUNK_SPLIT_BYTES_MAX // FANOUT:
-        size_bytes = chunk.byte_size
-    is_full = (
-        2 * rows > CHUNK_SPLIT_ROWS_MAX
-        or 2 * size_bytes > CHUNK_SPLIT_BYTES_MAX
-        or (2 * rows > CHUNK_SPLIT_ROWS_MAX_UNSORTED and not is_time_sorted(chunk))
-    )
-    return Leaf(chunk, rows, size_bytes, sources, is_full=is_full, whole=whole)

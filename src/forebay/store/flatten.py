@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forebay.errors import QueryError, UnknownComponentError
+from forebay.chunk.arrays import are_valid, positions
+from forebay.errors import QueryError, UnknownComponentError, told
 from forebay.limits import FLATTEN_INSTANCES_MAX
 from forebay.store.dataframe.columns import list_offsets
 from forebay.store.dataframe.memory import repeat
@@ -82,7 +83,7 @@ def explode(table: pa.Table, columns: Columns = None) -> pa.Table:
     fields: list[pa.Field] = []
     for number, field in enumerate(table.schema):
         if field.name not in wanted:
-            arrays.append(table.column(number).take(pa.array(row)))
+            arrays.append(table.column(number).take(positions(row)))
             fields.append(field)
             continue
         column = lists[field.name]
@@ -101,7 +102,7 @@ def _wanted(table: pa.Table, columns: Columns, *, lists_only: bool = False) -> s
     names = {columns} if isinstance(columns, str) else set(columns)
     missing = sorted(names - set(table.column_names))
     if missing:
-        msg = f"no column {missing[0]!r}; there are {', '.join(table.column_names)}"
+        msg = f"no column {missing[0]!r}; there is: {told(map(repr, table.column_names))}"
         raise UnknownComponentError(msg)
     return names
 
@@ -115,7 +116,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 def _lengths(column: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """Instances in each row; none where it is null."""
     lengths = np.diff(list_offsets(column))
-    return np.where(np.asarray(column.is_valid()), lengths, 0) if column.null_count else lengths
+    return np.where(are_valid(column), lengths, 0) if column.null_count else lengths
 
 
 def _parts(name: str, column: pa.Array, max_instances: int) -> Iterator[tuple[str, pa.Array]]:
@@ -146,7 +147,7 @@ def _instances(name: str, column: pa.ListArray, max_instances: int) -> Sequence[
     if longest > max_instances:
         msg = (
             f"column {name!r} has a row of {longest} instances, which would make as many columns "
-            f"(at most {max_instances}); explode it into rows, or raise max_instances"
+            f"(at most {max_instances}); leave it out, explode it into rows, or raise max_instances"
         )
         raise QueryError(msg)
     starts = list_offsets(column)[:-1]

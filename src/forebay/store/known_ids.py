@@ -1,55 +1,74 @@
-"""`KnownIds`: every chunk id that a store has taken in, in some 18 bytes each."""
+"""`KnownIds`: every chunk id that a store has taken in, in some 17 bytes each."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 ID_BYTES: Final = 16
-BUCKET_BYTES_MEAN: Final = 32 * ID_BYTES
+BLOCK_BYTES: Final = 256 * ID_BYTES
 
 
 class KnownIds:
     """A set of 16-byte ids that costs little more than their bytes.
 
     A Python set would need a hundred bytes an id, as much as the row it came with. Here, ids lie
-    packed in buckets; linear hashing splits one bucket at a time, so that there is never a
-    pause. A bucket is an immutable `bytes`, so that copies share it.
+    packed and in order, in blocks of some hundred. An id begins with the time at which it was made,
+    so most new ones are greater than all before: that they are new is one comparison, and they go
+    to the end.
     """
 
-    __slots__ = ("_buckets", "_count", "_half", "_holders", "_split")
+    __slots__ = ("_blocks", "_count", "_firsts", "_greatest", "_holders")
 
     def __init__(self) -> None:
-        self._buckets: list[bytes] = [b""]
+        # No block is empty, but for one that is alone; `_firsts` are what they begin with.
+        self._blocks: list[bytearray] = [bytearray()]
+        self._firsts: list[bytes] = [b""]
+        self._greatest = b""  # at least as great as any id here
         self._count = 0
-        self._half = 1  # buckets before the current round of splitting: a power of two
-        self._split = 0  # the next bucket to split
         self._holders: dict[bytes, int] = {}  # of ids that are held more than once
 
     def __len__(self) -> int:
         return self._count
 
-    def _bucket(self, one: bytes) -> int:
-        # `hash` of a subclass of bytes is that of bytes, and kept by the object.
-        key = hash(one)
-        bucket = key & (self._half - 1)
-        return bucket if bucket >= self._split else key & (2 * self._half - 1)
-
     def __contains__(self, one: bytes) -> bool:
-        return _find(self._buckets[self._bucket(one)], one) >= 0
+        block = self._blocks[self._number(one)]
+        at = _position(block, one)
+        return block[at : at + ID_BYTES] == one
+
+    def _number(self, one: bytes) -> int:
+        """The block that an id is in, if it is here at all, or belongs into."""
+        return max(0, bisect_right(self._firsts, one) - 1)
 
     def add(self, one: bytes) -> bool:
         """Add an id; whether it is new."""
-        key = hash(one)  # as in `_bucket`; written out, for every chunk comes by
-        bucket = key & (self._half - 1)
-        if bucket < self._split:
-            bucket = key & (2 * self._half - 1)
-        there = self._buckets[bucket]
-        if one in there and _find(there, one) >= 0:
+        if one > self._greatest:
+            block = self._blocks[-1]
+            if not block:
+                self._firsts[-1] = bytes(one)
+            if len(block) < BLOCK_BYTES:
+                block += one
+            else:
+                self._blocks.append(bytearray(one))
+                self._firsts.append(bytes(one))
+            self._greatest = one
+        elif not self._insert(one):
             return False
-        self._buckets[bucket] = there + one
         self._count += 1
-        if self._count * ID_BYTES > len(self._buckets) * BUCKET_BYTES_MEAN:
-            self._split_one()
+        return True
+
+    def _insert(self, one: bytes) -> bool:
+        number = self._number(one)
+        block = self._blocks[number]
+        at = _position(block, one)
+        if block[at : at + ID_BYTES] == one:
+            return False
+        block[at:at] = one
+        if not at:
+            self._firsts[number] = bytes(one)
+        if len(block) > 2 * BLOCK_BYTES:
+            self._blocks[number : number + 1] = [block[:BLOCK_BYTES], block[BLOCK_BYTES:]]
+            self._firsts.insert(number + 1, bytes(block[BLOCK_BYTES : BLOCK_BYTES + ID_BYTES]))
         return True
 
     def hold(self, one: bytes, holders: int) -> None:
@@ -61,12 +80,17 @@ class KnownIds:
         if self._holders and (holders := self._holders.pop(one, 1)) > 1:
             self._holders[one] = holders - 1
             return
-        bucket = self._bucket(one)
-        there = self._buckets[bucket]
-        at = _find(there, one)
-        if at >= 0:
-            self._buckets[bucket] = there[:at] + there[at + ID_BYTES :]
-            self._count -= 1
+        number = self._number(one)
+        block = self._blocks[number]
+        at = _position(block, one)
+        if block[at : at + ID_BYTES] != one:
+            return
+        del block[at : at + ID_BYTES]
+        self._count -= 1
+        if block:
+            self._firsts[number] = bytes(block[:ID_BYTES])
+        elif len(self._blocks) > 1:
+            del self._blocks[number], self._firsts[number]
 
     def discard_all(self, packed: bytes) -> None:
         """Forget ids that lie one after the other."""
@@ -76,29 +100,21 @@ class KnownIds:
     def copy(self) -> KnownIds:
         """An independent set of the same ids."""
         copied = KnownIds()
-        copied._buckets = self._buckets.copy()
-        copied._count, copied._half, copied._split = self._count, self._half, self._split
+        copied._blocks = [block.copy() for block in self._blocks]
+        copied._firsts = self._firsts.copy()
+        copied._greatest = self._greatest
+        copied._count = self._count
         copied._holders = self._holders.copy()
         return copied
 
-    def _split_one(self) -> None:
-        packed = self._buckets[self._split]
-        stay: list[bytes] = []
-        move: list[bytes] = []
-        for start in range(0, len(packed), ID_BYTES):
-            one = packed[start : start + ID_BYTES]
-            (move if hash(one) & self._half else stay).append(one)
-        self._buckets[self._split] = b"".join(stay)
-        self._buckets.append(b"".join(move))
-        self._split += 1
-        if self._split == self._half:
-            self._half *= 2
-            self._split = 0
 
-
-def _find(packed: bytes, one: bytes) -> int:
-    """Where an id lies; -1 if nowhere. A match across two ids is none."""
-    at = packed.find(one)
-    while at >= 0 and at % ID_BYTES:
-        at = packed.find(one, at + 1)
-    return at
+def _position(block: bytearray, one: bytes) -> int:
+    """Where the first id begins that is not below `one`."""
+    low, high = 0, len(block) // ID_BYTES
+    while low < high:
+        middle = (low + high) // 2
+        if block[middle * ID_BYTES : middle * ID_BYTES + ID_BYTES] < one:
+            low = middle + 1
+        else:
+            high = middle
+    return low * ID_BYTES

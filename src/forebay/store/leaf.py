@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+
+from forebay.chunk import is_time_sorted
+from forebay.chunk.arrays import are_valid
+from forebay.limits import (
+    CHUNK_SPLIT_BYTES_MAX,
+    CHUNK_SPLIT_ROWS_MAX,
+    CHUNK_SPLIT_ROWS_MAX_UNSORTED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +25,9 @@ if TYPE_CHECKING:
 
 ColumnKey: TypeAlias = "tuple[str, str | None]"
 """A timeline and a component; no component stands for all rows."""
+
+FANOUT: Final = 64
+"""Items of a full node, and small chunks that are merged at once."""
 
 _ROW_ID: Final = struct.Struct("16s")
 """Read so, and not as a slice: threads that slice one `memoryview` must not do so at once, because
@@ -89,24 +100,21 @@ class Column:
         return self.row_id(last if self.rows is None else self.rows[last])
 
 
-_UNOPENED: Final = cast("Column", object())
-"""Stands for a column that nobody has asked for yet."""
-
-
 class Leaf:
     """A temporal chunk in the index.
 
     Columns are worked out when a query first needs them. Whoever does so stores the finished
     column with one assignment into a dict, and two threads that do so at once store the same
-    twice; so readers need no lock, with or without the GIL.
+    twice; so readers need no lock, with or without the GIL. Sizes are measured when the writer
+    first asks, which of most chunks it does when it is to merge them.
 
     Attributes:
         chunk: The rows.
         rows: How many.
-        size_bytes: Of the columns; exact for large chunks, for small ones an upper bound.
         sources: The ids of all inserted chunks that it holds rows of, packed.
-        is_full: Whether merging it any further is pointless.
         whole: The id of the chunk that it was split from and shares its buffers with.
+        size_bytes: Of the columns; exact for large chunks, for small ones an upper bound.
+        is_full: Whether merging it any further is pointless.
     """
 
     __slots__ = (
@@ -120,24 +128,46 @@ class Leaf:
         "whole",
     )
 
-    def __init__(
-        self,
-        chunk: Chunk,
-        rows: int,
-        size_bytes: int,
-        sources: bytes,
-        *,
-        is_full: bool,
-        whole: bytes | None = None,
-    ) -> None:
+    size_bytes: int
+    is_full: bool
+    _columns: dict[ColumnKey, Column | None]
+    _oldest: bytes | None
+
+    def __init__(self, chunk: Chunk, rows: int, sources: bytes, whole: bytes | None = None) -> None:
         self.chunk = chunk
         self.rows = rows
-        self.size_bytes = size_bytes
         self.sources = sources
-        self.is_full = is_full
         self.whole = whole
-        self._columns: dict[ColumnKey, Column | None] = {}
-        self._oldest: bytes | None = None
+
+    def __getattr__(self, name: str) -> object:
+        # Called for slots that are still empty: most chunks are merged before they are filled.
+        value: object
+        if name == "_columns":
+            self._columns = value = {}
+        elif name == "_oldest":
+            self._oldest = value = None
+        elif name == "size_bytes":
+            self.size_bytes = value = self._measured()
+        elif name == "is_full":
+            self.is_full = value = self._is_half_full()
+        else:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        return value
+
+    def _measured(self) -> int:
+        # The size of whole buffers costs little and is at least the size of what lies in them; so
+        # only chunks that might be large are measured.
+        size = self.chunk.byte_size_max
+        return self.chunk.byte_size if size > CHUNK_SPLIT_BYTES_MAX // FANOUT else size
+
+    def _is_half_full(self) -> bool:
+        """Whether it is half as large as chunks may get."""
+        return (
+            2 * self.rows > CHUNK_SPLIT_ROWS_MAX
+            or 2 * self.size_bytes > CHUNK_SPLIT_BYTES_MAX
+            or (2 * self.rows > CHUNK_SPLIT_ROWS_MAX_UNSORTED and not is_time_sorted(self.chunk))
+        )
 
     @property
     def oldest(self) -> bytes:
@@ -150,13 +180,14 @@ class Leaf:
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""
         alone = self.chunk.taken(np.arange(self.rows))
-        return Leaf(alone, self.rows, self.size_bytes, self.sources, is_full=self.is_full)
+        return Leaf(alone, self.rows, self.sources)
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
-        column = self._columns.get(key, _UNOPENED)
-        if column is _UNOPENED:
-            column = self._columns[key] = self._open(*key)
+        columns = self._columns
+        if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            return columns[key]
+        columns[key] = column = self._open(*key)
         return column
 
     def _open(self, timeline: str, component: str | None) -> Column | None:
@@ -188,8 +219,7 @@ def _ordered(chunk: Chunk, timeline: str) -> Column:
 
 def _ordered_part(chunk: Chunk, timeline: str, component: str) -> Column:
     """The column of a component that some rows have no cell of."""
-    valid = chunk.component(component).is_valid()
-    rows = np.flatnonzero(valid.to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(are_valid(chunk.component(component)))
     times, ordered = _by_time(chunk.times(timeline)[rows], rows)
     assert ordered is not None
     return Column(chunk, component, _view(times), _view(ordered), is_whole=False)

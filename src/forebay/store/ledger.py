@@ -37,6 +37,10 @@ class Ledger:
         """A chunk came in."""
         self._waiting[chunk.id] = chunk
 
+    def add_all(self, chunks: Iterable[Chunk]) -> None:
+        """Chunks came in."""
+        self._waiting.update([(chunk.id, chunk) for chunk in chunks])
+
     def remove(self, chunk: Chunk) -> None:
         """A chunk that was added went out."""
         if self._waiting.pop(chunk.id, None) is None:
@@ -50,12 +54,11 @@ class Ledger:
             for chunk in self._waiting.values():
                 self._cost_bytes += cost_bytes(chunk)
                 for address, size in buffers(chunk):
-                    held = refs.get(address)
-                    if held is None:
+                    if address in refs:  # Not `get`: see docs/free-threading.md.
+                        refs[address] += _HOLDER
+                    else:
                         refs[address] = _HOLDER | size
                         self._bytes += size
-                    else:
-                        refs[address] = held + _HOLDER
             self._waiting = {}
         return self._bytes
 
@@ -93,7 +96,9 @@ def cost_bytes(chunk: Chunk) -> int:
     """
     if type(chunk) is PackedChunk:
         return PACKED_CHUNK_COST_BYTES
-    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * chunk.batch.num_columns
+    layout = chunk.layout
+    num_columns = 1 + len(layout.indexes) + len(layout.components)
+    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * num_columns
 
 
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:

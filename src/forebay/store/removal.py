@@ -10,15 +10,14 @@ import numpy as np
 
 from forebay.chunk import picked
 from forebay.model.timelines import TIME_MAX
-from forebay.store.compaction import new_leaf
-from forebay.store.time_index import FANOUT, Node, latest_of
+from forebay.store.leaf import FANOUT, Leaf
+from forebay.store.time_index import Node, latest_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from forebay.chunk import Chunk
     from forebay.store.entity import EntityIndex
-    from forebay.store.leaf import Leaf
 
     Candidate: TypeAlias = tuple[EntityIndex, Leaf]
 
@@ -85,7 +84,7 @@ def cuts(entity: EntityIndex, timeline: str, start: int, end: int) -> Iterator[C
             yield Cut(leaf, chunk, None)
         elif bool(inside.any()):
             rest = picked(chunk, np.flatnonzero(~inside))
-            kept = new_leaf(rest, leaf.sources + rest.id).on_its_own()
+            kept = Leaf(rest, rest.num_rows, leaf.sources + rest.id).on_its_own()
             yield Cut(leaf, picked(chunk, np.flatnonzero(inside)), kept)
 
 

@@ -14,7 +14,7 @@ from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
 from forebay.store.range_query import range_table, rows_in_range, static_table
 from forebay.store.time_index import latest_of
-from forebay.store.unknown import find_entity, find_timeline, unknown
+from forebay.store.unknown import find_entity, find_timeline, names_of, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -194,7 +194,9 @@ class StoreSnapshot(DataframeSource):
             UnknownComponentError: The entity has no such component.
             TimeTypeError: The time does not fit the timeline.
         """
-        index = self._entities.get(entity) or self._entity(entity)  # type: ignore[call-overload]
+        known = self._entities
+        # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
+        index = known[entity] if entity in known else self._entity(entity)  # type: ignore[index]
         at = 0
         if timeline is not None:
             # Integers are what loops ask with, and need no conversion.
@@ -290,7 +292,7 @@ class StoreSnapshot(DataframeSource):
         """The components wanted, each once; those that are `there` unless any were given."""
         if components is None:
             return sorted(there)
-        names = [components] if isinstance(components, str) else list(dict.fromkeys(components))
+        names = names_of(components)
         for name in names:
             if name not in index.columns:
                 where = f"entity {index.path} of {self.store_id}"

@@ -11,15 +11,12 @@ those that may still hold something later are looked into as well.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.store.leaf import Column, ColumnKey, Hit, Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-FANOUT: Final = 64
-"""Items of a full node, and small chunks that are merged at once."""
 
 
 class Node:
@@ -38,8 +35,9 @@ class Node:
 
     def run(self, key: ColumnKey, length: int) -> Run:
         """What the first `length` items cover."""
-        run = self.runs.get(key)
-        if run is not None:
+        run = None
+        if key in self.runs:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            run = self.runs[key]
             if run.length == length:
                 return run
             if run.length > length:  # an older snapshot: it keeps the run, the node the longer one
