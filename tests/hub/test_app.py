@@ -110,3 +110,12 @@ def test_outputs_name_the_chunk_and_whether_the_store_was_empty(hub: StoreHub) -
     assert chunk is not None
     assert was_empty
     assert isinstance(result, list)
+
+
+def test_after_close_the_hub_commits_without_being_asked(hub: StoreHub) -> None:
+    app = App(hub)
+    app.close(PATIENCE_S)
+    app.receive_log_msg(message(0))
+    if isinstance(hub.runtime, NativeRuntime):
+        assert hub.runtime.join(PATIENCE_S), "the worker commits before its thread ends"
+    assert numbers(hub.recording("rec")) == [0.0]
