@@ -198,6 +198,10 @@ FILE_READ_BYTES_MIN: Final = MIB
 BULKY_MESSAGE_BYTES_MIN: Final = 65_536
 """A block whose messages are larger than this on average is bulky."""
 
+COLLECTION_OBJECTS_MIN: Final = 20_000
+"""New objects after which the interpreter looks for garbage while files are loaded: more than a
+block of small messages has."""
+
 FILE_BLOCKS_AHEAD: Final = 2
 """Bulky blocks that are read before the decoding of the first of them has to be over."""
 

@@ -18,10 +18,10 @@ from forebay.limits import (
     FILES_READ_AT_ONCE,
 )
 from forebay.model import ArrowMsg
-from forebay.runtime import gil_enabled, run_side_by_side
+from forebay.runtime import collections_rare, gil_enabled, run_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from forebay.hub.entity_db import EntityDb
     from forebay.ingest import RejectedMsg
@@ -123,11 +123,8 @@ class _FileLoading:
             total = os.fstat(file.fileno()).st_size
             decoder = StreamDecoder()
             try:
-                for messages in read_blocks(file, decoder):
-                    renamed = self._renamed(messages)
-                    self._hub.receive_log_msgs(renamed, self._path)
-                    self._keep_pace(renamed)
-                    del messages, renamed  # their memory is for the next block
+                blocks = read_blocks(file, decoder)
+                while self._load_block(blocks):
                     if self._progress is not None:
                         self._progress(LoadProgress(self._path, decoder.byte_offset, total))
             except CodecError as error:
@@ -135,6 +132,17 @@ class _FileLoading:
             finally:
                 if self._progress is not None:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
+
+    def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
+        """Load the next block; False if there is none. Its memory is then for the next one."""
+        with collections_rare():
+            messages = next(blocks, None)
+            if messages is None:
+                return False
+            messages = self._renamed(messages)
+            self._hub.receive_log_msgs(messages, self._path)
+            self._keep_pace(messages)
+            return True
 
     def _keep_pace(self, messages: list[LogMsg]) -> None:
         """Let reading be a few blocks ahead of decoding, and no more.

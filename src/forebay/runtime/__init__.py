@@ -6,6 +6,7 @@ messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn
 virtual time (`SimulatedRuntime`, for tests).
 """
 
+from forebay.runtime.collector import RareCollections, collections_rare
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory import memory_available_bytes
 from forebay.runtime.native import NativeRuntime
@@ -39,6 +40,7 @@ __all__ = [
     "InlineRuntime",
     "Lock",
     "NativeRuntime",
+    "RareCollections",
     "ReadyQueue",
     "Runtime",
     "Service",
@@ -47,6 +49,7 @@ __all__ = [
     "Task",
     "WebWorkerRuntime",
     "callback_runtime",
+    "collections_rare",
     "default_runtime",
     "executor",
     "gil_enabled",
