@@ -29,7 +29,7 @@ class Chunk:
         batch: The columns; `batch.num_rows` rows.
     """
 
-    __slots__ = ("_row_ids", "_times", "batch", "id", "layout")
+    __slots__ = ("_byte_size", "_row_ids", "_times", "batch", "id", "layout")
 
     id: ChunkId
     layout: ChunkLayout
@@ -39,6 +39,7 @@ class Chunk:
         self.id = id
         self.layout = layout
         self.batch = batch
+        self._byte_size = -1
         self._row_ids: RowIdArray | None = None
         self._times: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -92,7 +93,10 @@ class Chunk:
     @property
     def byte_size(self) -> int:
         """Bytes that the columns refer to (a slice counts only its part)."""
-        return int(self.batch.nbytes)
+        size = self._byte_size
+        if size < 0:
+            size = self._byte_size = int(self.batch.nbytes)
+        return size
 
     @property
     def byte_size_max(self) -> int:
