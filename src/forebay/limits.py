@@ -220,6 +220,9 @@ DATAFRAME_JOIN_BYTES_MAX: Final = 16 * MIB
 DATAFRAME_PIECE_BYTES_MAX: Final = 256 * MIB
 """Bytes of one contiguous piece of a dataframe column (Arrow's list offsets end at 2 GiB)."""
 
+RANGE_PIECE_BYTES_MAX: Final = 256 * MIB
+"""Bytes of one contiguous piece of a range query's column, where rows have to change places."""
+
 DATAFRAME_SLAB_BYTES: Final = 8 * MIB
 """Columns of a dataframe share allocations of up to this size, and so huge pages."""
 

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,9 +14,12 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 import rerun as rr
+import rerun.blueprint as rrb
 
 from forebay.cli import run
+from forebay.cli.table import as_json, print_table
 from forebay.hub import load
+from forebay.store.dataframe import dataframe_view
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +110,8 @@ def test_static_gives_one_row(path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["--index", "frame", "--from", "noon"], "give a whole number"),
         (["--index", "ts", "--to", "noon"], "ISO 8601"),
         (["--index", "frame", "--contents", "/a/**/b"], "/a/**/b"),
+        (["--index", "frame", "--contents", "/wrld/**"], "'/world/points'"),
+        (["--index", "frame", "--recording", "run-42", "--application", "other"], "of 'query'"),
         (["--index", "frame", "--component", "No:such"], "Scalars:scalars"),
         (["--index", "frame", "--recording", "other"], "'run-42'"),
     ],
@@ -115,7 +126,14 @@ def test_a_wrong_question_names_what_there_is(
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--index", "frame", "--static"], ["--index", "frame", "-o", "x.docx"]]
+    "options",
+    [
+        [],
+        ["--index", "frame", "--static"],
+        ["--index", "frame", "-o", "x.docx"],
+        ["--index", "frame", "--rows", "-1"],
+        ["--static", "--from", "1"],
+    ],
 )
 def test_wrong_usage(path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["query", str(path), *options]) == 2
@@ -128,3 +146,152 @@ def test_a_failed_write_leaves_no_file(
     out = tmp_path / "no" / "folder" / "out.csv"
     assert run(["query", str(path), "--index", "frame", "-o", str(out)]) == 1
     assert capsys.readouterr().err.startswith("forebay: ")
+
+
+def test_no_rows_in_range_shows_the_columns(
+    tensors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["query", str(tensors), "--index", "frame", "--from", "5", "--to", "1"]
+    assert run(command) == 0
+    assert "/t:Tensor:data" in capsys.readouterr().out
+    for ending in ("csv", "parquet", "arrow"):
+        assert run([*command, "-o", str(tmp_path / f"out.{ending}")]) == 0
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tensors have a union inside, which many formats have not got."""
+    path = tmp_path_factory.mktemp("tensors") / "tensors.rrd"
+    with rr.RecordingStream("query", recording_id="tensors") as rec:
+        rec.save(path)
+        for frame in range(3):
+            rec.set_time("frame", sequence=frame)
+            rec.set_time("took", duration=frame - 1.5)
+            rec.log("t", rr.Tensor([[frame, 2], [3, 4]]))
+    return path
+
+
+def test_what_parquet_cannot_hold_becomes_json(
+    tensors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.PARQUET"
+    assert run(["query", str(tensors), "--index", "frame", "-o", str(out)]) == 0
+    assert "JSON, for Parquet has no such type: /t:Tensor:data" in capsys.readouterr().err
+    table = pq.read_table(pa.BufferReader(out.read_bytes()))
+    assert table["frame"].to_pylist() == [0, 1, 2]
+    [tensor] = json.loads(table["/t:Tensor:data"][1].as_py())
+    assert tensor["buffer"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("start", "rows"), [("-1.5s", 3), ("-500ms", 2), ("0.0001h", 1), ("-1500000000", 3)]
+)
+def test_times_of_a_duration_timeline(tensors: Path, tmp_path: Path, start: str, rows: int) -> None:
+    out = tmp_path / "out.arrow"
+    assert run(["query", str(tensors), "--index", "took", "--from", start, "-o", str(out)]) == 0
+    assert pa.feather.read_table(out).num_rows == rows
+    assert run(["query", str(tensors), "--index", "took", "--from", "soon"]) == 1
+
+
+def test_the_screen_shows_as_many_rows_as_asked_for_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defaults = {"max_rows": 2, "max_bytes": 1}
+    monkeypatch.setattr(dataframe_view, "__kwdefaults__", defaults)
+    path = tmp_path / "x.rrd"
+    with rr.RecordingStream("query", recording_id="x") as rec:
+        rec.save(path)
+        for frame in range(9):
+            rec.set_time("frame", sequence=frame)
+            rec.log("x", rr.Scalars([float(frame)] * 3))
+    assert run(["query", str(path), "--index", "frame", "--rows", "7"]) == 0
+    out = capsys.readouterr().out
+    assert "[6.0, 6.0, 6.0]" in out
+    assert "2 more rows" in out
+
+
+def test_recordings_of_one_id_are_told_apart_by_application(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "both.rrd"
+    parts = []
+    for app in ("one", "two"):
+        with rr.RecordingStream(app, recording_id="same") as rec:
+            rec.save(tmp_path / app)
+            rec.set_time("frame", sequence=len(app))
+            rec.log(app, rr.Scalars(1.0))
+        parts.append((tmp_path / app).read_bytes())
+    path.write_bytes(b"".join(parts))
+    command = ["query", str(path), "--index", "frame"]
+    assert run([*command, "--recording", "same"]) == 1
+    assert "--application" in capsys.readouterr().err
+    assert run([*command, "--application", "two"]) == 0
+    assert "/two:Scalars" in capsys.readouterr().out
+
+
+def test_a_blueprint_is_queried_itself_and_not_the_clone_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.rbl"
+    rrb.Blueprint(rrb.TimeSeriesView()).save("query", path)
+    assert run(["query", str(path), "--index", "blueprint"]) == 0
+    assert "ViewBlueprint" in capsys.readouterr().out
+
+
+def test_links_and_pipes_are_written_and_not_replaced(path: Path, tmp_path: Path) -> None:
+    real, link, pipe = tmp_path / "real", tmp_path / "link.csv", tmp_path / "pipe.csv"
+    real.write_text("before")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    for out in (link, pipe):
+        assert run(["query", str(path), "--index", "frame", "-o", str(out)]) == 0
+    reader.join(60)
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert received == [real.read_bytes()]
+    assert real.read_bytes().count(b"\n") == 51
+
+
+def test_what_is_terminated_leaves_no_half_a_file(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    code = (
+        "import os, signal, sys\n"
+        "from forebay.cli import files, main\n"
+        "files._converted = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"main(['query', {str(path)!r}, '--index', 'frame', '-o', {str(out)!r}])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+STRANGE = {
+    "times that datetime has not got": (pa.array([[10**15]], pa.list_(pa.timestamp("s"))), None),
+    "nanoseconds": (
+        pa.array([[10], None], pa.list_(pa.timestamp("ns"))),
+        ['["1970-01-01 00:00:00.000000010"]', None],
+    ),
+    "durations": (pa.array([[86400]], pa.list_(pa.duration("s"))), ['["86400 s"]']),
+    "a name twice": (
+        pa.StructArray.from_arrays([pa.array([1]), pa.array([None])], names=["a", "a"]),
+        ['{"a": 1, "a": null}'],
+    ),
+    "maps of times": (
+        pa.array([[("a", 0), ("b", None)]], pa.map_(pa.string(), pa.timestamp("s"))),
+        ['[["a", "1970-01-01 00:00:00"], ["b", null]]'],
+    ),
+    "bytes": (pa.array([[b"\xff"]]), ['["ff"]']),
+}
+
+
+@pytest.mark.parametrize(("column", "expected"), STRANGE.values(), ids=STRANGE.keys())
+def test_cells_of_every_type_become_json(
+    column: pa.Array, expected: list[str | None] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = as_json(column).to_pylist()
+    assert expected is None or made == expected
+    print_table(pa.Table.from_arrays([column, column], ["x", "x"]), len(column))
+    assert capsys.readouterr().out.count((made[0] or "")[:20]) == 2

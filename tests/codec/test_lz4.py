@@ -40,7 +40,7 @@ def test_too_large_a_size_is_refused_even_where_memory_holds_an_earlier_seal() -
     block = compressed(b"short")
     for _ in range(200):
         assert bytes(decompressor.decompress(compressed(secret), len(secret))) == secret
-        with pytest.raises(ValueError, match="less than"):
+        with pytest.raises(ValueError, match="does not hold"):
             decompressor.decompress(block, len(secret))
 
 
@@ -68,18 +68,71 @@ def test_garbage_is_refused_or_has_the_size_claimed(block: bytes, size: int) -> 
     assert buffer.size == size
 
 
+def answers(block: bytes, size: int) -> list[bytes | str]:
+    """With cramjam and without: the bytes, or why there are none."""
+    found: list[bytes | str] = []
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+        try:
+            found.append(bytes(decompressor.decompress(block, size)))
+        except ValueError as error:
+            found.append(str(error))
+    return found
+
+
 def test_without_cramjam_the_answers_are_the_same() -> None:
-    with_it, without = Lz4Decompressor(), Lz4Decompressor(None)
     for data in (b"x", b"short", b"long " * 50_000, bytes(range(256)) * 7):
         block = compressed(data)
         for size in (len(data) - 1, len(data), len(data) + 1):
-            answers = []
-            for decompressor in (with_it, without):
-                try:
-                    answers.append(bytes(decompressor.decompress(block, size)))
-                except ValueError:
-                    answers.append(None)
-            assert answers[0] == answers[1] == (data if size == len(data) else None)
+            with_it, without = answers(block, size)
+            assert with_it == without
+            assert isinstance(with_it, str) == (size != len(data))
+
+
+@given(texts, st.data())
+def test_without_cramjam_damage_has_the_same_answer(data: bytes, draw: st.DataObject) -> None:
+    block = bytearray(compressed(data))
+    begin = draw.draw(st.integers(0, len(block) - 1))
+    end = draw.draw(st.integers(begin + 1, min(begin + 20, len(block))))
+    match draw.draw(st.sampled_from(["lost", "zeroed", "changed"])):
+        case "lost":
+            del block[begin:end]
+        case "zeroed":
+            block[begin:end] = bytes(end - begin)
+        case _:
+            block[begin] = draw.draw(st.integers(0, 255))
+    with_it, without = answers(bytes(block), len(data))
+    assert with_it == without
+
+
+@given(st.lists(st.binary(min_size=40, max_size=40), min_size=1, max_size=9), st.data())
+def test_blocks_of_one_size_are_read_together(parts: list[bytes], draw: st.DataObject) -> None:
+    blocks = [compressed(part) for part in parts]
+    damaged = draw.draw(st.sampled_from([None, *range(len(blocks))]))
+    if damaged is not None:
+        blocks[damaged] = blocks[damaged][:-1]
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+        if damaged is None:
+            assert decompressor.decompress_alike(blocks, 40) == b"".join(parts)
+        else:
+            with pytest.raises(ValueError, match="does not hold the 40 bytes"):
+                decompressor.decompress_alike(blocks, 40)
+
+
+@pytest.mark.parametrize(
+    ("block", "size"),
+    [
+        (b"odcf\x00ac\x06\x00\x05L\x1b\x0b\xdcw", 35),  # holds 34: too short an end for 34
+        (b"\x32abc\x01\x00\x10d", 10),  # holds 10, but its last match comes too near its end
+        (b"\xf0\x05", 20),  # promises literals that are not there
+        (b"\x05\x00\x00\x00\x50abcde", 5),  # its size before it
+        (b"\x00" * 5, 4),
+        (b"\x00", 1),
+    ],
+)
+def test_blocks_that_no_library_writes_are_refused_by_both(block: bytes, size: int) -> None:
+    with_it, without = answers(block, size)
+    assert isinstance(with_it, str)
+    assert with_it == without
 
 
 def test_without_cramjam_too_large_a_size_is_refused_whatever_memory_holds() -> None:
@@ -88,5 +141,5 @@ def test_without_cramjam_too_large_a_size_is_refused_whatever_memory_holds() -> 
     block = compressed(b"short")
     for _ in range(200):
         assert bytes(decompressor.decompress(compressed(secret), len(secret))) == secret
-        with pytest.raises(ValueError, match="less than"):
+        with pytest.raises(ValueError, match="does not hold"):
             decompressor.decompress(block, len(secret))

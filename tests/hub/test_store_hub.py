@@ -76,6 +76,12 @@ class TestStores:
             hub.recording("same")
         assert hub.recording("same", "two").store_id.application_id == "two"
 
+    def test_a_dataframe_has_the_rows_of_all_that_share_an_id(self, hub: StoreHub) -> None:
+        for number, app in enumerate(("one", "two")):
+            hub.receive_log_msg(message(number, StoreId.recording(app, "same")))
+        hub.flush(PATIENCE_S)
+        assert hub.dataframe("frame")["frame"].to_pylist() == [0, 1]
+
     def test_the_last_recording_takes_its_application_with_it(self, hub: StoreHub) -> None:
         other = StoreId.recording("other", "x")
         for store_id in (recording_id("a"), recording_id("b"), blueprint_id(), other):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -170,6 +171,16 @@ def test_errors_name_what_there_is() -> None:
     for wrong in (1.5, "1", True, 2**63, None):
         with pytest.raises(TimeTypeError, match="frame"):
             snapshot.latest_at("frame", wrong, "/robot/arm")  # type: ignore[arg-type]
+    nonsense: Any
+    for nonsense in (None, 7, b"frame"):
+        with pytest.raises(UnknownTimelineError, match="'frame'"):
+            snapshot.time_range(nonsense)
+        with pytest.raises(UnknownEntityError, match="'/robot/arm'"):
+            snapshot.latest_at("frame", 1, nonsense)
+        with pytest.raises(UnknownComponentError, match="S:x"):
+            snapshot.latest_at("frame", 1, "/robot/arm", [nonsense])
+    with pytest.raises(UnknownComponentError, match="S:x"):
+        snapshot.range("frame", 1, 2, "/robot/arm", 7)  # type: ignore[arg-type]
     with pytest.raises(UnknownTimelineError) as caught:
         snapshot.time_range("nothing")
     assert caught.value.store_id == STORE

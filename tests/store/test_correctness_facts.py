@@ -11,6 +11,7 @@ from forebay.errors import UnknownTimelineError
 from forebay.model import ChunkAddition, ChunkCompaction, ChunkDeletion, DeletionReason, TimeType
 from forebay.store import ChunkStore
 from tests.chunks import chunk_id, make_chunk
+from tests.store.logs import FIRST, LAST
 from tests.store.replay import Replay
 from tests.store.rows import (
     STORE_ID,
@@ -251,6 +252,34 @@ def test_chunks_of_two_datatypes_stay_apart_however_many_there_are() -> None:
         cell = snapshot.latest_at("frame", n, "/world")["P:x"]
         assert cell.value.to_pylist() == [n]
         assert cell.value.type == types[n % 2].value_type
+
+
+def test_an_entity_has_the_components_that_were_ever_logged_on_it() -> None:
+    store = store_of_rows(
+        row(1, None, {"P:colors": [1]}, "/both"), row(2, {"frame": 1}, {"P:labels": ["2"]}, "/both")
+    )
+
+    def components(entity: str) -> list[str]:
+        snapshot = store.snapshot()
+        assert list(snapshot.component_types(entity)) == [
+            one.component for one in snapshot.components(entity)
+        ]
+        return list(snapshot.component_types(entity))
+
+    assert components("/both") == ["P:colors", "P:labels"]
+    store.insert(chunk_of(row(3, {"frame": 2, "clock": 2}, {"P:points": []}, "/both")))
+    store.insert(chunk_of(row(4, {"frame": 2}, {"P:points": []}, "/frame")))
+    assert components("/both") == ["P:colors", "P:labels", "P:points"]
+    assert components("/frame") == ["P:points"]
+
+    def columns(timeline: str | None, entity: str) -> list[str]:
+        names = store.snapshot().range(timeline, FIRST, LAST, entity).column_names
+        return [name for name in names if name.startswith("P:")]
+
+    assert columns("frame", "/both") == ["P:labels", "P:points"]
+    assert columns("clock", "/both") == ["P:points"]
+    assert columns(None, "/both") == ["P:colors"]
+    assert columns("clock", "/frame") == []
 
 
 def test_time_may_go_backwards() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pyarrow as pa
+import pytest
 
+from tests.store import model
 from tests.store.logs import FIRST, LAST
 from tests.store.model import RangeRow, Value
 from tests.store.rows import (
@@ -147,6 +149,19 @@ def test_the_answer_follows_every_write() -> None:
     assert [item[0] for item in ranged(store, "frame", 122, 224)] == [122, 123, 123, 224]
 
 
+@pytest.mark.parametrize("limit", [1, 40, 10**9])
+def test_large_columns_change_places_piece_by_piece(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.store.range_query.RANGE_PIECE_BYTES_MAX", limit)
+    frames = [7, 3, 9, 1, 3, 5, 8, 2]
+    rows = [row(n, frame, {"P:colors": [n] * (n % 3)}) for n, frame in enumerate(frames, 1)]
+    store = store_of(chunk_of(*rows[:3]), chunk_of(*rows[3:]))
+    table = store.snapshot().range("frame", 0, 9, "/world")
+    assert (table["P:colors"].num_chunks > 1) == (limit < 10**9)
+    assert ranged(store, "frame", 0, 9) == model.range_(rows, "frame", 0, 9, "/world")
+
+
 def test_one_row_id_at_two_times_gives_two_rows() -> None:
     other: dict[str, Value | None] = {"P:points": [[10.0, 20.0]]}
     store = store_of_rows(row(1, 123, POINTS), row(1, 223, other))
@@ -192,6 +207,52 @@ def test_clears_hide_nothing_from_a_range() -> None:
 def test_static_cells_are_left_out_of_a_timelines_range() -> None:
     store = store_of_rows(row(1, None, POINTS), row(2, 123, COLORS), row(3, None, {"P:labels": []}))
     assert ranged(store, "frame", FIRST, LAST) == [found(123, 2, COLORS)]
+
+
+def test_temporal_rows_stay_in_range_whatever_static_cell_overrides_them() -> None:
+    """Rerun's own range gives the static cell in their stead; see docs/differences.md."""
+    store = store_of_rows(
+        row(1, 123, {**POINTS, **COLORS}),
+        row(2, 123, COLORS),
+        row(3, None, COLORS),
+        row(4, 223, COLORS),
+        row(5, None, COLORS),
+        row(6, 323, POINTS),
+    )
+    assert ranged(store, "frame", 124, 323) == [found(223, 4, COLORS), found(323, 6, POINTS)]
+    assert [item[1] for item in ranged(store, "frame", FIRST, LAST)] == [
+        row_id(number) for number in (1, 2, 4, 6)
+    ]
+    assert ranged_static(store) == [(row_id(5), COLORS)]
+
+
+def test_static_answers_follow_every_write() -> None:
+    store = store_of_rows(row(1, None, POINTS))
+    assert ranged_static(store) == [(row_id(1), POINTS)]
+    for number in (2, 3):
+        store.insert(chunk_of(row(number, None, {"P:colors": [number]})))
+        assert ranged_static(store) == [
+            (row_id(1), POINTS),
+            (row_id(number), {"P:colors": [number]}),
+        ]
+    for number, frame in ((4, 2), (5, 3), (6, 3)):
+        store.insert(chunk_of(row(number, frame, COLORS)))
+        assert ranged(store, "frame", FIRST, LAST)[-1] == found(frame, number, COLORS)
+    assert len(ranged(store, "frame", 3, 3)) == 2
+
+
+def test_all_rows_of_the_latest_time_are_those_in_range_of_it() -> None:
+    """What Rerun calls latest-all; latest-at gives the last of them."""
+    store = store_of_rows(
+        row(9, 100, {"P:colors": [9]}), *(row(n, 123, {"P:colors": [n]}) for n in (2, 1, 3))
+    )
+    cell = store.snapshot().latest_at("frame", 200, "/world")["P:colors"]
+    assert (cell.time, cell.row_id, cell.value.to_pylist()) == (123, row_id(3), [3])
+    assert cell.time is not None
+    assert ranged(store, "frame", cell.time, cell.time) == [
+        found(123, number, {"P:colors": [number]}) for number in (1, 2, 3)
+    ]
+    assert store.snapshot().latest_at("frame", 99, "/world") == {}
 
 
 def test_without_a_timeline_each_static_component_comes_once() -> None:

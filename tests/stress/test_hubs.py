@@ -145,6 +145,49 @@ def test_collecting_and_querying_under_a_writer(native: NativeRuntime) -> None:
         assert logged(db, submitter)[-1] == EACH - 1
 
 
+def test_dropping_and_querying_under_a_writer(native: NativeRuntime) -> None:
+    """What is left of a chunk is whole rows, and an old snapshot still says what it said."""
+    hub = StoreHub(runtime=native, store_memory_limit=60_000)
+    db = hub.entity_db(recording_id())
+
+    def look(going: Going) -> None:
+        held = db.snapshot()
+        before: tuple[int, object] | None = None
+        while going:
+            snapshot = db.snapshot()
+            rows = 0
+            for path in snapshot.entity_paths():
+                table = snapshot.range("frame", FIRST, LAST, path)
+                frames = table["frame"].to_pylist()
+                assert table["Scalars:scalars"].to_pylist() == [[float(one)] for one in frames]
+                rows += len(frames)
+            assert snapshot.num_rows == rows
+            if rows:
+                made = snapshot.dataframe("frame", fill_latest_at=True)
+                made.validate(full=True)
+                if before is None:
+                    held, before = snapshot, (rows, made)
+            if before is not None:
+                assert (held.num_rows, held.dataframe("frame", fill_latest_at=True)) == before
+
+    def drop(going: Going) -> None:
+        numbers = random.Random(1)
+        while going:
+            first = numbers.randrange(EACH)
+            if db.snapshot().timelines():
+                db.drop_time_range("frame", first, first + numbers.randrange(EACH // 4))
+            path = f"/submitter/{first % SUBMITTERS}"
+            if first < EACH // 10 and path in db.entity_paths():
+                db.drop_entity(path)
+
+    hammer(
+        [functools.partial(submit_all, hub, number, [db.store_id]) for number in range(SUBMITTERS)],
+        [look, look, drop],
+    )
+    hub.flush(PATIENCE_S)
+    assert db.ingestion_stats().committed == SUBMITTERS * EACH
+
+
 def test_subscribers_come_and_go(native: NativeRuntime) -> None:
     """Whoever listens hears every event from then on until it leaves, each once and in order."""
     hub = StoreHub(runtime=native, capacity=50)

@@ -4,25 +4,10 @@
 
 import fs from "node:fs";
 import path from "node:path";
-
-process.on("uncaughtException", (error) => {
-  console.error(String(error.message ?? error).slice(-3000)); // not the megabyte it was thrown in
-  process.exit(1);
-});
-globalThis.fetch = () => Promise.reject(new Error("the network is off"));
+import { bytesOf, start } from "./node.mjs";
 
 const [site, questions, out, ...recordings] = process.argv.slice(2);
-const folder = path.join(path.resolve(site), "pyodide") + "/";
-const bytesOf = (file) => new Uint8Array(fs.readFileSync(file));
-const { loadPyodide } = await import(`${folder}pyodide.mjs`);
-const py = await loadPyodide({ indexURL: folder });
-const wheels = fs.readdirSync(folder).filter((name) => name.endsWith(".whl")).sort();
-for (const wheel of wheels) {
-  await py.loadPackage(folder + wheel, { checkIntegrity: false, messageCallback() {} });
-}
-py.unpackArchive(bytesOf(path.join(site, "engine.zip")), "zip", { extractDir: "/forebay" });
-py.FS.writeFile("/forebay/questions.py", bytesOf(questions));
-py.runPython("import sys; sys.path.insert(0, '/forebay')");
+const py = await start(site, questions);
 
 const figures = JSON.parse(py.runPython(`
 import json, sys, threading

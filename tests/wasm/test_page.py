@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import rerun as rr
 from playwright.sync_api import Browser, sync_playwright
 
 from forebay.limits import MIB
@@ -20,6 +18,7 @@ from tests.corpus import RECORDINGS, recording
 from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
 from tests.wasm.compare import assert_same_answer
 from tests.wasm.conftest import serve
+from tests.wasm.recordings import write_large
 
 BLOCK = MIB // 4
 FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
@@ -67,27 +66,6 @@ def indexes(page: SitePage) -> int:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recordings")
-
-
-def write_large(path: Path, seed: int, steps: int) -> Path:
-    """A recording of four times `steps` chunks of scalars and as many of points, 0.17 MB a step."""
-    stream = rr.RecordingStream(f"large-{seed}", recording_id=f"large-{seed}")
-    stream.save(path)
-    random = np.random.default_rng(seed)
-    rows = 500
-    for step in range(steps):
-        frames = np.arange(step * rows, (step + 1) * rows)
-        column = rr.TimeColumn("frame", sequence=frames)
-        for line in range(4):
-            noise = random.normal(size=rows) * 0.3
-            values = np.sin(frames / (500 * (line + 1))) * 10 + noise
-            stream.send_columns(f"/plot/s{line}", [column], rr.Scalars.columns(scalars=values))
-        stream.set_time("frame", sequence=int(frames[0]))
-        points = random.normal(size=(8000, 3)).astype(np.float32)
-        stream.log("/world/points", rr.Points3D(points))
-        stream.flush()
-    stream.disconnect()
-    return path
 
 
 @pytest.fixture(scope="module")

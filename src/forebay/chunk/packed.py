@@ -238,6 +238,8 @@ class PackedChunk(Chunk):
             self._times = value = {}
         elif name == "_row_ids":
             self._row_ids = value = None
+        elif name == "owns_buffers":
+            self.owns_buffers = value = True
         else:
             msg = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(msg)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from forebay.cli.signals import end_cleanly_when_terminated
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
+    end_cleanly_when_terminated()
     sys.exit(run(args))
 
 

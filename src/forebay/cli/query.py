@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from forebay.cli.files import FORMATS, format_of, write
 from forebay.cli.load import Bars
 from forebay.cli.report import count
-from forebay.errors import QueryError, UnknownTimelineError
+from forebay.errors import (
+    QueryError,
+    UnknownEntityError,
+    UnknownStoreError,
+    UnknownTimelineError,
+    told,
+)
 from forebay.hub import load as load_files
-from forebay.hub import replacing
 from forebay.model import Timeline, TimeType
-from forebay.store import flatten
+from forebay.store import ContentFilter, flatten
+from forebay.store.contents import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
     from forebay.hub import EntityDb, StoreHub
     from forebay.store import DataframeView
 
-FORMATS = {".csv": "CSV", ".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
+_DURATION: Final = re.compile(r"([+-]?\d+(?:\.\d+)?) ?(ns|us|ms|s|min|h)")
+_UNITS_NS: Final = {
+    "ns": 1,
+    "us": 1000,
+    "ms": 10**6,
+    "s": 10**9,
+    "min": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 
 
 @click.command()
@@ -43,11 +53,20 @@ FORMATS = {".csv": "CSV", ".parquet": "Parquet", ".arrow": "Arrow", ".feather": 
 )
 @click.option("--component", metavar="NAME", multiple=True, help="Keep only these components.")
 @click.option("--fill-latest-at", is_flag=True, help="Carry the last value forward.")
-@click.option("--from", "start", metavar="TIME", help="First time: a number, or ISO 8601.")
+@click.option(
+    "--from", "start", metavar="TIME", help="First time: a number, ISO 8601, or as in '-1.5s'."
+)
 @click.option("--to", "end", metavar="TIME", help="Last time, included.")
 @click.option("--recording", metavar="ID", help="Which recording, if the file has several.")
+@click.option("--application", metavar="ID", help="Whose recording, if several have that id.")
 @click.option("--flatten", "flat", is_flag=True, help="Nested components as columns of numbers.")
-@click.option("--rows", default=20, show_default=True, help="Rows to show on the screen.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Rows to show on the screen.",
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write .csv, .parquet or .arrow."
 )
@@ -58,65 +77,104 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
     as Rerun's dataframe reader gives them.
     """
     output = None if options["output"] is None else Path(options["output"])
-    if output is not None and output.suffix not in FORMATS:
+    if output is not None and format_of(output) is None:
         there = ", ".join(FORMATS)
         msg = f"cannot tell the format of {output}: give it one of the endings {there}"
         raise click.UsageError(msg)
     if static == (index is not None):
         msg = "give an index with --index TIMELINE, or --static for static data"
         raise click.UsageError(msg)
+    if static and not (options["start"] is options["end"] is None):
+        msg = "static data has no times: leave out --from and --to, or give an --index"
+        raise click.UsageError(msg)
     with Bars(hidden=False) as progress:
         hub = load_files(file, progress=progress.update)
-    db = _recording(hub, options["recording"])
+    db = _store(hub, options["recording"], options["application"])
+    contents = ContentFilter.parse(options["contents"] or EVERYTHING)
+    _check(db, contents)
     view = db.dataframe_view(
         index,
-        options["contents"] or "/**",
+        contents,
         components=options["component"] or None,
         fill_latest_at=options["fill_latest_at"],
         start=_time(db, index, options["start"]),
         end=_time(db, index, options["end"]),
     )
-    if output is not None:
-        _write(view, output, flat=options["flat"])
-        click.echo(f"{count(view.num_rows, 'row')} written to {output}", err=True)
-    else:
+    if output is None:
         _show(view, rows, flat=options["flat"])
+        return
+    # How many columns a list makes is known only when all of it was seen.
+    reader = _flat(view.table()).to_reader() if options["flat"] else view.batches()
+    write(reader, view.num_rows, output)
+    click.echo(f"{count(view.num_rows, 'row')} written to {output}", err=True)
 
 
-def _recording(hub: StoreHub, recording_id: str | None) -> EntityDb:
-    """The recording asked for, or the only one."""
-    if recording_id is not None:
-        return hub.recording(recording_id)
-    recordings = hub.recordings() or hub.blueprints()
-    if len(recordings) == 1:
-        return recordings[0]
-    ids = ", ".join(db.store_id.recording_id for db in recordings) or "none"
-    msg = f"the file holds {count(len(recordings), 'recording')} ({ids}): choose with --recording"
-    raise QueryError(msg)
+def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
+    """The recording asked for, or the only one; a blueprint if there is no such recording."""
+    # Of an active blueprint the hub uses a clone, which is not in the file.
+    blueprints = [
+        db for db in hub.blueprints() if db is not hub.active_blueprint(db.store_id.application_id)
+    ]
+    for dbs in (hub.recordings(), blueprints):
+        found = [
+            db
+            for db in dbs
+            if recording_id in (None, db.store_id.recording_id)
+            and application_id in (None, db.store_id.application_id)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            is_one_id = len({db.store_id.recording_id for db in found}) == 1
+            option = "--application" if is_one_id else "--recording"
+            msg = f"the file holds {_names(found)}: choose with {option}"
+            raise QueryError(msg)
+    wanted = "" if recording_id is None else f" {recording_id!r}"
+    wanted += "" if application_id is None else f" of {application_id!r}"
+    msg = f"there is no recording{wanted}; the file holds {_names(hub.recordings() or blueprints)}"
+    raise UnknownStoreError(msg)
+
+
+def _names(dbs: list[EntityDb]) -> str:
+    noun = "blueprint" if dbs and dbs[0].store_id.is_blueprint else "recording"
+    ids = [db.store_id for db in dbs]
+    names = [f"{one.recording_id!r} of {one.application_id!r}" for one in ids]
+    return count(len(ids), noun) + (f" ({told(names)})" if names else "")
+
+
+def _check(db: EntityDb, contents: ContentFilter) -> None:
+    """Refuse contents that select nothing of what there is: somebody mistyped."""
+    paths = db.entity_paths()
+    if contents != ContentFilter.parse(EVERYTHING) and paths and not contents.select(paths):
+        msg = f"--contents selects no entity of {db.store_id}; there is: {told(map(repr, paths))}"
+        raise UnknownEntityError(msg)
 
 
 def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
-    """A time as people write it: a number, or for timestamps ISO 8601 (UTC unless it says)."""
+    """A time as people write it: a number, ISO 8601 (UTC unless it says), or `1.5s`."""
     if text is None or index is None:
         return None
     with contextlib.suppress(ValueError):
         return int(text)
     types = db.timelines()
     if index not in types:
-        there = ", ".join(types) or "none"
+        there = told(map(repr, types)) if types else "none"
         msg = f"there is no timeline {index!r}; there are: {there}"
         raise UnknownTimelineError(msg)
     timeline = Timeline(index, types[index])
+    accepted = "a whole number"
     if timeline.type is TimeType.TIMESTAMP:
         # Arrow reads nanoseconds, which datetime does not; it wants to know if there is a zone.
         for kind in (pa.timestamp("ns"), pa.timestamp("ns", "UTC")):
             with contextlib.suppress(pa.ArrowInvalid):
                 return int(pa.scalar(text).cast(kind).value)
-    msg = f"{text!r} is no time on the {timeline.type} timeline {index!r}: give nanoseconds" + (
-        " or ISO 8601" if timeline.type is TimeType.TIMESTAMP else ""
-    )
-    if timeline.type is TimeType.SEQUENCE:
-        msg = f"{text!r} is no time on the sequence timeline {index!r}: give a whole number"
+        accepted = "nanoseconds or ISO 8601"
+    elif timeline.type is TimeType.DURATION:
+        match = _DURATION.fullmatch(text.strip())
+        if match:
+            return int(Decimal(match[1]) * _UNITS_NS[match[2]])
+        accepted = f"nanoseconds, or a number with a unit ({', '.join(_UNITS_NS)})"
+    msg = f"{text!r} is no time on the {timeline.type} timeline {index!r}: give {accepted}"
     raise QueryError(msg)
 
 
@@ -124,72 +182,18 @@ def _show(view: DataframeView, rows: int, *, flat: bool) -> None:
     """The first rows as CSV-like columns that fit a screen."""
     from forebay.cli.table import print_table  # noqa: PLC0415
 
-    shown = next(iter(view.batches()), None)
-    table = view.schema.empty_table() if shown is None else pa.Table.from_batches([shown])
-    table = table.slice(0, rows)
-    print_table(flatten(table) if flat else table, view.num_rows)
+    batches: list[pa.RecordBatch] = []
+    for batch in view.batches():
+        batches.append(batch)
+        if sum(one.num_rows for one in batches) >= rows:
+            break
+    table = pa.Table.from_batches(batches, view.schema).slice(0, rows)
+    print_table(_flat(table) if flat else table, view.num_rows)
 
 
-def _write(view: DataframeView, output: Path, *, flat: bool) -> None:
-    """Write batch by batch; the file is there only when it is complete."""
-    # How many columns a list makes is known only when all of it was seen.
-    reader = flatten(view.table()).to_reader() if flat else view.batches()
-    is_csv = output.suffix == ".csv"
-    schema = _csv_schema(reader.schema) if is_csv else reader.schema
-    with replacing(output) as file, _writer(file, output.suffix, schema) as writer:
-        for batch in _shown(reader, view.num_rows):
-            writer.write_batch(_as_csv(batch, schema) if is_csv else batch)
-
-
-@contextlib.contextmanager
-def _writer(file: BinaryIO, suffix: str, schema: pa.Schema) -> Iterator[Any]:
-    if suffix == ".csv":
-        with pa.csv.CSVWriter(file, schema) as writer:
-            yield writer
-    elif suffix == ".parquet":
-        with pa.parquet.ParquetWriter(file, schema) as writer:
-            yield writer
-    else:
-        with pa.ipc.new_file(file, schema) as writer:
-            yield writer
-
-
-def _csv_schema(schema: pa.Schema) -> pa.Schema:
-    """CSV knows no nesting: such columns become JSON; durations become nanoseconds."""
-    return pa.schema([(field.name, _csv_type(field.type)) for field in schema])
-
-
-def _csv_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return pa.string()
-    return pa.int64() if pa.types.is_duration(kind) else kind
-
-
-def _as_csv(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    from forebay.cli.table import as_json  # noqa: PLC0415
-
-    columns = [
-        column
-        if column.type == field.type
-        else (column.cast(pa.int64()) if pa.types.is_int64(field.type) else as_json(column))
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _shown(reader: pa.RecordBatchReader, num_rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches, with a progress bar on standard error if somebody is looking."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("rows"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
-        bar = progress.add_task("rows", total=num_rows)
-        for batch in reader:
-            yield batch
-            progress.advance(bar, batch.num_rows)
+def _flat(table: pa.Table) -> pa.Table:
+    try:
+        return flatten(table)
+    except QueryError as error:
+        msg = f"{error}; here, choose other columns with --contents or --component"
+        raise QueryError(msg) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,3 +33,13 @@ def until_told() -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_cleanly_when_terminated() -> None:
+    """Let SIGTERM unwind what is under way, so that no half-written file is left behind."""
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        del frame
+        sys.exit(128 + signum)
+
+    signal.signal(signal.SIGTERM, on_signal)

@@ -134,7 +134,9 @@ class ChunkDecoder:
         body_length = batch_body_length(data, begin) if known is None else known.body_length
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
-        chunk = Chunk.validated(chunk_id, schema.layout, batch, known_dense=known is not None)
+        chunk = Chunk.validated(
+            chunk_id, schema.layout, batch, known_dense=known is not None, owns_buffers=True
+        )
         if known is None:
             if _is_dense(chunk):
                 schema.remember_dense(message, body_length)

@@ -5,7 +5,10 @@ pyarrow's codec takes the claimed size for the true one: if a block holds less, 
 buffer is whatever memory held before, other senders' data included. So each block is extended by
 a literal that nobody can know beforehand; only if it comes out at the very end was every byte
 before it written. That costs a copy of the compressed bytes; asking a second time (`size - 1`
-must not suffice) would cost a second decompression.
+must not suffice) would cost a second decompression, and suffices for some blocks that hold less.
+
+Both are the same LZ4 library underneath and accept the same blocks, but for one that only intention
+makes: pyarrow's way overlooks a last match of a few bytes that begins too near the end.
 """
 
 from __future__ import annotations
@@ -25,9 +28,16 @@ if TYPE_CHECKING:
 
 _SEAL_SIZE: Final = 16
 _MATCH_SIZE: Final = 4
-_SEQUENCE: Final = b"\x01\x00" + b"\xf0\x01"
-"""Gives the block's last sequence the match that it lacks (offset 1, four bytes: its token's low
-bits are zero in every block that an LZ4 library writes), then opens one of 16 literals."""
+_MATCH: Final = b"\x01\x00"
+"""Gives the block's last sequence the match that it lacks: offset 1, four bytes (its token's low
+bits are zero in every block that an LZ4 library writes)."""
+_SEQUENCE: Final = _MATCH + b"\xf0\x01"
+"""That, and the beginning of a sequence of 16 literals."""
+_LONG_RUN: Final = 15
+"""A length that goes on in the next byte."""
+_LAST_LITERALS: Final = 5
+"""Every block but one without a match ends with so many at least (lz4_Block_format.md)."""
+_PREFIX_SIZE: Final = 4
 
 
 def _bound_decompressor() -> Callable[..., int] | None:
@@ -61,7 +71,7 @@ class Lz4Decompressor:
         if not 0 < size <= limits.LZ4_RATIO_MAX * len(payload):
             msg = f"{len(payload)} bytes of LZ4 cannot become {size} bytes"
             raise ValueError(msg)
-        if self._bound is None:
+        if self._bound is None or _has_prefix(payload, size):
             return self._decompress_sealed(payload, size)
         # Of large data much time goes into touching memory for the first time, and huge pages,
         # which the default pool asks for, took two to four times as long as small ones wherever
@@ -86,7 +96,10 @@ class Lz4Decompressor:
         view = memoryview(whole)
         at = 0
         for payload in payloads:
-            _fill(self._bound, payload, view[at : at + size], size)
+            if _has_prefix(payload, size):
+                view[at : at + size] = self._decompress_sealed(payload, size)
+            else:
+                _fill(self._bound, payload, view[at : at + size], size)
             at += size
         return whole
 
@@ -99,31 +112,74 @@ class Lz4Decompressor:
             )
         except OSError:
             return self._decompress_unsealed(payload, size)
-        if bytes(memoryview(buffer)[-_SEAL_SIZE:]) != seal:
+        view = memoryview(buffer).cast("B")  # pyarrow says signed bytes
+        end = bytes(payload[-_LAST_LITERALS:])
+        last = end[-1:]
+        # That the seal is there is not all. The match must be one, not literals of a block that is
+        # cut off; it must not be longer than ours, which literals that are not all alike show; and
+        # the block must end in as many of them as it has to.
+        if (
+            view[size:] != last * _MATCH_SIZE + seal
+            or view[:size][-_LAST_LITERALS:] != end
+            or end == last * _LAST_LITERALS
+        ):
             return self._decompress_unsealed(payload, size)
         return buffer.slice(0, size)
 
     def _decompress_unsealed(self, payload: Payload, size: int) -> pa.Buffer:
-        """For a valid block whose last token has unusual low bits; else raises."""
+        """For a valid block that no library writes, or a short one; else raises."""
         try:
             buffer = self._codec.decompress(payload, size)
         except OSError as error:
-            msg = f"the LZ4 block is damaged, or holds more than the {size} bytes claimed"
-            raise ValueError(msg) from error
-        try:
-            self._codec.decompress(payload, size - 1)
-        except OSError:
-            return buffer
-        msg = f"the LZ4 block holds less than the {size} bytes claimed"
-        raise ValueError(msg)
+            raise _damaged(size) from error
+        if _size(payload) != size:
+            raise _damaged(size)
+        return buffer
+
+
+def _damaged(size: int) -> ValueError:
+    """Which of the two it is cannot always be told, and not alike on both ways."""
+    return ValueError(f"the LZ4 block is damaged, or does not hold the {size} bytes claimed")
+
+
+def _has_prefix(payload: Payload, size: int) -> bool:
+    """Whether a block may have its size before it, which cramjam reads and the format has not.
+
+    No chunk's payload does: it begins with the four bytes FF of an Arrow message.
+    """
+    return payload[0] == size & 0xFF and payload[:_PREFIX_SIZE] == size.to_bytes(4, "little")
+
+
+def _size(payload: Payload) -> int:
+    """How many bytes come out of a block that a decompressor has accepted."""
+    block = bytes(payload)
+    at = size = 0
+    while True:
+        token = block[at]
+        literals, at = _length(block, at + 1, token >> 4)
+        at += literals
+        size += literals
+        if at >= len(block):
+            return size
+        matched, at = _length(block, at + len(_MATCH), token & 0x0F)
+        size += matched + _MATCH_SIZE
+
+
+def _length(block: bytes, at: int, length: int) -> tuple[int, int]:
+    """A length that begins with four bits of a token, and where the block goes on behind it."""
+    if length < _LONG_RUN:
+        return length, at
+    while True:
+        length += block[at]
+        at += 1
+        if block[at - 1] < 0xFF:
+            return length, at
 
 
 def _fill(bound: Callable[..., int], payload: Payload, out: object, size: int) -> None:
     try:
         count = bound(payload, out, output_len=size)
     except Exception as error:
-        msg = f"the LZ4 block is damaged, or holds more than the {size} bytes claimed"
-        raise ValueError(msg) from error
+        raise _damaged(size) from error
     if count != size:
-        msg = f"the LZ4 block holds less than the {size} bytes claimed"
-        raise ValueError(msg)
+        raise _damaged(size)

@@ -37,7 +37,8 @@ def parse(message_class: type[MessageT], data: Payload, byte_offset: int | None)
     except (DecodeError, ValueError) as error:
         name = message_class.DESCRIPTOR.name
         at = "" if byte_offset is None else f" at byte {byte_offset}"
-        msg = f"the {name}{at} is damaged: {error}"
+        # Not protobuf's own words: its implementations have different ones.
+        msg = f"the {name}{at} is damaged: it is no protobuf message of that type"
         raise CorruptError(msg, byte_offset=byte_offset) from error
     return message
 

@@ -130,7 +130,16 @@ def write_messages(path: PathLike, messages: Iterable[LogMsg]) -> None:
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its name on success and vanishes on failure."""
+    """A new file beside `target` that takes its name on success and vanishes on failure.
+
+    A link stays one: the file that it names is replaced. What is no file but a pipe or a device
+    cannot be replaced, and is written as it goes.
+    """
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    target = Path(os.path.realpath(target))
     # Not `mkstemp`: its files are nobody else's to read, and to learn the umask one has to change
     # it, for all threads.
     name = target.with_name(f".{target.name}.{secrets.token_hex(4)}")

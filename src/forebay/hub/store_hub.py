@@ -355,8 +355,9 @@ class StoreHub:
         """The dataframes of all recordings, one below the other, with whose row it is in front.
 
         The first column is `rerun_recording_id`; see `EntityDb.dataframe` for the rest.
+        Recordings of one id, of several applications, all have their rows.
         """
-        snapshots = {db.store_id.recording_id: db.snapshot() for db in self.recordings()}
+        snapshots = [(db.store_id.recording_id, db.snapshot()) for db in self.recordings()]
         return dataframes(snapshots, index, contents=contents, **options)
 
     def set_policy(

@@ -67,7 +67,8 @@ class ContentFilter:
             return cls(contents.rules)
         if contents is None:
             contents = (EVERYTHING,)
-        expressions = (contents,) if isinstance(contents, str) else tuple(contents)
+        is_one = isinstance(contents, str) or not isinstance(contents, Iterable)
+        expressions = (contents,) if is_one else tuple(contents)
         rules: dict[tuple[tuple[str, ...], bool], ContentRule] = {}
         for expression in expressions:
             for rule in _parse(expression):

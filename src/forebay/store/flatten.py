@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forebay.errors import QueryError, UnknownComponentError
+from forebay.errors import QueryError, UnknownComponentError, told
 from forebay.limits import FLATTEN_INSTANCES_MAX
 from forebay.store.dataframe.columns import list_offsets
 from forebay.store.dataframe.memory import repeat
@@ -101,7 +101,7 @@ def _wanted(table: pa.Table, columns: Columns, *, lists_only: bool = False) -> s
     names = {columns} if isinstance(columns, str) else set(columns)
     missing = sorted(names - set(table.column_names))
     if missing:
-        msg = f"no column {missing[0]!r}; there are {', '.join(table.column_names)}"
+        msg = f"no column {missing[0]!r}; there is: {told(map(repr, table.column_names))}"
         raise UnknownComponentError(msg)
     return names
 
@@ -146,7 +146,7 @@ def _instances(name: str, column: pa.ListArray, max_instances: int) -> Sequence[
     if longest > max_instances:
         msg = (
             f"column {name!r} has a row of {longest} instances, which would make as many columns "
-            f"(at most {max_instances}); explode it into rows, or raise max_instances"
+            f"(at most {max_instances}); leave it out, explode it into rows, or raise max_instances"
         )
         raise QueryError(msg)
     starts = list_offsets(column)[:-1]

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from forebay.chunk.row_ids import row_id_halves
 from forebay.errors import QueryError
+from forebay.limits import RANGE_PIECE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,13 +99,11 @@ def range_table(
         pa.array(times if order is None else times[order], pa.int64()).cast(timeline[1]),
         row_id_column(row_ids if order is None else row_ids[order]),
     ]
-    indices = None if order is None else pa.array(order)
     for name, wanted in components.items():
         cells = [_cells(chunk, rows, name, wanted) for chunk, rows in parts]
-        if indices is None:
-            columns.append(pa.chunked_array(cells, wanted))
-        else:
-            columns.append(pa.concat_arrays(cells).take(indices))
+        if order is not None:
+            cells = _reordered(cells, order)
+        columns.append(pa.chunked_array(cells, wanted))
     return pa.table(columns, names=[timeline[0], ROW_ID, *components])
 
 
@@ -121,6 +120,39 @@ def _ordering(times: npt.NDArray[np.int64], row_ids: RowIdArray) -> npt.NDArray[
     nanos, counters = row_id_halves(row_ids)
     order = np.lexsort((counters, nanos, times))
     return None if bool(np.all(order[:-1] < order[1:])) else order
+
+
+def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[pa.Array]:
+    """All rows in another order, in several arrays if one would be very large."""
+    size = sum(int(array.nbytes) for array in cells)
+    if size <= RANGE_PIECE_BYTES_MAX:
+        return [pa.concat_arrays(cells).take(pa.array(order))]
+    starts = np.cumsum([0, *map(len, cells)])
+    step = max(1, len(order) * RANGE_PIECE_BYTES_MAX // size)
+    return [
+        piece
+        for first in range(0, len(order), step)
+        for piece in _picked(cells, starts, order[first : first + step])
+    ]
+
+
+def _picked(
+    cells: Sequence[pa.Array], starts: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]
+) -> list[pa.Array]:
+    """Some rows of arrays that lie end to end, in halves while they are too many for one array."""
+    source = np.searchsorted(starts, rows, side="right") - 1
+    parts = [
+        cells[part].take(pa.array(rows[source == part] - starts[part]))
+        for part in np.unique(source)
+    ]
+    back = np.argsort(np.argsort(source, kind="stable"))
+    try:
+        return [pa.concat_arrays(parts).take(pa.array(back))]
+    except pa.ArrowInvalid:  # more than Arrow's 32-bit offsets can say
+        half = len(rows) // 2
+        if not half:
+            raise
+        return _picked(cells, starts, rows[:half]) + _picked(cells, starts, rows[half:])
 
 
 def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.Array:

@@ -14,7 +14,7 @@ from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
 from forebay.store.range_query import range_table, rows_in_range, static_table
 from forebay.store.time_index import latest_of
-from forebay.store.unknown import find_entity, find_timeline, unknown
+from forebay.store.unknown import find_entity, find_timeline, names_of, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -290,7 +290,7 @@ class StoreSnapshot(DataframeSource):
         """The components wanted, each once; those that are `there` unless any were given."""
         if components is None:
             return sorted(there)
-        names = [components] if isinstance(components, str) else list(dict.fromkeys(components))
+        names = names_of(components)
         for name in names:
             if name not in index.columns:
                 where = f"entity {index.path} of {self.store_id}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forebay.errors import UnknownEntityError, UnknownTimelineError, told
 from forebay.model import EntityPath, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from forebay.errors import QueryError
     from forebay.model import StoreId, TimeType
@@ -30,7 +31,8 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     """
     names = sorted(there)
     msg = f"there is no {noun} {name!r} in {where}"
-    close = difflib.get_close_matches(name, names, n=1)
+    # Callers may pass anything at all, and learn best from what there is.
+    close = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) else []
     if close:
         msg += f"; did you mean {close[0]!r}?"
     if names:
@@ -38,6 +40,14 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     else:
         msg += f" (it has no {noun} at all)"
     return error(msg)
+
+
+def names_of(names: Iterable[str] | str) -> list[str]:
+    """One name or several, each once; what is neither is taken for a name that nothing has."""
+    given: Any = names
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given]
+    return list(dict.fromkeys(given))
 
 
 def find_entity(
@@ -48,7 +58,7 @@ def find_entity(
     Raises:
         UnknownEntityError: There is no such entity; the message names those there are.
     """
-    path = EntityPath(entity)
+    path = EntityPath(entity) if isinstance(entity, str) else entity
     found = entities.get(path)
     if found is None:
         error = unknown(UnknownEntityError, "entity", path, entities, str(store_id))

@@ -23,7 +23,8 @@ from forebay.store.snapshot import StoreSnapshot
 
 ENTITIES = ("a", "a/b", "a/b/c", "b", r"we\ ird/ä\:b", "image2", "image10")
 TIMELINES = ("frame", "duration", "when")
-TIMES = (-3, 0, 1, 2, 3, 5, 8)
+TIMES = (-(2**62), -3, 0, 1, 2, 3, 5, 8, 2**62)
+PAIR = pa.struct([("x", pa.int32()), ("y", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,20 @@ class Send:
 
 Step = Log | Send
 
-DATA = ("scalar", "scalars", "empty", "points", "radii", "text", "transform", "any")
+DATA = (
+    "scalar",
+    "scalars",
+    "empty",
+    "points",
+    "radii",
+    "text",
+    "transform",
+    "any",
+    "image",
+    "tensor",
+    "strips",
+    "nested",
+)
 KINDS = (*DATA, "clear", "rec")
 
 
@@ -90,7 +104,7 @@ def steps(draw: st.DrawFn, *, clears: bool = True) -> list[Step]:
     return out
 
 
-def _archetype(kind: str, seed: int) -> Any:  # noqa: PLR0911
+def _archetype(kind: str, seed: int) -> Any:  # noqa: PLR0911, PLR0912
     match kind:
         case "scalar":
             return rr.Scalars(float(seed))
@@ -110,6 +124,16 @@ def _archetype(kind: str, seed: int) -> Any:  # noqa: PLR0911
             return rr.Transform3D(translation=[seed, 0, 1], scale=2.0 if seed % 2 else None)
         case "any":
             return rr.AnyValues(number=seed, words=["w"] * (seed % 3), flags=[True] * (seed % 2))
+        case "image":
+            return rr.Image(np.full((2, 1 + seed % 3, 3), seed, np.uint8))
+        case "tensor":
+            return rr.Tensor(np.full((2, 1 + seed % 2), seed))
+        case "strips":
+            return rr.LineStrips3D([np.full((i + 2, 3), seed) for i in range(seed % 3)])
+        case "nested":
+            deep = pa.array([[[seed], [], None]][: seed % 2], pa.list_(pa.list_(pa.int64())))
+            pair = pa.array([{"x": seed, "y": None}] * (seed % 3), PAIR)
+            return rr.AnyValues(deep=deep, pair=pair, raw=[b"\xff"] * (seed % 2))
         case "clear":
             return rr.Clear(recursive=False)
         case _:

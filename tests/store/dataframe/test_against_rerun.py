@@ -19,7 +19,7 @@ from forebay.store.dataframe.query import dataframe
 from tests.store.dataframe import handmade
 from tests.store.dataframe.recordings import TIMES, Step, assert_same, both, integers, steps, write
 
-EXAMPLES = int(os.environ.get("FOREBAY_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FOREBAY_EXAMPLES", "50"))
 
 # One data directory serves all examples: each overwrites the file of the one before.
 differential = settings(
@@ -37,6 +37,9 @@ CONTENTS = (
     [],
     "/b /image2",
 )
+
+
+ENDS = (min(TIMES) - 1, max(TIMES) + 1)
 
 
 def compare(path: Path, index: str | None, **arguments: Any) -> None:
@@ -114,7 +117,7 @@ def test_given_index_values_and_clears(
     """With values that reach over all clears: see docs/differences.md on recursive clears."""
     path = tmp_path / "x.rrd"
     write(path, recording, batched=False)
-    compare(path, index, fill_latest_at=fill, using_index_values=sorted({*values, -10, 100}))
+    compare(path, index, fill_latest_at=fill, using_index_values=sorted({*values, *ENDS}))
 
 
 @differential

@@ -96,6 +96,8 @@ def test_escapes_stand_for_themselves() -> None:
 def test_takes_only_text() -> None:
     with pytest.raises(ExpressionError, match="not 3"):
         ContentFilter.parse(["/a", 3])  # type: ignore[list-item]
+    with pytest.raises(ExpressionError, match="not 3"):
+        ContentFilter.parse(3)  # type: ignore[arg-type]
 
 
 def test_prints_its_rules_in_order_of_precedence() -> None:

@@ -176,8 +176,11 @@ def test_a_window_leaves_out_rows_but_still_fills_from_before() -> None:
 def test_components_are_selected_by_name() -> None:
     shot = snapshot(make_chunk("/a", {"frame": [0]}, {"S:x": [[1.0]], "S:y": [[2.0]]}))
     assert dataframe(shot, "frame", components=["S:y"]).column_names == ["frame", "/a:S:y"]
-    with pytest.raises(UnknownComponentError, match=r"'S:z'.*S:x, S:y"):
+    with pytest.raises(UnknownComponentError, match=r"'S:z'.*'S:x', 'S:y'"):
         dataframe(shot, "frame", components=["S:z"])
+    for nonsense in (7, [7, None]):
+        with pytest.raises(UnknownComponentError, match="'S:x', 'S:y'"):
+            dataframe(shot, "frame", components=nonsense)  # type: ignore[arg-type]
 
 
 def test_an_unknown_index_names_those_there_are() -> None:
@@ -199,6 +202,9 @@ LONG = Timeline("long", TimeType.DURATION)
         ("frame", pa.array([4, None, 1]), [1, 4]),
         ("frame", pa.chunked_array([[4], [1]]), [1, 4]),
         ("frame", [], []),
+        ("frame", np.array([2**63 - 1], np.uint64), [2**63 - 1]),
+        ("when", pa.array([1], pa.timestamp("us", "Europe/Berlin")), [1000]),
+        ("long", np.array([1500, 2000], "timedelta64[ps]"), [1, 2]),
         ("when", np.array([2, 1], "datetime64[us]"), [1000, 2000]),
         ("when", pa.array([2, 1], pa.timestamp("us")), [1000, 2000]),
         ("when", [dt.datetime(1970, 1, 1, 0, 0, 1)], [10**9]),
@@ -230,6 +236,12 @@ def test_index_values_of_every_kind(index: str, values: Any, expected: list[int]
         ("when", np.array(["NaT"], "datetime64[ns]")),
         ("long", np.array([1], "datetime64[s]")),
         ("long", np.array([[1]])),
+        ("frame", np.array([2**63], np.uint64)),
+        ("frame", pa.array([2**63], pa.uint64())),
+        ("when", np.array(["9999-01-01"], "datetime64[s]")),
+        ("when", pa.array([10**12], pa.timestamp("s"))),
+        ("long", np.array([10**12], "timedelta64[s]")),
+        ("long", pa.array([10**12], pa.duration("s"))),
     ],
 )
 def test_index_values_of_the_wrong_kind(index: str, values: Any) -> None:

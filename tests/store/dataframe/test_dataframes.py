@@ -66,12 +66,20 @@ def test_static_rows_of_each() -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(UnknownTimelineError, match="frame, log"):
+    with pytest.raises(UnknownTimelineError, match="'frame', 'log'"):
         dataframes({"one": ONE, "two": TWO}, "nope")
     line = Timeline("frame", TimeType.DURATION)
     strange = snapshot(make_chunk("/b", {line: [0]}, {"S:x": [[1.0]]}))
     with pytest.raises(QueryError, match="'frame' is int64 in recording 'one' and duration"):
         dataframes({"one": ONE, "strange": strange}, "frame")
+
+
+def test_recordings_of_one_id_all_have_their_rows() -> None:
+    """Recording ids need only differ inside an application."""
+    table = dataframes([("same", ONE), ("same", TWO)], "frame")
+    assert [row[:2] for row in rows(table)] == [("same", 0), ("same", 2), ("same", 7)]
+    chosen = dataframes([("same", ONE), ("same", TWO)], "frame", using_index_values={"same": [7]})
+    assert [row[:2] for row in rows(chosen)] == [("same", 7), ("same", 7)]
 
 
 def test_no_recordings_at_all() -> None:

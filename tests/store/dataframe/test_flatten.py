@@ -70,7 +70,7 @@ def test_long_lists_are_refused_as_columns_but_not_as_rows() -> None:
 
 def test_faults_name_what_there_is() -> None:
     made = table(a=pa.array([[1.0]]), b=pa.array([1]))
-    with pytest.raises(UnknownComponentError, match="there are a, b"):
+    with pytest.raises(UnknownComponentError, match="there is: 'a', 'b'"):
         flatten(made, ["c"])
     with pytest.raises(QueryError, match="'b' is int64, not a list"):
         explode(made, ["b"])

@@ -19,6 +19,7 @@ from forebay.errors import UnknownComponentError
 from forebay.model import EntityPath, Timeline, TimeType
 from forebay.model.paths import PROPERTIES
 from forebay.store.contents import ContentFilter
+from forebay.store.unknown import names_of, unknown
 
 CLEAR: Final = "Clear:is_recursive"
 """The only component of the `Clear` archetype: its columns are tombstones."""
@@ -147,15 +148,13 @@ def component_columns(
 def _selected(
     columns: Sequence[ComponentColumn], components: Collection[str]
 ) -> list[ComponentColumn]:
-    wanted = {components} if isinstance(components, str) else set(components)
+    wanted = set(names_of(components))
     there = {column.component for column in columns}
-    missing = sorted(wanted - there)
+    missing = sorted(wanted - there, key=repr)
     if missing:
-        msg = (
-            f"no component {missing[0]!r} on the selected entities; "
-            f"there are {', '.join(sorted(there)) or 'none'}"
+        raise unknown(
+            UnknownComponentError, "component", missing[0], there, "any of the selected entities"
         )
-        raise UnknownComponentError(msg)
     return [column for column in columns if column.component in wanted]
 
 

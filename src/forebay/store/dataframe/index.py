@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,13 @@ import pyarrow as pa
 from forebay.chunk import ARROW_TIME_TYPES
 from forebay.errors import ExpressionError, TimeTypeError
 from forebay.model import TimeLike, Timeline, TimeType, to_index_value
+from forebay.model.timelines import TIME_MAX
 from forebay.store.dataframe.rows import MISSING, Int64s, Positions
 
 IndexValues: TypeAlias = "Sequence[TimeLike] | npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray"
 """Index values to sample at, in any order."""
+
+_FINER_UNITS: Final = frozenset({"ps", "fs", "as", "generic"})
 
 DENSE_SPAN_MAX = 8
 """Index values this close on average (range over count) are found by table, not by sorting."""
@@ -121,9 +124,12 @@ def _from_arrow(values: pa.Array, timeline: Timeline) -> Int64s:
     if not fits and not pa.types.is_null(kind):
         raise _mismatch(kind, timeline)
     present = values.drop_null()
-    if pa.types.is_temporal(kind):
-        present = present.cast(ARROW_TIME_TYPES[timeline.type], safe=False)
-    integers: Int64s = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    try:
+        if pa.types.is_temporal(kind):
+            present = present.cast(ARROW_TIME_TYPES[timeline.type])
+        integers: Int64s = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid as error:
+        raise _too_large(timeline) from error
     return integers
 
 
@@ -132,6 +138,8 @@ def _from_numpy(values: npt.NDArray[np.generic], timeline: Timeline) -> Int64s:
         msg = f"index values have one dimension, not {values.ndim}"
         raise TimeTypeError(msg)
     if values.dtype.kind in "iu":
+        if values.dtype.kind == "u" and len(values) and int(values.max()) > TIME_MAX:
+            raise _too_large(timeline)
         return values.astype(np.int64)
     unit = {TimeType.TIMESTAMP: "datetime64[ns]", TimeType.DURATION: "timedelta64[ns]"}
     wanted = unit.get(timeline.type)
@@ -140,7 +148,19 @@ def _from_numpy(values: npt.NDArray[np.generic], timeline: Timeline) -> Int64s:
     if np.isnat(values).any():
         msg = f"NaT is no time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
-    return values.astype(wanted).astype(np.int64)
+    nanoseconds = values.astype(wanted)
+    # NumPy overflows in silence; what is finer than nanoseconds cannot, but loses its fraction.
+    is_finer = np.datetime_data(values.dtype)[0] in _FINER_UNITS  # type: ignore[arg-type]
+    if not is_finer and not (nanoseconds.astype(values.dtype) == values).all():
+        raise _too_large(timeline)
+    return nanoseconds.astype(np.int64)
+
+
+def _too_large(timeline: Timeline) -> TimeTypeError:
+    msg = f"index values on timeline {timeline.name!r} do not fit into 64 bits"
+    if timeline.type is not TimeType.SEQUENCE:
+        msg += " of nanoseconds"
+    return TimeTypeError(msg)
 
 
 def _mismatch(what: object, timeline: Timeline) -> TimeTypeError:

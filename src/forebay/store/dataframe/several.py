@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from forebay.model import EntityPath
 from forebay.store.dataframe.columns import Snapshot
 from forebay.store.dataframe.index import IndexValues
 from forebay.store.dataframe.query import DataframeQuery, plan
+from forebay.store.unknown import unknown
 
 RECORDING_ID: Final = "rerun_recording_id"
 """The leading column of a dataframe of several recordings."""
@@ -22,7 +23,7 @@ _ALL_FLAG: Final = b"rerun:is_semantically_empty"
 
 
 def dataframes(
-    snapshots: Mapping[str, Snapshot],
+    snapshots: Mapping[str, Snapshot] | Iterable[tuple[str, Snapshot]],
     index: str | None,
     *,
     using_index_values: IndexValues | Mapping[str, IndexValues] | None = None,
@@ -34,7 +35,8 @@ def dataframes(
     not got is null in its rows; a recording that has not got the index gives no rows.
 
     Args:
-        snapshots: By recording id, in the order of the rows.
+        snapshots: By recording id, in the order of the rows; pairs, if several applications have
+            a recording of one id.
         index: As for `dataframe`.
         using_index_values: For all recordings, or by recording id; those not named then give no
             rows.
@@ -44,42 +46,44 @@ def dataframes(
         UnknownTimelineError: No recording has the index.
         QueryError: Columns of one name and different types, or what `dataframe` raises.
     """
-    named = dict(snapshots) if index is None else _having(snapshots, index)
+    named = list(snapshots.items() if isinstance(snapshots, Mapping) else snapshots)
+    if index is not None:
+        named = _having(named, index)
     if isinstance(using_index_values, Mapping):
         by_recording = using_index_values
-        named = {name: snapshot for name, snapshot in named.items() if name in by_recording}
+        named = [(name, snapshot) for name, snapshot in named if name in by_recording]
     else:
-        by_recording = dict.fromkeys(named, using_index_values)
-    tables = {
-        name: plan(
-            snapshot,
-            DataframeQuery(index=index, using_index_values=by_recording[name], **arguments),
-        ).table()
-        for name, snapshot in named.items()
-    }
-    schema = _unified({name: table.schema for name, table in tables.items()})
+        by_recording = {name: using_index_values for name, _ in named}
+    tables = [
+        (
+            name,
+            plan(
+                snapshot,
+                DataframeQuery(index=index, using_index_values=by_recording[name], **arguments),
+            ).table(),
+        )
+        for name, snapshot in named
+    ]
+    schema = _unified((name, table.schema) for name, table in tables)
     parts = [
         pa.Table.from_arrays(list(_columns(name, table, schema)), schema=schema)
-        for name, table in tables.items()
+        for name, table in tables
     ]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def _having(snapshots: Mapping[str, Snapshot], index: str) -> dict[str, Snapshot]:
-    having = {
-        name: snapshot for name, snapshot in snapshots.items() if index in snapshot.timelines()
-    }
+def _having(named: list[tuple[str, Snapshot]], index: str) -> list[tuple[str, Snapshot]]:
+    having = [(name, snapshot) for name, snapshot in named if index in snapshot.timelines()]
     if not having:
-        there = sorted({line for one in snapshots.values() for line in one.timelines()})
-        msg = f"no recording has a timeline {index!r}; there are {', '.join(there) or 'none'}"
-        raise UnknownTimelineError(msg)
+        there = {line for _, snapshot in named for line in snapshot.timelines()}
+        raise unknown(UnknownTimelineError, "timeline", index, there, "any recording")
     return having
 
 
-def _unified(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+def _unified(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
     """All columns of all recordings: timelines by name, then components in Rerun's order."""
     fields: dict[str, tuple[str, pa.Field]] = {}
-    for recording, schema in schemas.items():
+    for recording, schema in schemas:
         for field in schema:
             known = fields.setdefault(field.name, (recording, field))
             if known[1].type != field.type:
