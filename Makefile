@@ -20,12 +20,17 @@ run: setup ## the demo: a server, three live recordings, a table of what comes i
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
-ENGINE_TESTS := tests/runtime tests/ingest tests/hub tests/store tests/codec tests/chunk tests/model
+FREE_THREADED_TESTS := $(addprefix tests/,runtime ingest hub store codec chunk model stress \
+	test_architecture.py test_errors.py)
+NEED_SDK := $(addprefix tests/,codec/test_encoder.py model/test_paths.py $(addprefix \
+	store/dataframe/test_,against_rerun.py contents.py dataframe.py dataframes.py interop.py))
 ROUNDS ?= 5
-test-free-threaded: setup ## the engine without a GIL; the tests that set threads on it, ROUNDS times
-	set -e; python=$$(tools/free_threaded.sh); export PYTHON_GIL=0 FOREBAY_STRESS_ROUNDS=$(ROUNDS); \
+test-free-threaded: setup ## the engine without a GIL, and its stores beside those made with one
+	set -e; python=$$(tools/free_threaded.sh); export FOREBAY_STRESS_ROUNDS=$(ROUNDS); \
 	export FOREBAY_CORPUS=$$($(BIN)/python -m tests.corpus); \
-	$$python -m pytest $(ENGINE_TESTS) tests/stress
+	export FOREBAY_FINGERPRINTS=$(abspath $(VENV))/.fingerprints.json; \
+	$(BIN)/python -m tests.fingerprints >$$FOREBAY_FINGERPRINTS; \
+	PYTHON_GIL=0 $$python -X faulthandler -m pytest $(FREE_THREADED_TESTS) $(NEED_SDK:%=--ignore=%)
 
 test-wasm: setup $(WASM_STAMP) ## the engine and the page in Pyodide, under Node and in Chromium
 	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null
@@ -59,4 +64,4 @@ proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py
 
 clean:
-	rm -rf $(VENV) .venv-3.1?t build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-free-threaded build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,22 +1,18 @@
 #!/bin/sh
 # Prints the path of a Python whose venv holds Forebay and what its engine tests need, free-threaded.
 #
-# The interpreter is $FOREBAY_FREE_THREADED_PYTHON, or python3.13t on PATH, or the one that an earlier
-# run built, or one built now from Debian's source package of CPython. That package comes from a newer
-# suite than many a machine's own, so apt is given a configuration and lists of their own in the
-# cache; the machine's stay as they are. $FOREBAY_FREE_THREADED_VERSION is 3.13 unless it says 3.14.
+# The interpreter is $FOREBAY_FREE_THREADED_PYTHON, or python3.14t or python3.13t on PATH, or the one
+# that an earlier run built, or CPython 3.13 built now from Debian's source package. That package
+# comes from a newer suite than many a machine's own, so apt is given a configuration and lists of
+# their own in the cache; the machine's stay as they are.
 #
 # usage: tools/free_threaded.sh           find or build, install, print the interpreter of the venv
 #        tools/free_threaded.sh --python  find or build only, print the interpreter
 set -eu
 
 cache=${FOREBAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/forebay}
-version=${FOREBAY_FREE_THREADED_VERSION:-3.13}
-case $version in
-3.13) suite=trixie ;;
-3.14) suite=forky ;;
-*) echo "free_threaded: 3.13 and 3.14 can be built, not $version" >&2; exit 1 ;;
-esac
+version=3.13
+suite=trixie
 prefix=$cache/python${version}t
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -28,7 +24,7 @@ is_free_threaded() {
 }
 
 find_interpreter() {
-    for candidate in "${FOREBAY_FREE_THREADED_PYTHON:-}" "python${version}t" \
+    for candidate in "${FOREBAY_FREE_THREADED_PYTHON:-}" python3.14t python3.13t \
         "$prefix/bin/python${version}t"; do
         found=$(command -v "$candidate" 2>/dev/null) || continue
         if is_free_threaded "$found"; then echo "$found"; return; fi
@@ -56,7 +52,7 @@ fetch_source() { # into the current directory
     mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
         sed -n 's/^Debian \(.*\/debian\/\)$/\1/p' | head -n 1)
     if [ -z "$mirror" ]; then
-        say "no Debian mirror among apt's sources: install python${version}t yourself," \
+        say "no Debian mirror among apt's sources: install python3.14t or python3.13t yourself," \
             "or name one in FOREBAY_FREE_THREADED_PYTHON"
         exit 1
     fi
@@ -101,14 +97,19 @@ if [ -z "$python" ]; then
 fi
 if [ "${1:-}" = --python ]; then echo "$python"; exit; fi
 
-venv=$root/.venv-${version}t
+venv=$root/.venv-free-threaded
 stamp=$venv/.installed
 if [ ! "$stamp" -nt "$root/pyproject.toml" ]; then
     say "installing into $venv with $python"
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-        --editable "$root[free-threaded]" >&2
+    # Only what has wheels for it: no gRPC, no Rerun; of cramjam there are for 3.14 and later.
+    set -- --quiet --disable-pip-version-check
+    "$venv/bin/python" -m pip install "$@" --only-binary :all: \
+        click hypothesis numpy protobuf psutil pyarrow pytest rich >&2
+    "$venv/bin/python" -m pip install "$@" --only-binary :all: cramjam >/dev/null 2>&1 ||
+        say "no cramjam for it: pyarrow decompresses"
+    "$venv/bin/python" -m pip install "$@" --no-deps --editable "$root" >&2
     touch "$stamp"
 fi
 echo "$venv/bin/python"

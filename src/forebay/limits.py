@@ -24,6 +24,9 @@ LZ4_RATIO_MAX: Final = 255
 SCHEMA_CACHE_BYTES_MAX: Final = 4 * MIB
 """Schema messages that a chunk decoder remembers; a sixteenth of it is the largest one."""
 
+DECODERS_FREE_MAX: Final = 16
+"""Decoders that a hub keeps for the next turn, with the schemas that they have learnt."""
+
 ALIKE_MESSAGE_BYTES_MAX: Final = 8192
 """Messages of one row up to this size are recognised by being like an earlier one."""
 
@@ -72,7 +75,7 @@ SHORT_TURN_SLICE_S: Final = 0.001
 """Seconds after which a worker ends such a turn."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
-"""Mean size of queued messages from which several turns of one store pay off under a GIL."""
+"""Mean size of queued messages from which several turns of one store pay off."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
@@ -207,6 +210,12 @@ FILE_BLOCKS_AHEAD: Final = 2
 
 FILE_SLABS_MAX: Final = 8
 """Blocks that are kept for the next read of the same file."""
+
+FILE_READ_BYTES_FIRST: Final = 64 * 1024
+"""The first block of one file of many, which tells whether it is bulky."""
+
+READ_TURN_S: Final = 0.1
+"""How long one block of small messages may keep the readers of others waiting."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""

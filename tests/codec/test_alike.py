@@ -52,7 +52,12 @@ def outcome(decoder: ChunkDecoder, msg: ArrowMsg) -> object:
 
 def said(chunk: Chunk) -> tuple[object, ...]:
     chunk.batch.validate(full=True)
-    return chunk.id, chunk.layout.entity_path, str(chunk.batch.to_pydict()), chunk.batch.schema
+    columns = [  # Nanoseconds as integers: they have no other form in Python.
+        column.cast(pa.int64()) if pa.types.is_temporal(column.type) else column
+        for column in chunk.batch.columns
+    ]
+    values = str([column.to_pylist() for column in columns])
+    return chunk.id, chunk.layout.entity_path, values, chunk.batch.schema
 
 
 def test_rows_of_several_entities_are_decoded_as_they_are_one_by_one() -> None:

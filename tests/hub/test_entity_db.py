@@ -240,7 +240,7 @@ def test_a_clone_goes_by_its_new_name(db: EntityDb) -> None:
     assert clone.store_id == recording_id("other")
     assert clone.info == StoreInfo(recording_id("other"))
     assert clone.data_source == "file"
-    assert [e.store_id for e in clone.add_log_msg(message(1))] == [clone.store_id]
+    assert [e.store_id for e in clone.add_log_msg(message(1, clone.store_id))] == [clone.store_id]
 
 
 def test_many_submitters_and_pollers_lose_nothing(native: NativeRuntime) -> None:
@@ -355,3 +355,21 @@ def test_reports_of_nothing_new_are_bounded_in_bytes(runtime: Runtime) -> None:
     db.flush(PATIENCE_S)
     assert len(db.poll_worker_output()) <= 20
     assert db.ingestion_stats().committed == 200
+
+
+def test_a_message_of_another_store_is_refused(db: EntityDb) -> None:
+    other = message(0, recording_id("other"))
+    for give in (
+        db.submit_arrow_msg,
+        db.try_submit_arrow_msg,
+        db.add_log_msg,
+        lambda msg: db.submit_arrow_msgs([message(1), msg]),
+    ):
+        with pytest.raises(StoreError, match=r"with_store_id\(db.store_id\)") as caught:
+            give(other)
+        assert caught.value.store_id == db.store_id
+        assert caught.value.chunk_id == other.chunk_id
+    assert db.ingestion_stats().accepted == 0
+    db.submit_arrow_msg(other.with_store_id(recording_id()))
+    db.flush(PATIENCE_S)
+    assert numbers(db) == [0.0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from forebay.chunk import Chunk
-from forebay.ingest import Decode, Outcome, ProcessedChunk, RejectedMsg
+from forebay.ingest import Decode, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
 from forebay.model import ArrowMsg, ChunkId, StoreId
 
 STORE = StoreId.recording("app", "run")
@@ -82,3 +82,9 @@ def join(*threads: threading.Thread) -> None:
     for thread in threads:
         thread.join(TIMEOUT_S)
         assert not thread.is_alive(), "deadlock"
+
+
+class OneAtATime(IngestionWorker):
+    """A worker whose turns are of one message each."""
+
+    _turn_msgs_max = 1

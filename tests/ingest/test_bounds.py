@@ -168,12 +168,15 @@ def test_taken_output_is_in_flight_until_acknowledged(runtime: Runtime) -> None:
     worker = IngestionWorker(runtime=runtime, decoder_factory=NUMBERS)
     worker.submit_many([numbered(n) for n in range(3)])
     assert worker.wait_processed(timeout=TIMEOUT_S)
-    _, second, _ = worker.take_output()
+    taken = worker.take_output()
+    second = taken[1]
     assert isinstance(second, ProcessedChunk)
     stats = worker.stats()
     assert (stats.committed, stats.in_flight, stats.output_bytes) == (0, 3, 3 * SIZE)
     worker.validate()
-    assert worker.take_output() == []
+    assert worker.take_output() == taken, "what is not acknowledged comes again"
+    worker.let_go()
+    assert worker.stats() == stats
     chunk = type("AChunk", (), {"id": numbered(1).chunk_id})()
     refused = second._replace(chunk=chunk).refused(STORE, StoreError("no"))
     worker.acknowledge([refused])
@@ -181,6 +184,9 @@ def test_taken_output_is_in_flight_until_acknowledged(runtime: Runtime) -> None:
     assert (stats.committed, stats.rejected, stats.in_flight, stats.output_bytes) == (2, 1, 0, 0)
     assert stats.rejected_by_reason == {"StoreError": 1}
     assert worker.rejections() == [refused]
+    worker.acknowledge([refused])
+    assert worker.stats().rejected == 1, "what is not in flight cannot be refused"
+    assert worker.take_output() == []
 
 
 def test_output_can_be_taken_turn_by_turn(runtime: Runtime) -> None:

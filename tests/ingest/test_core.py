@@ -68,11 +68,22 @@ class IngestCoreMachine(RuleBasedStateMachine):
                 outcomes.append(ProcessedChunk(seq, decode_number(entry.msg), "s", entry.cost))
         self.core.finish(batch, outcomes, self.now_s, self.now_s)
 
+    @precondition(lambda self: self.in_turns)
+    @rule(data=st.data())
+    def break_off(self, data: Any) -> None:
+        """A turn ends without a word: what it had taken is taken again, at the same place."""
+        batch = self.in_turns.pop(data.draw(st.integers(0, len(self.in_turns) - 1)))
+        self.core.give_back_others(self.in_turns)
+        assert self.core.has_input
+        assert batch.first_place not in self.core._decoding
+
     @rule(batches_max=st.sampled_from([None, 1]))
     def hand_over(self, batches_max: int | None) -> None:
         outcomes = self.core.hand_over(self.now_s, batches_max)
-        self.handed += outcomes
-        self.left += [out.seq for out in outcomes]
+        known = len(self.handed)
+        assert outcomes[:known] == self.handed, "what is not settled comes again"
+        self.handed = outcomes
+        self.left += [out.seq for out in outcomes[known:]]
         assert self.left == list(range(len(self.left))), "order, and nothing lost"
 
     @rule(refuse=st.booleans())
@@ -110,12 +121,30 @@ class IngestCoreMachine(RuleBasedStateMachine):
         self.hand_over_all()
 
     def hand_over_all(self) -> None:
-        self.left += [out.seq for out in self.core.hand_over(self.now_s)]
+        self.left += [out.seq for out in self.core.hand_over(self.now_s)[len(self.handed) :]]
         self.core.settle()
         assert self.left == list(range(self.accepted))
         self.core.validate()
         stats = self.core.stats(self.now_s, is_closed=False)
         assert (stats.in_flight, stats.queue_bytes, stats.output_bytes) == (0, 0, 0)
+
+
+def test_what_is_given_back_is_taken_again_in_the_order_of_places() -> None:
+    core = IngestCore(10, 100 * SIZE)
+    for number in range(6):
+        core.accept(numbered(number), None, SIZE, 0.0)
+    first, second, third = (core.take(2, 10**9, 0.0) for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    core.finish(third, [ProcessedChunk(4, decode_number(numbered(4)), None, SIZE)], 0.0, 0.0)
+    core.give_back(second)
+    core.finish(first, [ProcessedChunk(0, decode_number(numbered(0)), None, SIZE)], 0.0, 0.0)
+    taken: list[int] = []
+    while (batch := core.take(10, 10**9, 0.0)) is not None:
+        taken += [entry.seq for entry in batch.entries]
+    assert taken == [1, 2, 3, 5]
+    core.validate()
 
 
 TestIngestCore = IngestCoreMachine.TestCase

@@ -10,7 +10,7 @@ from forebay.ingest.core import IngestCore
 from forebay.limits import LANE_BYPASS_MAX
 from forebay.model import StoreId
 from forebay.runtime import Event, InlineRuntime, NativeRuntime
-from tests.ingest.support import SIZE, TIMEOUT_S, decode_number, decodes, numbered
+from tests.ingest.support import SIZE, TIMEOUT_S, OneAtATime, decode_number, decodes, numbered
 
 
 def taken(core: IngestCore, msgs_max: int = 1) -> list[int]:
@@ -136,12 +136,11 @@ def test_lanes_of_a_worker_end_to_end() -> None:
 
     for has_lanes in (False, True):
         held.clear()
-        worker = IngestionWorker(
+        worker = OneAtATime(
             runtime=runtime,
             has_lanes=has_lanes,
             decoder_factory=decodes(decode),  # type: ignore[arg-type]
         )
-        worker._turn_msgs_max = 1
         worker.submit(numbered(0))
         for number in range(1, 6):
             worker.submit(numbered(number)._replace(is_static=number in {3, 5}))

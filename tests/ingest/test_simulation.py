@@ -29,11 +29,11 @@ class NeverNotifies(SmallTurns):
     """Planted: room is made, but who waits for it is not told."""
 
     def _settle(self, refused: Sequence[RejectedMsg]) -> Any:
-        waiting, self._num_waiting = self._num_waiting, 0
+        waiting, self._changed = self._changed, None
         try:
             return super()._settle(refused)
         finally:
-            self._num_waiting = waiting
+            self._changed = waiting
 
 
 class ForgetsToStart(SmallTurns):

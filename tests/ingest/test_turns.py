@@ -14,13 +14,12 @@ from forebay.model import ArrowMsg, ChunkId, RowId, StoreId
 from forebay.runtime import (
     InlineRuntime,
     NativeRuntime,
-    gil_enabled,
     processors,
     turns_worth_having,
 )
 from tests.chunks import make_chunk
 from tests.corpus import RECORDINGS, recording
-from tests.ingest.support import STORE, TIMEOUT_S, decode_number, numbered, numbers
+from tests.ingest.support import STORE, TIMEOUT_S, OneAtATime, decode_number, numbered, numbers
 
 
 def test_a_turn_ends_after_its_time_slice() -> None:
@@ -50,8 +49,7 @@ def test_how_many_turns_pay() -> None:
     assert turns_worth_having(bulky, 1) == max(1, processors())
     assert turns_worth_having(bulky, processors()) == 1
     assert turns_worth_having(bulky, 10 * processors()) == 1
-    if gil_enabled():
-        assert turns_worth_having(bulky - 1, 1) == 1
+    assert turns_worth_having(bulky - 1, 1) == 1
     assert InlineRuntime().turns_at_once(bulky) == 1
 
 
@@ -65,8 +63,7 @@ def test_bulky_messages_are_decoded_side_by_side_when_nobody_else_is_busy() -> N
         together.wait(TIMEOUT_S)
         return decode_number(msg)
 
-    worker = IngestionWorker(runtime=runtime, turns_max=None, decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
-    worker._turn_msgs_max = 1
+    worker = OneAtATime(runtime=runtime, turns_max=None, decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
     worker.submit_many([numbered(number, 2 * PARALLEL_MSG_BYTES_MIN) for number in range(8)])
     worker.close(TIMEOUT_S)
     assert numbers(worker.poll()) == list(range(8))
@@ -74,7 +71,10 @@ def test_bulky_messages_are_decoded_side_by_side_when_nobody_else_is_busy() -> N
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_store_is_the_same_however_it_is_filled(name: str, tmp_path: Path) -> None:
+def test_the_store_is_the_same_however_it_is_filled(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IngestionWorker, "_turn_msgs_max", 3)
     path = recording(name)
     plain = load(path)
     ways: list[dict[str, object]] = [
@@ -86,8 +86,6 @@ def test_the_store_is_the_same_however_it_is_filled(name: str, tmp_path: Path) -
     ]
     for way in ways:
         hub = StoreHub(**way)  # type: ignore[arg-type]
-        for db in hub:
-            db._inflow.worker._turn_msgs_max = 1
         for msg in read_messages(path):
             hub.receive_log_msg(msg)
         hub.flush(TIMEOUT_S)

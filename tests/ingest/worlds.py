@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from forebay.chunk import Chunk
 from forebay.errors import FlushTimeoutError, QueueFullError, SpillError, WorkerClosedError
 from forebay.ingest import (
@@ -74,7 +76,7 @@ class FailingSpill(SpillFiles):
             raise OSError(msg)
         super()._write_all(file, frame)
 
-    def _read_file(self, path: Path) -> bytes:
+    def _read_file(self, path: Path) -> bytes | pa.Buffer:
         self.pause()
         data = bytearray(super()._read_file(path))
         match self.chance.randrange(12):

@@ -161,8 +161,31 @@ def test_stopping_severs_streams_after_the_grace() -> None:
 
 
 def test_a_port_in_use_is_refused() -> None:
-    with serve("127.0.0.1:0") as server, pytest.raises(ServerError, match="cannot listen on"):
+    with serve("127.0.0.1:0") as server, pytest.raises(ServerError, match="the port is taken"):
         serve(str(server.address))
+
+
+def test_a_host_that_is_no_address_is_told_as_such() -> None:
+    with pytest.raises(ServerError, match=r"'999\.1\.1\.1' is no IP address, and no name"):
+        serve("999.1.1.1:1")
+
+
+class SlowHub(forebay.StoreHub):
+    """Commits nothing before it is flushed or closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits_itself = False
+
+
+def test_stopping_commits_everything_in_a_hub_of_the_callers() -> None:
+    hub = SlowHub()
+    server = serve("127.0.0.1:0", hub=hub)
+    with Client(server) as client:
+        client.write(*(numbered(A, i) for i in range(20)))
+        server.stop(TIMEOUT_S)
+    assert frames(hub, A) == list(range(20))
+    assert hub[A].ingestion_stats().in_flight == 0
 
 
 def test_a_stream_too_many_is_refused_and_stops_nobody() -> None:

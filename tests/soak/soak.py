@@ -34,6 +34,7 @@ STORE_BUDGET = AdaptiveBudget(MIB, 16 * MIB)
 HUB_BUDGET_BYTES = 64 * MIB
 POLICIES = ("block", "block", "deadline(5)", "drop_newest", "drop_oldest", "latest_wins", "spill")
 SAMPLE_S = 0.25
+LINE_EVERY_S = 60.0
 SLOW_FROM_BYTES = 20_000
 SLOW_S = 0.03
 WARM_UP_SHARE = 0.4
@@ -146,10 +147,14 @@ def soak(seconds: float, stores: int = STORES) -> Report:
     for thread in submitters:
         thread.start()
     process = psutil.Process()
-    while time.monotonic() - began < seconds:
+    next_line_s = LINE_EVERY_S
+    while (elapsed_s := time.monotonic() - began) < seconds:
         stop.wait(SAMPLE_S)
         report.rss_mib.append(process.memory_info().rss / MIB)
         _check(hub, report)
+        if elapsed_s >= next_line_s:
+            next_line_s += LINE_EVERY_S
+            print(f"{elapsed_s:5.0f} s: {_now(hub, report)}", file=sys.stderr, flush=True)
     stop.set()
     for thread in submitters:
         thread.join()
@@ -167,6 +172,17 @@ def _due(source: Source) -> int:
     if source.rate == 0:
         return 4
     return source.chance.random() < source.rate / 100
+
+
+def _now(hub: StoreHub, report: Report) -> str:
+    dbs = hub.entity_dbs()
+    return (
+        f"RSS {report.rss_mib[-1]:.0f} MiB; "
+        f"data {sum(db.byte_size for db in dbs) / MIB:.1f} MiB, "
+        f"held {sum(db.held_bytes for db in dbs) / MIB:.1f} MiB in "
+        f"{sum(db.num_chunks for db in dbs)} chunks; Arrow {pa.total_allocated_bytes() / MIB:.1f} "
+        f"MiB; {hub.ingestion_stats().total.committed} committed"
+    )
 
 
 def _check(hub: StoreHub, report: Report) -> None:

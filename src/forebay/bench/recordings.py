@@ -41,7 +41,7 @@ def cache_dir() -> Path:
 
 
 def recording(kind: str, rows: int, seed: int = 7, *, fresh: bool = True) -> Path:
-    """The path of a recording, made now unless it was made before.
+    """The path of a recording, made now unless it was made before (by any interpreter).
 
     Args:
         kind: One of `MAKERS`.
@@ -52,10 +52,10 @@ def recording(kind: str, rows: int, seed: int = 7, *, fresh: bool = True) -> Pat
     Raises:
         MissingExtraError: The SDK is not installed.
     """
-    import_rerun()
     maker = hashlib.sha256(inspect.getsource(MAKERS[kind]).encode()).hexdigest()[:8]
     path = cache_dir() / f"{kind}-{rows}-{seed}-{maker}.rrd"
     if not path.exists():
+        import_rerun()
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".part{os.getpid()}")
         run((make, {"kind": kind, "rows": rows, "seed": seed, "path": str(part)}), fresh=fresh)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk.arrays import positions
 from forebay.chunk.layout import ChunkLayout
 from forebay.chunk.row_ids import RowIdArray, are_sorted, row_id_array, sorting
 from forebay.errors import InvalidChunkError
@@ -146,18 +147,17 @@ class Chunk:
         Raises:
             KeyError: The chunk has no such timeline.
         """
-        times = self._times.get(timeline)
-        if times is None:
+        known = self._times
+        if timeline not in known:  # Not `get`: see docs/free-threading.md. Nothing is taken out.
             column = self.batch.column(self.layout.indexes[timeline].position)
-            times = (
+            known[timeline] = (
                 np.frombuffer(
                     column.buffers()[1], dtype=np.int64, count=len(column), offset=8 * column.offset
                 )
                 if len(column)
                 else np.empty(0, np.int64)
             )
-            self._times[timeline] = times
-        return times
+        return known[timeline]
 
     def component(self, component: str) -> pa.ListArray:
         """The cells of one component, one list (or null) a row.
@@ -186,7 +186,7 @@ class Chunk:
 
     def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
         """The chunk of the same id with `rows` in that order."""
-        return Chunk(self.id, self.layout, self.batch.take(pa.array(rows)))
+        return Chunk(self.id, self.layout, self.batch.take(positions(rows)))
 
     def __repr__(self) -> str:
         return f"Chunk({self.id}, {self.entity_path}, {self.num_rows} rows)"

@@ -167,13 +167,13 @@ class ChunkLayout:
 
 
 def _timeline(field: pa.Field, described: Mapping[bytes, bytes]) -> Timeline:
-    time_type = TIME_TYPES.get(field.type)
-    if time_type is None:
+    if field.type not in TIME_TYPES:
         msg = (
             f"index column {field.name!r} is {field.type}; "
             "a timeline is int64, duration[ns] or timestamp[ns]"
         )
         raise InvalidChunkError(msg)
+    time_type = TIME_TYPES[field.type]  # Not `get`: see docs/free-threading.md.
     return Timeline(_text(described.get(INDEX_NAME, field.name.encode())), time_type)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from forebay.chunk.arrays import positions
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
 from forebay.chunk.packed import batches
@@ -102,7 +103,7 @@ def picked(chunk: Chunk, rows: npt.NDArray[np.intp]) -> Chunk:
     if last - first + 1 == len(rows):
         return sliced(chunk, first, len(rows))
     derived = derived_id(chunk.id, b"rows", chunk.id, rows.astype(">i8").tobytes())
-    return Chunk(derived, chunk.layout, chunk.batch.take(pa.array(rows)))
+    return Chunk(derived, chunk.layout, chunk.batch.take(positions(rows)))
 
 
 def concatenated(chunks: Sequence[Chunk]) -> Chunk:

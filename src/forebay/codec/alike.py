@@ -97,13 +97,14 @@ class AlikeDecoder:
         groups: dict[int, list[int]] = {size: [] for size in self._shapes}
         if groups:
             for number, msg in enumerate(msgs):
-                group = groups.get(msg.uncompressed_size)
+                size = msg.uncompressed_size
+                # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
                 if (
-                    group is not None
+                    size in groups
                     and msg.compression == Compression.LZ4
                     and msg.encoding == Encoding.ARROW_IPC
                 ):
-                    group.append(number)
+                    groups[size].append(number)
             for size, group in groups.items():
                 if len(group) >= ALIKE_MSGS_MIN:
                     self._decode_group(size, msgs, group, chunks)
@@ -142,9 +143,12 @@ class AlikeDecoder:
         packed_bytes, width = packed.tobytes(), packed.shape[1]
         known = shape.known
         for row, chunk_id in enumerate(chunk_ids):
-            alike = known.get(hashes[row])
+            hashed = hashes[row]
+            if hashed not in known or not has_id[row]:  # Not `get`: see `decode`.
+                continue
+            alike = known[hashed]
             # Whatever the hash says: only the comparison makes it safe.
-            if alike is None or not data.startswith(alike.rest, row * size) or not has_id[row]:
+            if not data.startswith(alike.rest, row * size):
                 continue
             id_ = ids[16 * row : 16 * row + 16]
             chunks[row] = PackedChunk(

@@ -126,7 +126,8 @@ class ChunkDecoder:
             return EncodedChunk(chunk_id, form, buffer)
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
-        known = schema.dense_batches.get(message)
+        batches = schema.dense_batches
+        known = batches[message] if message in batches else None  # noqa: SIM401 - see `SchemaCache`
         if known is not None and known.pattern is not None:
             packed = known.pattern.packed(data)
             if packed is not None:

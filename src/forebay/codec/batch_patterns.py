@@ -77,18 +77,20 @@ class BatchPatterns:
             message: The whole of it.
             begin: Where the message of the record batch begins.
         """
-        pattern = self._known.get((schema.columns, len(message) - begin))
-        if pattern is None or begin % ALIGNMENT:
+        key = schema.columns, len(message) - begin
+        if key not in self._known or begin % ALIGNMENT:
             return None
+        pattern = self._known[key]  # Not `get`: see docs/free-threading.md.
         batch = message[begin:]
         if b"".join([batch[begin:end] for begin, end in pattern.fixed]) != pattern.rest:
             return None
-        form = pattern.forms.get((schema.layout, begin))
-        if form is None:
-            self._make_room(_FORM_BYTES)
-            form = pattern.forms[schema.layout, begin] = BatchForm(
-                schema.layout, schema.arrow, begin, pattern.rows, pattern.byte_size
-            )
+        place = schema.layout, begin
+        if place in pattern.forms:
+            return pattern.forms[place]
+        self._make_room(_FORM_BYTES)
+        form = pattern.forms[place] = BatchForm(
+            schema.layout, schema.arrow, begin, pattern.rows, pattern.byte_size
+        )
         return form
 
     def is_second(self, schema: ChunkSchema, batch_message: bytes) -> bool:

@@ -122,14 +122,11 @@ class SchemaCache:
             InvalidChunkError: It is the schema of no chunk, or of one too old.
             pa.ArrowException, ValueError: It is damaged.
         """
-        for spans, schemas in self._known.get(len(message), ()):
-            schema = schemas.get(_around(message, spans))
-            if schema is not None:
-                return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
-        for spans, schemas in self._kindred.get(len(message), ()):
-            schema = schemas.get(_around(message, spans))
-            if schema is not None:
-                return self._of_kin(schema, message, spans)
+        if (known := _find(self._known, message)) is not None:
+            schema, spans = known
+            return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
+        if (kin := _find(self._kindred, message)) is not None:
+            return self._of_kin(kin[0], message, kin[1])
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
@@ -176,11 +173,10 @@ class SchemaCache:
             self._types.clear()  # Numbers are not used again, so nothing is mistaken for another.
         columns = []
         for data_type in schema.types:
-            number = self._types.get(data_type)
-            if number is None:
+            if data_type not in self._types:  # Not `get`: see `_find`.
                 self._num_types += 1
-                number = self._types[data_type] = self._num_types
-            columns.append(number)
+                self._types[data_type] = self._num_types
+            columns.append(self._types[data_type])
         return tuple(columns)
 
     def _remember(
@@ -200,6 +196,18 @@ class SchemaCache:
                 schemas[_around(message, spans)] = schema
                 return
         alike.append((spans, {_around(message, spans): schema}))
+
+
+def _find(schemas: _Schemas, message: memoryview) -> tuple[ChunkSchema, tuple[Span, ...]] | None:
+    """The schema that equals this message outside its spans, and the spans."""
+    size = len(message)
+    if size in schemas:
+        # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
+        for spans, alike in schemas[size]:
+            around = _around(message, spans)
+            if around in alike:
+                return alike[around], spans
+    return None
 
 
 def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:

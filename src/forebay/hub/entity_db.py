@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
+from forebay.errors import StoreError
 from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.hub.inflow import Inflow, InflowSettings, WorkerOutput
 from forebay.hub.queries import Queries
@@ -85,28 +86,48 @@ class EntityDb(Queries):
     ) -> None:
         """Hand a message to the worker, which is made now if there is none.
 
-        Whoever calls has routed it: the store takes it whatever store it names.
-
         Blocks while the queue or the budget is full. If finished output fills it, that output is
         committed here first, and its events come with the next poll, so a thread that both
         submits and polls never waits for itself.
 
         Raises:
             QueueFullError: Still full after `timeout` seconds; the message was not taken.
+            StoreError: It names another store.
             TypeError: It is no `ArrowMsg`.
             WorkerClosedError: The store was closed.
         """
-        _check_arrow_msg(arrow_msg)
+        self._check_mine(arrow_msg)
         self._inflow.worker.submit(arrow_msg, source, timeout)
 
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
-        _check_arrow_msg(arrow_msg)
+        self._check_mine(arrow_msg)
         return self._inflow.worker.try_submit(arrow_msg, source)
 
     def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
-        """Hand over several messages in order, for less than one by one; blocks while full."""
+        """Hand over several messages in order, for less than one by one; blocks while full.
+
+        Raises as `submit_arrow_msg`; then none was taken that names another store.
+        """
+        last: StoreId | None = None
+        for arrow_msg in arrow_msgs:
+            if getattr(arrow_msg, "store_id", None) is not last:
+                self._check_mine(arrow_msg)
+                last = arrow_msg.store_id
         self._inflow.worker.submit_many(arrow_msgs, source)
+
+    def _check_mine(self, msg: object) -> None:
+        if not isinstance(msg, ArrowMsg):
+            text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
+            raise TypeError(text)
+        if msg.store_id is not self.store_id and msg.store_id != self.store_id:
+            text = (
+                f"a message of the {msg.store_id} was given to the {self.store_id}: a hub sends "
+                "each to its own store, and msg.with_store_id(db.store_id) makes one of this store"
+            )
+            raise StoreError(
+                text, store_id=self.store_id, chunk_id=msg.chunk_id, byte_offset=msg.byte_offset
+            )
 
     def add_log_msg(self, msg: LogMsg, source: str = "") -> list[Event]:
         """Take in one message here and now, after everything submitted before it.
@@ -117,7 +138,7 @@ class EntityDb(Queries):
 
         Raises:
             InvalidChunkError: The message cannot be decoded.
-            StoreError: The store refuses the chunk.
+            StoreError: The store refuses the chunk, or the message names another store.
         """
         match msg:
             case SetStoreInfo():
@@ -126,6 +147,7 @@ class EntityDb(Queries):
             case BlueprintActivationCommand():
                 return []
             case ArrowMsg():
+                self._check_mine(msg)
                 return self._inflow.add(msg)
             case _:
                 assert_never(msg)
@@ -337,9 +359,3 @@ class EntityDb(Queries):
 
     def __repr__(self) -> str:
         return f"EntityDb({self.store_id}, {self.num_chunks} chunks, {self.num_rows} rows)"
-
-
-def _check_arrow_msg(msg: object) -> None:
-    if not isinstance(msg, ArrowMsg):
-        text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
-        raise TypeError(text)

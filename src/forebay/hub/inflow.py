@@ -104,6 +104,29 @@ class Inflow:
         num_reports_lost: Outputs committed that no poll told of, because none came in time.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_decode",
+        "_direct_rejections",
+        "_in_order",
+        "_is_closed",
+        "_next_commit_place",
+        "_num_direct",
+        "_num_direct_rejected",
+        "_policies",
+        "_refused",
+        "_reports",
+        "_reports_bytes",
+        "_reports_bytes_max",
+        "_runtime",
+        "_settings",
+        "_store",
+        "_store_id",
+        "_worker",
+        "commits_itself",
+        "num_reports_lost",
+    )
+
     def __init__(
         self,
         store: GuardedStore,
@@ -120,14 +143,13 @@ class Inflow:
         self._runtime = runtime
         self._worker: IngestionWorker | None = None
         self._decode: Decode | None = None
-        self._taken: deque[Outcome] = deque()
-        self._refused: list[RejectedMsg] = []
-        self._reports: deque[tuple[WorkerOutput, int]] = deque()
+        self._refused: dict[int, RejectedMsg] = {}
+        self._reports: deque[tuple[WorkerOutput, int]] | None = None
         self._reports_bytes = 0
         budget = settings.byte_budget
         self._reports_bytes_max = budget if isinstance(budget, int) else budget.ceiling_bytes
         self.num_reports_lost = 0
-        self._in_order: deque[tuple[int, Callable[[], None]]] = deque()
+        self._in_order: list[tuple[int, Callable[[], None]]] = []
         self._next_commit_place = 0
         self._is_closed = False
         self._num_direct = 0
@@ -224,9 +246,8 @@ class Inflow:
         """Commit finished output; report on all that was committed since the last poll."""
         with self._store.order_lock:
             self._commit(turns_max)
-            outputs = [report for report, _ in self._reports]
-            self._reports.clear()
-            self._reports_bytes = 0
+            outputs = [report for report, _ in self._reports or ()]
+            self._reports, self._reports_bytes = None, 0
         self._store.settle()
         return outputs
 
@@ -278,30 +299,41 @@ class Inflow:
     def _commit(self, turns_max: int | None = None) -> None:
         """Move output into the store; the caller holds the order lock.
 
-        What is taken from the worker stays in `_taken` until it is in the store: after a Ctrl-C in
-        the middle, the next commit goes on where this one stopped.
+        The worker gives what is not acknowledged again: after a Ctrl-C in the middle, the next
+        commit goes on where this one stopped. What was inserted, but not counted yet, is inserted
+        once more, and the store knows it.
         """
         worker = self._worker
         if worker is None:
             return
-        self._taken.extend(worker.take_output(turns_max))
-        if not self._taken:
-            return
-        while self._taken:
-            if self.commits_itself and self._commit_unheard():
+        try:
+            taken = deque(worker.take_output(turns_max))
+            if taken:
+                self._skip_committed(taken, worker.settled_place)
+                self._commit_all(taken)
+                worker.acknowledge(tuple(self._refused.values()))
+                self._refused = {}
+        finally:
+            worker.let_go()
+
+    def _skip_committed(self, taken: deque[Outcome], place: int) -> None:
+        while taken and place < self._next_commit_place:
+            place += _num_places(taken.popleft())
+
+    def _commit_all(self, taken: deque[Outcome]) -> None:
+        while taken:
+            if self.commits_itself and self._commit_unheard(taken):
                 continue
-            outcome = self._taken[0]
+            outcome = taken[0]
             self._call_due(self._next_commit_place)
             report = self._commit_one(outcome)
             if not self.commits_itself:
                 self._keep_report(report, outcome.size_bytes)
-            self._next_commit_place += outcome.count if type(outcome) is DroppedMsg else 1
-            self._taken.popleft()
+            self._next_commit_place += _num_places(outcome)
+            taken.popleft()
         self._call_due(self._next_commit_place)
-        refused, self._refused = self._refused, []
-        worker.acknowledge(refused)
 
-    def _commit_unheard(self) -> bool:
+    def _commit_unheard(self, taken: deque[Outcome]) -> bool:
         """Commit chunks of which nobody wants to know more than that they are in.
 
         It ends at whatever else has to be seen to, also at a chunk that the store refuses.
@@ -309,37 +341,35 @@ class Inflow:
         Returns:
             Whether there was anything to be committed so.
         """
-        taken = self._taken
         before = len(taken)
-        while len(rows := self._rows_taken()) > 1 and self._store.insert_rows_unheard(rows):
+        while len(rows := self._rows_of(taken)) > 1 and self._store.insert_rows_unheard(rows):
+            self._next_commit_place += len(rows)
             for _ in rows:
                 taken.popleft()
-            self._next_commit_place += len(rows)
         try:
-            self._store.insert_unheard(self._chunks_taken())
+            self._store.insert_unheard(self._chunks_of(taken))
         except ForebayError as error:
             outcome = taken.popleft()
-            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_taken`
+            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_of`
             error.chunk_id = outcome.chunk.id
-            self._refused.append(outcome.refused(self._store_id, error))
+            self._refused[outcome.seq] = outcome.refused(self._store_id, error)
             self._next_commit_place += 1
         return len(taken) < before
 
-    def _rows_taken(self) -> list[PackedChunk]:
+    def _rows_of(self, taken: deque[Outcome]) -> list[PackedChunk]:
         """The packed rows that come first, up to whatever has to be seen to between them."""
         rows: list[PackedChunk] = []
         count = COMMIT_ROWS_MAX
         if self._in_order:
             count = min(count, self._in_order[0][0] - self._next_commit_place)
-        for outcome in islice(self._taken, max(0, count)):
+        for outcome in islice(taken, max(0, count)):
             chunk = outcome.chunk if type(outcome) is ProcessedChunk else None
             if type(chunk) is not PackedChunk:
                 break
             rows.append(chunk)
         return rows
 
-    def _chunks_taken(self) -> Iterator[Chunk]:
-        taken = self._taken
+    def _chunks_of(self, taken: deque[Outcome]) -> Iterator[Chunk]:
         due = self._in_order[0][0] if self._in_order else None
         for number in range(COMMIT_CHUNKS_MAX):
             if not taken or self._next_commit_place == due:
@@ -351,8 +381,8 @@ class Inflow:
             if number and type(chunk) is PackedChunk:
                 return  # There may be more of them, which cost less together.
             yield chunk
-            taken.popleft()
             self._next_commit_place += 1
+            taken.popleft()
             if outcome.size_bytes > COMMIT_BYTES_MAX:
                 return
 
@@ -365,12 +395,15 @@ class Inflow:
         """
         if isinstance(report.result, list) and report.result:
             size_bytes = 0
-        self._reports.append((report, size_bytes))
+        reports = self._reports
+        if reports is None:
+            reports = self._reports = deque()
+        reports.append((report, size_bytes))
         self._reports_bytes += size_bytes
-        while len(self._reports) > REPORTS_KEPT_MAX or (
-            self._reports_bytes > self._reports_bytes_max and len(self._reports) > 1
+        while len(reports) > REPORTS_KEPT_MAX or (
+            self._reports_bytes > self._reports_bytes_max and len(reports) > 1
         ):
-            _, forgotten_bytes = self._reports.popleft()
+            _, forgotten_bytes = reports.popleft()
             self._reports_bytes -= forgotten_bytes
             if not self.num_reports_lost:
                 logger.warning(
@@ -391,15 +424,21 @@ class Inflow:
                 try:
                     was_empty, events = self._store.insert(outcome.chunk)
                 except ForebayError as refusal:
-                    self._refused.append(outcome.refused(self._store_id, refusal))
+                    self._refused[outcome.seq] = outcome.refused(self._store_id, refusal)
                     return WorkerOutput(outcome.chunk, self._next_commit_place == 0, refusal)
                 return WorkerOutput(outcome.chunk, was_empty, events)
             case _:
                 assert_never(outcome)
 
     def _call_due(self, position: int) -> None:
-        while self._in_order and self._in_order[0][0] <= position:
-            self._in_order.popleft()[1]()
+        waiting = self._in_order
+        while waiting and waiting[0][0] <= position:
+            try:
+                waiting[0][1]()
+            except Exception:
+                del waiting[0]
+                raise
+            del waiting[0]  # not before: a Ctrl-C must not lose an activation
 
     def stats(self) -> IngestionStats:
         """Counts, depths, bytes and latencies."""
@@ -432,6 +471,10 @@ class Inflow:
         return {} if self._worker is None else self._worker.latencies()
 
 
+def _num_places(outcome: Outcome) -> int:
+    return outcome.count if type(outcome) is DroppedMsg else 1
+
+
 def _with_rejection(
     kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
 ) -> tuple[RejectedMsg, ...]:
@@ -449,11 +492,19 @@ def _dropped(store_id: StoreId, count: int, reason: str) -> MessageDroppedError:
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:
     """`method`, without keeping its object alive: a store that is dropped is gone at once."""
-    reference = weakref.WeakMethod(method)
+    return _WeakCall(weakref.ref(method.__self__), method.__func__)  # type: ignore[attr-defined]
 
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
 
-    return call
+class _WeakCall:
+    """A third of the memory of a `weakref.WeakMethod` in a closure; each store has two."""
+
+    __slots__ = ("_function", "_owner")
+
+    def __init__(self, owner: weakref.ref[object], function: Callable[[object], object]) -> None:
+        self._owner = owner
+        self._function = function
+
+    def __call__(self) -> None:
+        owner = self._owner()
+        if owner is not None:
+            self._function(owner)

@@ -12,7 +12,14 @@ from forebay.hub.guarded_store import Event
 from forebay.hub.inflow import weakly
 from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
-from forebay.ingest import ByteBudget, HubIngestionStats, PolicyRules, chunk_decoder, total
+from forebay.ingest import (
+    ByteBudget,
+    DecoderPool,
+    HubIngestionStats,
+    PolicyRules,
+    chunk_decoder,
+    total,
+)
 from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.model import (
     ArrowMsg,
@@ -72,11 +79,16 @@ class StoreHub:
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
             runtime: Where workers run; natively, threads.
-            decoder_factory: Makes what turns a message into a chunk, one for each worker.
+            decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
+                a store; the default ones are shared by stores in turns.
         """
         self.runtime = runtime or default_runtime()
         self._capacity = capacity
-        self._decoder_factory = decoder_factory
+        self._decoder_factory = (
+            DecoderPool(decoder_factory, self.runtime)
+            if decoder_factory is chunk_decoder
+            else decoder_factory
+        )
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
@@ -95,26 +107,31 @@ class StoreHub:
 
     def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
         """The store of that id, made now if there is none; the first source wins."""
-        db = self._dbs.get(store_id)
-        if db is None:
-            with self._lock:
-                db = self._dbs.get(store_id)
-                if db is None:
-                    db = EntityDb(
-                        store_id,
-                        capacity=self._capacity,
-                        byte_budget=self._store_budget,
-                        memory_limit=(self._store_memory_limit if store_id.is_recording else None),
-                        hub_budget=self._budget,
-                        runtime=self.runtime,
-                        commits_itself=self._commits_itself,
-                        decoder_factory=self._decoder_factory,
-                        policies=self._policies,
-                        **self._inflow,
-                    )
-                    self._add(db)
+        try:
+            # Not `get`: every message comes by, from any thread (see docs/free-threading.md).
+            db = self._dbs[store_id]
+        except KeyError:
+            db = self._made(store_id)
         db.set_data_source(source)
         return db
+
+    def _made(self, store_id: StoreId) -> EntityDb:
+        with self._lock:
+            if store_id not in self._dbs:  # Else another thread made it meanwhile.
+                db = EntityDb(
+                    store_id,
+                    capacity=self._capacity,
+                    byte_budget=self._store_budget,
+                    memory_limit=self._store_memory_limit if store_id.is_recording else None,
+                    hub_budget=self._budget,
+                    runtime=self.runtime,
+                    commits_itself=self._commits_itself,
+                    decoder_factory=self._decoder_factory,
+                    policies=self._policies,
+                    **self._inflow,
+                )
+                self._add(db)
+            return self._dbs[store_id]
 
     def _add(self, db: EntityDb) -> None:
         on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)

@@ -41,6 +41,7 @@ class Subscription:
         self._idle = runtime.condition(self._lock)
         self._backlog: deque[ChunkStoreEvent[Chunk]] = deque()
         self._scheduled = False
+        self._is_running = False
 
     def offer(self, events: Sequence[ChunkStoreEvent[Chunk]]) -> None:
         """Queue events; call in commit order. `deliver` sets them on their way."""
@@ -63,31 +64,66 @@ class Subscription:
 
     def deliver(self) -> None:
         """Let the runtime call the callback; hold no lock."""
-        with self._lock:
-            if self._scheduled or not self._backlog:
-                return
-            self._scheduled = True
-        self._runtime.schedule(self)
+        try:
+            with self._lock:
+                # Without threads a turn may have been broken off before it began; one too many
+                # does no harm.
+                is_sure = self._runtime.has_threads or self._is_running
+                if not self._backlog or (self._scheduled and is_sure):
+                    return
+                self._scheduled = True
+            self._runtime.schedule(self)
+        except BaseException:
+            if self._runtime.has_threads and self._scheduled:
+                self._runtime.schedule(self)
+            else:
+                with self._lock:
+                    self._scheduled = self._is_running
+            raise
 
     def run_turn(self) -> bool:
         """Call back for a few events."""
-        for _ in range(TURN_MSGS_MAX):
+        is_other = False
+        try:
             with self._lock:
-                if not self._backlog:
-                    self._scheduled = False
+                is_other = self._is_running
+                if is_other or not self._scheduled:
+                    return False  # one turn too many, see `deliver`
+                self._is_running = True
+            return self._call_for_some()
+        except BaseException:
+            if not is_other:
+                with self._lock:
+                    self._is_running = self._scheduled = False  # the rest comes with the next one
                     self._idle.notify_all()
-                    return False
-                event = self._backlog.popleft()
+            raise  # Ctrl-C in the caller's own thread
+
+    def _call_for_some(self) -> bool:
+        for _ in range(TURN_MSGS_MAX):
+            is_called = False
+            event: ChunkStoreEvent[Chunk] | None = None
             try:
+                with self._lock:
+                    if not self._backlog:
+                        self._is_running = self._scheduled = False
+                        self._idle.notify_all()
+                        return False
+                    event = self._backlog.popleft()
+                is_called = True
                 self._callback(event)
             except BaseException as error:
+                if event is None:
+                    raise
+                if not is_called:
+                    self._backlog.appendleft(event)
+                    raise
                 self.error = error
                 self.num_errors += 1
                 if not (isinstance(error, Exception) or self._runtime.has_threads):
-                    with self._lock:
-                        self._scheduled = False  # the rest comes with the next delivery
-                    raise  # Ctrl-C in the caller's own thread
+                    raise
                 logger.exception("subscriber %r raised on event %d", self._callback, event.event_id)
+        with self._lock:
+            self._is_running = False
         return True
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -106,13 +142,13 @@ class Subscribers:
     """Who listens to one store, or to one hub."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = callback_runtime(runtime)
+        self._runtime = runtime
         self._lock = runtime.lock()
         self._subscriptions: tuple[Subscription, ...] = ()
 
     def add(self, callback: Callable[[ChunkStoreEvent[Chunk]], object]) -> Callable[[], None]:
         """Call `callback` with every event from now on; returns what ends that."""
-        subscription = Subscription(callback, self._runtime)
+        subscription = Subscription(callback, callback_runtime(self._runtime))
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)
 

@@ -5,6 +5,7 @@
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
 from forebay.ingest.budget import BudgetShare, ByteBudget
+from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import Gap
 from forebay.ingest.outcomes import DroppedMsg, Outcome, ProcessedChunk, RejectedMsg, message_cost
 from forebay.ingest.policy import (
@@ -29,6 +30,7 @@ __all__ = [
     "ByteBudget",
     "Deadline",
     "Decode",
+    "DecoderPool",
     "DropNewest",
     "DropOldest",
     "DroppedMsg",

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, assert_never
 
-from forebay.errors import QueueFullError, WorkerClosedError
+from forebay.errors import IngestError, QueueFullError, WorkerClosedError
 from forebay.ingest.gaps import Gap
 from forebay.ingest.outcomes import message_cost
 from forebay.ingest.policy import (
@@ -44,6 +44,8 @@ class Offer(NamedTuple):
 class Admission(WorkerState):
     """How messages come in. Everything here is safe from any thread."""
 
+    __slots__ = ()
+
     def submit(self, msg: ArrowMsg, source: object = None, timeout: float | None = None) -> int:
         """Accept a message; if there is no room, wait for it, or do as the policy says.
 
@@ -54,17 +56,23 @@ class Admission(WorkerState):
             WorkerClosedError: The worker is or gets closed.
             QueueFullError: No room within `timeout` seconds, or nobody could ever make room.
         """
-        if self._rules is not None:
-            return self._submit_by_policy(self._offer(msg, source), timeout)
-        cost = message_cost(msg)
-        with self._lock:
-            seq = self._try_accept(msg, source, cost)
-            starts = seq is not None and self._wants_turn()
-        if seq is None:
-            return self._submit_later(Offer(msg, source, cost), timeout)
-        if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
-        return seq
+        try:
+            if self._rules is not None:
+                return self._submit_by_policy(self._offer(msg, source), timeout)
+            cost = message_cost(msg)
+            with self._lock:
+                seq = self._try_accept(msg, source, cost)
+                starts = seq is not None and self._wants_turn()
+            if seq is None:
+                return self._submit_later(Offer(msg, source, cost), timeout)
+            if starts:
+                self._start_turn()
+            return seq
+        except IngestError:
+            raise
+        except BaseException:
+            self._recover()
+            raise
 
     def submit_many(
         self, msgs: Iterable[ArrowMsg], source: object = None, timeout: float | None = None
@@ -80,6 +88,15 @@ class Admission(WorkerState):
             WorkerClosedError: The worker is or gets closed.
             QueueFullError: No room for one of them within `timeout` seconds.
         """
+        try:
+            return self._submit_all(msgs, source, timeout)
+        except IngestError:
+            raise
+        except BaseException:
+            self._recover()
+            raise
+
+    def _submit_all(self, msgs: Iterable[ArrowMsg], source: object, timeout: float | None) -> int:
         if self._rules is not None:
             seq = self._core.accepted - 1
             for msg in msgs:
@@ -96,9 +113,9 @@ class Admission(WorkerState):
                         break
                     seq = accepted
                     waiting.popleft()
-                starts = self._has_input() and self._wants_turn()
+                starts = self._needs_turn()
             if starts:
-                self._runtime.schedule(self)  # type: ignore[arg-type]
+                self._start_turn()
             if not waiting:
                 return seq
             msg, cost = waiting.popleft()
@@ -112,12 +129,20 @@ class Admission(WorkerState):
         Raises:
             WorkerClosedError: The worker is closed.
         """
-        offer = self._offer(msg, source)
+        try:
+            return self._try_submit(self._offer(msg, source))
+        except IngestError:
+            raise
+        except BaseException:
+            self._recover()
+            raise
+
+    def _try_submit(self, offer: Offer) -> bool:
         with self._lock:
             accepted = self._try_accept_offer(offer) is not None
             starts = accepted and self._wants_turn()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
         if accepted:
             return True
         match offer.policy:
@@ -188,7 +213,7 @@ class Admission(WorkerState):
                 offers = False
                 with self._lock:
                     seq = self._try_accept_offer(offer, self._wake)
-                    starts = self._has_input() and self._wants_turn()
+                    starts = self._needs_turn()
                     if seq is None and not starts:
                         self._note_full()
                         output_place = self._core.next_output_place
@@ -208,7 +233,7 @@ class Admission(WorkerState):
                     logger.warning("%s", warning)
                     warning = None
                 if starts:
-                    self._runtime.schedule(self)  # type: ignore[arg-type]
+                    self._start_turn()
                 if seq is not None:
                     return seq
                 if offers and self._on_full is not None:
@@ -275,7 +300,7 @@ class Admission(WorkerState):
             if seq is None:
                 self._note_full()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
         if seq is not None:
             return seq
         match offer.policy:
@@ -329,12 +354,12 @@ class Admission(WorkerState):
                         wakes += self._share.release(victim.cost)
                     seq = self._try_accept_offer(offer)
             starts = (seq is not None or bool(victims)) and self._wants_turn()
-            if victims and self._num_waiting:
-                self._changed.notify_all()
+            if victims:
+                self._notify()
         for wake in wakes:
             wake()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
         for victim in victims:
             entity = victim.key.entity if victim.key is not None else None
             self._note_gap(victim.msg, entity, reason, victim.cost, victim.seq)
@@ -359,7 +384,7 @@ class Admission(WorkerState):
             seq = self._core.drop_new(offer.cost, reason)
             starts = self._wants_turn()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
         entity = offer.key.entity if offer.key is not None else None
         self._note_gap(offer.msg, entity, reason, offer.cost, seq)
         self._warn_of_dropping(reason)
@@ -416,7 +441,7 @@ class Admission(WorkerState):
                     spill.number(seq)
                     self._core.counts.spilled += 1
                     self._spill_waits = False
-                    starts = self._has_input() and self._wants_turn()
+                    starts = self._needs_turn()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
         return seq

@@ -75,9 +75,9 @@ class BudgetShare:
     __slots__ = ("__weakref__", "_budget", "_is_urgent", "held_bytes")
 
     def __init__(self, budget: ByteBudget, *, urgent: bool = False) -> None:
+        self.held_bytes = 0
         self._budget = budget
         self._is_urgent = urgent
-        self.held_bytes = 0
 
     def try_charge(self, cost: int, wake: Callable[[], None] | None = None) -> bool:
         """Take `cost` bytes, or say that there is no room and call `wake` once when there may be.
@@ -89,16 +89,19 @@ class BudgetShare:
             if budget._abandoned:  # noqa: SLF001
                 budget._take_back_abandoned()  # noqa: SLF001
             held = self.held_bytes + cost
-            if self.held_bytes:
-                if held > self._free_bytes():
-                    if wake is not None:
-                        budget._waiting[self] = wake  # noqa: SLF001
-                    return False
-            else:
-                budget._num_busy += 1  # noqa: SLF001
-            self.held_bytes = held
-            budget._used_bytes += cost  # noqa: SLF001
+            if self.held_bytes and held > self._free_bytes():
+                if wake is not None:
+                    budget._waiting[self] = wake  # noqa: SLF001
+                return False
+            self._set(held)
         return True
+
+    def _set(self, held: int) -> None:
+        """Hold so much from now on; in one assignment, for a Ctrl-C may come between any two."""
+        budget, before = self._budget, self.held_bytes
+        used = budget._used_bytes + held - before  # noqa: SLF001
+        busy = budget._num_busy + (held > 0) - (before > 0)  # noqa: SLF001
+        self.held_bytes, budget._used_bytes, budget._num_busy = held, used, busy  # noqa: SLF001
 
     def _free_bytes(self) -> int:
         budget = self._budget
@@ -115,10 +118,7 @@ class BudgetShare:
         """Give `cost` bytes back; returns whom to wake, which the caller does without locks."""
         budget = self._budget
         with budget._lock:  # noqa: SLF001
-            self.held_bytes -= cost
-            budget._used_bytes -= cost  # noqa: SLF001
-            if cost and not self.held_bytes:
-                budget._num_busy -= 1  # noqa: SLF001
+            self._set(self.held_bytes - cost)
             if not budget._waiting:  # noqa: SLF001
                 return []
             shares = sorted(budget._waiting, key=lambda share: not share._is_urgent)  # noqa: SLF001
@@ -136,5 +136,5 @@ class BudgetShare:
         # while its thread holds the lock, so leave a note (an append is all that is safe here).
         # Nobody needs waking: a store that waits has messages of its own in flight, and their
         # settling wakes it.
-        if self.held_bytes:
+        if getattr(self, "held_bytes", 0):  # not if a Ctrl-C came before it was made
             self._budget._abandoned.append(self.held_bytes)  # noqa: SLF001

@@ -4,6 +4,9 @@ A message is *queued* (or *spilled* to disk, then queued), then part of a *batch
 decoded, then an outcome in the *output*, then *handed over* to the owner, and at last *settled*:
 committed or rejected. Or it is *dropped*, from the queue or at once; its place stays.
 
+A person's Ctrl-C may come between any two lines, where the caller's thread does the work. So a
+step first works out everything and then takes effect in one assignment, or is undone.
+
 Batches may finish in any order; outcomes leave in the order in which their messages were taken
 from the queue, which is the order of acceptance unless there are lanes. The number that a message
 has in that order is its *place*.
@@ -22,7 +25,7 @@ from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from forebay.ingest.stats import IngestionStats
     from forebay.ingest.victims import DropKey
@@ -69,13 +72,42 @@ class IngestCore:
         spill_depth: Messages on disk.
         spill_bytes: What they count for.
         rejections: The first settled rejections, and the last.
+        settled_place: All messages before this place are settled.
     """
+
+    __slots__ = (
+        "_decoding",
+        "_early",
+        "_handed",
+        "_has_lanes",
+        "_next_take_place",
+        "_output",
+        "_over_bytes",
+        "_rest",
+        "_returned",
+        "_spilled_from",
+        "_spills_all",
+        "accepted",
+        "byte_budget",
+        "capacity",
+        "counts",
+        "next_output_place",
+        "output_bytes",
+        "queue",
+        "queue_bytes",
+        "queue_depth",
+        "rejections",
+        "settled_place",
+        "spill_bytes",
+        "spill_depth",
+    )
 
     def __init__(self, capacity: int, byte_budget: int, *, has_lanes: bool = False) -> None:
         self.capacity = capacity
         self.byte_budget = byte_budget
         self.accepted = 0
         self.next_output_place = 0
+        self.settled_place = 0
         self.queue_depth = 0
         self.queue_bytes = 0
         self.output_bytes = 0
@@ -128,14 +160,21 @@ class IngestCore:
         self, taken: Sequence[tuple[ArrowMsg, int]], source: object, now_s: float
     ) -> None:
         """Take messages in, each with its cost (there is room)."""
-        seq = self.accepted
+        seq, count = self.accepted, len(taken)
         msgs, costs = zip(*taken, strict=True)
-        seqs = range(seq, seq + len(taken))
+        seqs = range(seq, seq + count)
         fields = zip(msgs, repeat(source), costs, repeat(now_s), seqs, repeat(None), strict=False)
-        self._rest.extend(map(_entry, fields))
-        self.accepted = seq + len(taken)
-        self.queue_depth += len(taken)
-        self.queue_bytes += sum(costs)
+        entries = list(map(_entry, fields))
+        size = sum(costs)
+        now = seq + count, self.queue_depth + count, self.queue_bytes + size
+        try:
+            self._rest.extend(entries)
+            self.accepted, self.queue_depth, self.queue_bytes = now
+        except BaseException:
+            if self.accepted == seq:
+                for entry in reversed(entries):
+                    self.queue.take_back(entry.seq)
+            raise
 
     def accept(
         self,
@@ -149,13 +188,17 @@ class IngestCore:
     ) -> int:
         """Take a message in (there is room), and give its sequence number."""
         seq = self.accepted
-        self.accepted = seq + 1
-        self.queue_depth += 1
-        self.queue_bytes += cost
-        if key is None and not is_first:
-            self._rest.append(Entry(msg, source, cost, now_s, seq))
-        else:
-            self.queue.append(Entry(msg, source, cost, now_s, seq, key), is_first=is_first)
+        now = seq + 1, self.queue_depth + 1, self.queue_bytes + cost
+        try:
+            if key is None and not is_first:
+                self._rest.append(Entry(msg, source, cost, now_s, seq))
+            else:
+                self.queue.append(Entry(msg, source, cost, now_s, seq, key), is_first=is_first)
+            self.accepted, self.queue_depth, self.queue_bytes = now
+        except BaseException:
+            if self.accepted == seq:
+                self.queue.take_back(seq)
+            raise
         return seq
 
     def set_barrier(self) -> int:
@@ -223,19 +266,28 @@ class IngestCore:
         in_flight = self.queue_bytes + self.output_bytes
         return 2 * in_flight <= self.byte_budget
 
+    def is_unspilled(self, seq: int) -> bool:
+        """Whether a message that was on disk is queued already."""
+        return not self.spill_depth or seq < self._spilled_from
+
     def can_unspill(self, cost: int) -> bool:
         """Whether a message from disk finds room in the queue."""
         return self._fits(cost)
 
     def unspill(self, item: Entry | RejectedMsg, cost: int) -> None:
         """Queue the oldest message that is on disk, or what became of it there."""
-        self.spill_depth -= 1
-        self.spill_bytes -= cost
-        self._spilled_from = item.seq + 1
-        self.queue_depth += 1
-        if type(item) is Entry:
-            self.queue_bytes += item.cost
-        self._rest.append(item)
+        queued = self.queue_bytes + (item.cost if type(item) is Entry else 0)
+        now = self.queue_depth + 1, queued, self.spill_depth - 1, self.spill_bytes - cost
+        try:
+            self._rest.append(item)
+            self.queue_depth, self.queue_bytes, self.spill_depth, self.spill_bytes = now
+            self._spilled_from = item.seq + 1
+        except BaseException:
+            if self.spill_depth != now[2]:
+                self.queue.take_back(item.seq)
+            else:
+                self._spilled_from = item.seq + 1
+            raise
         if not self.spill_depth:
             self._spills_all = False
 
@@ -253,22 +305,56 @@ class IngestCore:
 
     def take(self, msgs_max: int, bytes_max: int, now_s: float) -> Batch | None:
         """The next messages to decode, up to both bounds, and the outcomes known before them."""
-        if self._returned:
-            batch = self._returned.pop(0)
-        elif self.has_input:
-            ready, entries, size = self.queue.take(msgs_max, bytes_max)
-            self.queue.note_taken(entries)
-            batch = Batch(self._next_take_place, entries, size, ready)
-            self._next_take_place += len(entries) + (num_messages(ready) if ready else 0)
-        else:
-            return None
-        self._decoding[batch.first_place] = batch
+        first_place = self._next_take_place
+        taken: tuple[list[Ready], list[Entry], int] | None = None
+        batch: Batch | None = None
+        try:
+            if self._returned:
+                batch = self._returned[0]
+                self._decoding[batch.first_place] = batch
+                del self._returned[0]
+            elif self.has_input:
+                taken = self.queue.take(msgs_max, bytes_max)
+                ready, entries, size = taken
+                self.queue.note_taken(entries)
+                batch = Batch(first_place, entries, size, ready)
+                self._decoding[first_place] = batch
+                places = len(entries) + (num_messages(ready) if ready else 0)
+                self._next_take_place = first_place + places
+            else:
+                return None
+            self._note_taken(batch, now_s)
+            return batch
+        except BaseException:
+            if batch is None and taken is not None:
+                batch = Batch(first_place, taken[1], taken[2], taken[0])
+            if batch is not None:
+                self.give_back(batch)
+            raise
+
+    def _note_taken(self, batch: Batch, now_s: float) -> None:
         counts = self.counts
         if now_s >= counts.next_totals_s:
             counts.note_totals(now_s, self.accepted, self.seen_bytes)
         if batch.entries:
             counts.note_queued(now_s, now_s - batch.entries[0].accepted_s)
-        return batch
+
+    def give_back(self, batch: Batch) -> None:
+        """Queue a batch again whose turn was broken off, unless it was finished by then."""
+        first_place = batch.first_place
+        after = first_place + len(batch.entries) + num_messages(batch.ready)
+        self._next_take_place = max(self._next_take_place, after)
+        self._decoding.pop(first_place, None)
+        is_finished = first_place < self.next_output_place or first_place in self._early
+        if not is_finished and all(first_place != one.first_place for one in self._returned):
+            self._returned = _by_place([*self._returned, batch])
+
+    def give_back_others(self, decoding: Collection[Batch]) -> None:
+        """Give back what counts as being decoded, but for these batches."""
+        places = {batch.first_place for batch in decoding}
+        for batch in list(self._decoding.values()):
+            if batch.first_place not in places:
+                self.give_back(batch)
 
     def finish(
         self,
@@ -284,56 +370,63 @@ class IngestCore:
             Whether there is output that was not there before.
         """
         self.counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
-        del self._decoding[batch.first_place]
+        first_place = batch.first_place
         done, size, places = len(outcomes), batch.size_bytes, len(outcomes)
+        depth, returned = self.queue_depth - done, self._returned
         if batch.ready:
             places += num_messages(batch.ready)
-            self.queue_depth -= sum(type(out) is RejectedMsg for out in batch.ready)
+            depth -= sum(type(out) is RejectedMsg for out in batch.ready)
             outcomes = [*batch.ready, *outcomes]
         if done < len(batch.entries):
             rest = batch.entries[done:]
             rest_size = sum(entry.cost for entry in rest)
-            self._returned.append(Batch(batch.first_place + places, rest, rest_size))
-            self._returned.sort(key=lambda returned: returned.first_place)
+            returned = _by_place([*returned, Batch(first_place + places, rest, rest_size)])
             size -= rest_size
             if not outcomes:
+                self._returned = returned
+                del self._decoding[first_place]
                 return False
         if done:
             self.counts.note_decoded(now_s, (now_s - began_s) / done)
-        self.queue_depth -= done
-        self.queue_bytes -= size
-        self.output_bytes += size
         finished = Finished(outcomes, size, now_s, places, stamps)
-        if batch.first_place != self.next_output_place or self._early:
-            self._early[batch.first_place] = finished
-            return self._release_in_order()
-        self._release(finished)
-        return True
+        early = {**self._early, first_place: finished}
+        now = early, returned, depth, self.queue_bytes - size, self.output_bytes + size
+        self._early, self._returned, self.queue_depth, self.queue_bytes, self.output_bytes = now
+        del self._decoding[first_place]
+        return self._release_in_order()
 
     def _release_in_order(self) -> bool:
         released = False
-        while (finished := self._early.pop(self.next_output_place, None)) is not None:
+        while (finished := self._early.get(self.next_output_place)) is not None:
             self._release(finished)
             released = True
         return released
 
     def _release(self, finished: Finished) -> None:
-        self.next_output_place += finished.num_places
-        output = self._output
+        output, place = self._output, self.next_output_place
+        next_place = place + finished.num_places
+        early = {}
+        if len(self._early) > 1:
+            early = {at: one for at, one in self._early.items() if at != place}
         if output and type(finished.outcomes[0]) is DroppedMsg:
             last = output[-1].outcomes[-1]
             if type(last) is DroppedMsg:
                 # Nobody took the last ones yet: however many are dropped, they stay one outcome.
-                before = output.pop()
+                before = output[-1]
                 merged = [*before.outcomes[:-1], last.merged(finished.outcomes[0])]
-                finished = Finished(
+                both = Finished(
                     merged + finished.outcomes[1:],
                     before.size_bytes + finished.size_bytes,
                     before.finished_s,
                     before.num_places + finished.num_places,
                     before.stamps or finished.stamps,
                 )
-        output.append(finished)
+                now = [*output[:-1], both], early, next_place
+                self._output, self._early, self.next_output_place = now
+                return
+        if not output or output[-1] is not finished:
+            output.append(finished)
+        self._early, self.next_output_place = early, next_place
 
     @property
     def seen_bytes(self) -> int:
@@ -367,16 +460,22 @@ class IngestCore:
         return bool(self._output)
 
     def hand_over(self, now_s: float, batches_max: int | None = None) -> list[Outcome]:
-        """Outcomes in order, whole turns at a time; they stay in flight until `settle`."""
-        if batches_max is None:
-            taken, self._output = self._output, []
-        else:
-            taken, self._output = self._output[:batches_max], self._output[batches_max:]
+        """Outcomes in order, whole turns at a time; they stay in flight until `settle`.
+
+        What was handed over before and is not settled comes again, before the rest: the first
+        outcome has the place `settled_place`.
+        """
+        if self._early:
+            self._release_in_order()  # a finish that was broken off may have left something
+        taken = self._output if batches_max is None else self._output[:batches_max]
+        handed = [*self._handed, *taken] if self._handed else taken
         outcomes: list[Outcome] = []
-        for finished in taken:
+        for finished in handed:
             outcomes += finished.outcomes
+        for finished in taken:
             self.counts.note_output(now_s, now_s - finished.finished_s)
-        self._handed += taken
+        left = [] if batches_max is None else self._output[batches_max:]
+        self._handed, self._output = handed, left
         return outcomes
 
     def settle(
@@ -385,32 +484,43 @@ class IngestCore:
         """All that was handed over is committed, but for what was or is `refused`.
 
         Args:
-            refused: Chunks that the store refused.
+            refused: Chunks that the store refused; those that were not handed over do not count.
             now_s: The clock, for rates.
             wall_ns: Nanoseconds since the Unix epoch, for latencies since logging.
 
         Returns:
             The bytes that are no longer in flight.
         """
-        self.counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
-        rejections = list(refused)
+        counts = self.counts
+        counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
+        rejections: list[RejectedMsg] = []
         count = size = 0
+        place = self.settled_place
         for finished in self._handed:
             count += len(finished.outcomes)
             size += finished.size_bytes
+            place += finished.num_places
             if finished.stamps is not None:
-                self.counts.note_committed(now_s, finished.stamps, wall_ns)
+                counts.note_committed(now_s, finished.stamps, wall_ns)
             for out in finished.outcomes:
                 if type(out) is RejectedMsg:
                     rejections.append(out)
                 elif type(out) is DroppedMsg:
                     count -= 1
-        self._handed = []
-        if rejections:
-            rejections.sort(key=lambda rejected: rejected.seq)
-            self.rejections.extend(rejections)
-        self.counts.settle(count, size, rejections, now_s)
-        self.output_bytes -= size
+        if refused:
+            seqs = {out.seq for finished in self._handed for out in finished.outcomes}
+            rejections += [one for one in refused if one.seq in seqs]
+        rejections.sort(key=lambda rejected: rejected.seq)
+        left = self.output_bytes - size
+        settled = counts.settled(count, size, rejections)
+        self.rejections.extend(rejections)
+        self._handed, self.output_bytes, self.settled_place, counts.totals = (
+            [],
+            left,
+            place,
+            settled,
+        )
+        counts.note_settled(now_s)
         if self._over_bytes:
             self._over_bytes = min(self._over_bytes, self.queue_bytes + self.output_bytes)
         return size
@@ -428,3 +538,7 @@ class IngestCore:
             AssertionError: Naming what does not hold.
         """
         validate(self)
+
+
+def _by_place(batches: list[Batch]) -> list[Batch]:
+    return sorted(batches, key=lambda batch: batch.first_place)

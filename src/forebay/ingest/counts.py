@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from forebay.ingest.samples import STAGES, LatencySamples, RateWindow
@@ -28,16 +30,41 @@ class Stamps(NamedTuple):
     decoded_ns: int
 
 
+class Settled(NamedTuple):
+    """What left a worker, ever; one value, so that it changes at once."""
+
+    committed: int = 0
+    rejected: int = 0
+    size_bytes: int = 0
+    rejected_by_reason: Mapping[str, int] = MappingProxyType({})
+
+
 class Counts:
-    """Totals, peaks, reasons, rates and latencies of one worker."""
+    """Totals, peaks, reasons, rates and latencies of one worker.
+
+    Attributes:
+        totals: What was settled.
+    """
+
+    __slots__ = (
+        "_bytes_peak",
+        "_depth_peak",
+        "_in",
+        "_out",
+        "_spill_bytes_peak",
+        "dropped",
+        "dropped_by_reason",
+        "dropped_bytes",
+        "full_episodes",
+        "latency",
+        "spilled",
+        "totals",
+    )
 
     def __init__(self) -> None:
-        self.committed = 0
-        self.rejected = 0
+        self.totals = Settled()
         self.dropped = 0
         self.dropped_bytes = 0
-        self.settled_bytes = 0
-        self.rejected_by_reason: Counter[str] = Counter()
         self.dropped_by_reason: Counter[str] = Counter()
         self.full_episodes = 0
         self.spilled = 0
@@ -93,21 +120,42 @@ class Counts:
         self.dropped_bytes += size_bytes
         self.dropped_by_reason[reason] += count
 
-    def settle(
-        self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg], now_s: float
-    ) -> None:
-        """So many messages left, with these rejections among them."""
+    @property
+    def committed(self) -> int:
+        """Messages committed."""
+        return self.totals.committed
+
+    @property
+    def rejected(self) -> int:
+        """Messages rejected."""
+        return self.totals.rejected
+
+    @property
+    def settled_bytes(self) -> int:
+        """What both of these counted for."""
+        return self.totals.size_bytes
+
+    def settled(self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg]) -> Settled:
+        """The totals when so many messages leave, with these rejections among them."""
+        committed, rejected, settled_bytes, by_reason = self.totals
         if rejections:
-            self.rejected_by_reason.update(rejected.reason for rejected in rejections)
-            self.rejected += len(rejections)
-        self.committed += count - len(rejections)
-        self.settled_bytes += size_bytes
-        self._out.add(now_s, self.committed + self.rejected, self.settled_bytes)
+            by_reason = Counter(by_reason) + Counter(one.reason for one in rejections)
+        return Settled(
+            committed + count - len(rejections),
+            rejected + len(rejections),
+            settled_bytes + size_bytes,
+            by_reason,
+        )
+
+    def note_settled(self, now_s: float) -> None:
+        """The totals changed."""
+        committed, rejected, settled_bytes, _ = self.totals
+        self._out.add(now_s, committed + rejected, settled_bytes)
 
     def drain_bytes_per_s(self, now_s: float) -> float:
         """Bytes a second that left within the last second."""
-        settled = self.committed + self.rejected
-        return self._out.rates(now_s, settled, self.settled_bytes)[1]
+        committed, rejected, settled_bytes, _ = self.totals
+        return self._out.rates(now_s, committed + rejected, settled_bytes)[1]
 
     def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
         """This moment of the core that counts here."""
@@ -128,7 +176,7 @@ class Counts:
             byte_budget=core.byte_budget,
             queue_depth_peak=self._depth_peak,
             in_flight_bytes_peak=self._bytes_peak,
-            rejected_by_reason=dict(self.rejected_by_reason),
+            rejected_by_reason=dict(self.totals.rejected_by_reason),
             dropped_bytes=self.dropped_bytes,
             dropped_by_reason=dict(self.dropped_by_reason),
             spilled=self.spilled,

@@ -64,6 +64,8 @@ class GapLog:
     lost: beyond `limits.GAPS_KEPT_MAX` the oldest gaps become one.
     """
 
+    __slots__ = ("_closed", "_gaps_max", "_lock", "_oldest", "_open")
+
     def __init__(self, runtime: Runtime, gaps_max: int = GAPS_KEPT_MAX) -> None:
         self._lock = runtime.lock()
         self._gaps_max = gaps_max
@@ -109,6 +111,8 @@ class GapLog:
 
 class Peekers:
     """Heads of messages, read by one thread at a time and made when first needed."""
+
+    __slots__ = ("_lock", "_peeker")
 
     def __init__(self, runtime: Runtime) -> None:
         self._lock = runtime.lock()

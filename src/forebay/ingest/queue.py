@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from forebay.ingest.outcomes import DroppedMsg, RejectedMsg
 from forebay.ingest.victims import Victims
@@ -36,6 +36,8 @@ Ready: TypeAlias = DroppedMsg | RejectedMsg
 """An outcome that is known before its turn."""
 
 _seq_of = attrgetter("seq")
+_NO_ENTRIES: Final[deque[Entry]] = deque()
+_NO_BARRIERS: Final[deque[int]] = deque()
 
 
 class MessageQueue:
@@ -51,9 +53,10 @@ class MessageQueue:
     def __init__(self, *, has_lanes: bool = False) -> None:
         self.has_lanes = has_lanes
         self.rest: deque[Entry | Ready] = deque()
-        self._first: deque[Entry] = deque()
+        # An empty deque takes 600 bytes; without lanes, nothing is ever put into these.
+        self._first: deque[Entry] = deque() if has_lanes else _NO_ENTRIES
         self._bypassed = 0
-        self._barriers: deque[int] = deque()
+        self._barriers: deque[int] = deque() if has_lanes else _NO_BARRIERS
         self._victims: dict[object, Victims] = {}
 
     def __bool__(self) -> bool:
@@ -77,6 +80,12 @@ class MessageQueue:
             if victims is None:
                 victims = self._victims[entry.key.policy] = Victims(entry.key.policy)
             victims.add(entry.seq, entry.key.entity, self._front_seq())
+
+    def take_back(self, seq: int) -> None:
+        """Forget a message that was just appended, if it was."""
+        for lane in (self._first, self.rest):
+            if lane and lane[-1].seq == seq:
+                lane.pop()
 
     def append_ready(self, outcome: Ready) -> None:
         """Put an outcome at its place, merged with what was dropped right before it."""
@@ -113,21 +122,28 @@ class MessageQueue:
         ready: list[Ready] = []
         entries: list[Entry] = []
         size = 0
-        while lane and len(entries) < msgs_max:
-            item = lane[0]
-            if before is not None and item.seq >= before:
-                break
-            if type(item) is Entry:
-                if entries and size + item.cost > bytes_max:
+        try:
+            while lane and len(entries) < msgs_max:
+                item = lane[0]
+                if before is not None and item.seq >= before:
                     break
-                size += item.cost
-                entries.append(item)
-            elif entries:
-                break  # a batch is known outcomes, then messages
-            else:
-                ready.append(item)  # type: ignore[arg-type]
-            lane.popleft()
-        return ready, entries, size
+                if type(item) is Entry:
+                    if entries and size + item.cost > bytes_max:
+                        break
+                    size += item.cost
+                    entries.append(item)
+                elif entries:
+                    break  # a batch is known outcomes, then messages
+                else:
+                    ready.append(item)  # type: ignore[arg-type]
+                lane.popleft()
+            return ready, entries, size
+        except BaseException:
+            gone = [*ready, *entries]
+            if lane and gone and gone[-1] is lane[0]:
+                gone.pop()
+            lane.extendleft(reversed(gone))
+            raise
 
     def _pick_lane(self) -> tuple[deque[Entry | Ready], int | None]:
         """The lane whose turn it is, and the message before which it has to stop."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from forebay.limits import REJECTIONS_KEPT_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from forebay.ingest.outcomes import RejectedMsg
 
@@ -32,10 +33,17 @@ class RejectionLog:
         yield from self._first
         yield from self._last or ()
 
-    def extend(self, rejections: Iterable[RejectedMsg]) -> None:
-        """Note rejections, in order."""
+    def extend(self, rejections: Sequence[RejectedMsg]) -> None:
+        """Note rejections, in order, but for those that were noted just before.
+
+        They come again if a Ctrl-C came before they were settled.
+        """
         first = self._first
+        noted = chain(reversed(self._last or ()), reversed(first))
+        known = {id(rejected) for rejected in islice(noted, len(rejections))}
         for rejected in rejections:
+            if id(rejected) in known:
+                continue
             if len(first) < REJECTIONS_KEPT_MAX // 2:
                 first.append(rejected)
                 continue

@@ -32,7 +32,7 @@ _NUMBERS_FEW: Final = _NUMBERS * 32
 
 
 class LatencySamples:
-    """Seconds that stages took lately. Adding costs a few appends; the rest is done on asking."""
+    """Seconds that stages took lately. Adding costs little; the rest is done on asking."""
 
     __slots__ = ("_packed", "_trim_at")
 
@@ -43,9 +43,7 @@ class LatencySamples:
     def add(self, stage: int, now_s: float, seconds: float) -> None:
         """Note that a stage, by its place in `STAGES`, took `seconds`, ending at `now_s`."""
         packed = self._packed
-        packed.append(stage)
-        packed.append(now_s)
-        packed.append(seconds)
+        packed.extend((stage, now_s, seconds))
         if len(packed) >= self._trim_at:
             self._trim(now_s)
 
@@ -93,9 +91,7 @@ class RateWindow:
             return
         self.next_s = now_s + LATENCY_WINDOW_S / (RATE_SAMPLES_MAX - 1)
         packed = self._packed
-        packed.append(now_s)
-        packed.append(msgs)
-        packed.append(size_bytes)
+        packed.extend((now_s, msgs, size_bytes))
         if len(packed) > _NUMBERS and packed[_NUMBERS] <= now_s - LATENCY_WINDOW_S:
             # Two points are older than the window, which asks for the last of them only.
             del packed[: self._base(now_s)]

@@ -17,6 +17,8 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
+import pyarrow as pa
+
 from forebay.errors import ForebayError, SpillError
 from forebay.ingest.outcomes import RejectedMsg
 from forebay.ingest.queue import Entry
@@ -175,7 +177,7 @@ class SpillFiles:
     def _read_segment(self, segment: _Segment, store_id: StoreId | None) -> list[Spilled]:
         segment.file.close()
         error: Exception | None = None
-        data = b""
+        data: bytes | pa.Buffer = b""
         try:
             try:
                 data = self._read_file(segment.path)
@@ -203,8 +205,15 @@ class SpillFiles:
             spilled.append(Spilled(item, cost))
         return spilled
 
-    def _read_file(self, path: Path) -> bytes:
-        return path.read_bytes()
+    def _read_file(self, path: Path) -> bytes | pa.Buffer:
+        # In Arrow's pool: these megabytes come and go, and among the small objects of the heap
+        # they would leave holes that never close again.
+        with path.open("rb", buffering=0) as file:
+            buffer = pa.allocate_buffer(path.stat().st_size)
+            view, at = memoryview(buffer).cast("B"), 0
+            while at < len(view) and (count := file.readinto(view[at:])):
+                at += count
+        return buffer.slice(0, at)
 
     def _lost(
         self,
@@ -235,7 +244,7 @@ class _DamagedFrameError(SpillError):
         self.end = end
 
 
-def _read_frame(data: bytes, at: int) -> tuple[ArrowMsg, float, int]:
+def _read_frame(data: bytes | pa.Buffer, at: int) -> tuple[ArrowMsg, float, int]:
     """One message, when it came, and where the next frame begins."""
     from forebay.codec import decode_log_msg  # noqa: PLC0415 - for this policy alone
 
@@ -246,7 +255,7 @@ def _read_frame(data: bytes, at: int) -> tuple[ArrowMsg, float, int]:
         text = f"the file ends inside the message at byte {at}"
         raise SpillError(text)
     # Not a view for all messages, which several threads may decode: see `StreamDecoder`.
-    view = memoryview(data)
+    view = memoryview(data).cast("B")
     if zlib.crc32(view[at + 4 : end]) != checksum:
         raise _DamagedFrameError(at, end)
     msg = decode_log_msg(view[begin:end])

@@ -2,9 +2,10 @@
 
 The worker is one state in four files: `admission` (submitting), `turns` (decoding), `worker`
 (output, waiting, ending) and this. Whoever changes how submitters wait has to see how turns and
-owners wake them. What can be decided without the lock is in `core`. Two other locks are ever
-taken while `_lock` is held, the byte budget's and the gaps', which are leaves; the spill files'
-lock is taken before it. Callbacks and `Runtime.schedule` are called without any.
+owners wake them. What can be decided without the lock is in `core`. Three other locks are ever
+taken while `_lock` is held, those of the byte budget, the gaps and the pool of decoders, which
+are leaves; the spill files' lock is taken before it. Callbacks and `Runtime.schedule` are called
+without any.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController
 from forebay.ingest.core import IngestCore
+from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import GapLog, Peekers
 from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill import SpillFiles
@@ -27,12 +29,13 @@ from forebay.limits import (
 from forebay.runtime import default_runtime, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from forebay.chunk import Chunk
     from forebay.ingest.budget import ByteBudget
-    from forebay.model import ArrowMsg, StoreId
-    from forebay.runtime import Runtime
+    from forebay.ingest.core import Batch
+    from forebay.model import ArrowMsg, EntityPath, StoreId
+    from forebay.runtime import Condition, Runtime
 
 Decode: TypeAlias = "Callable[[ArrowMsg], Chunk]"
 """Turns a message into a chunk; whatever it raises rejects that message."""
@@ -49,6 +52,48 @@ def chunk_decoder() -> Decode:
 
 class WorkerState:
     """The state of a worker, and what every part of it does: wait, wake, ask for a turn."""
+
+    __slots__ = (
+        "__weakref__",
+        "_adapt_s",
+        "_adaptive",
+        "_busy_threads",
+        "_changed",
+        "_clock",
+        "_core",
+        "_decoder_factory",
+        "_decoders",
+        "_free_memory",
+        "_gaps",
+        "_has_lanes",
+        "_has_warned",
+        "_hub_budget",
+        "_interrupted_seq",
+        "_is_closed",
+        "_is_disk_full",
+        "_is_full",
+        "_is_reading_back",
+        "_lock",
+        "_num_turns",
+        "_num_waiting",
+        "_on_full",
+        "_on_output",
+        "_owner_thread",
+        "_peekers",
+        "_pool",
+        "_rules",
+        "_runtime",
+        "_share",
+        "_spill",
+        "_spill_lock",
+        "_spill_waits",
+        "_turns_max",
+        "_wall_clock",
+        "_watched_seqs",
+        "_woken_s",
+        "priority",
+        "store_id",
+    )
 
     _core_type: type[IngestCore] = IngestCore
     _turn_msgs_max = TURN_MSGS_MAX
@@ -79,7 +124,7 @@ class WorkerState:
         self.priority = int(store_id is not None and store_id.is_blueprint)
         self._runtime = runtime = runtime or default_runtime()
         self._lock = runtime.lock()
-        self._changed = runtime.condition(self._lock)
+        self._changed: Condition | None = None  # while somebody waits
         self._clock = runtime.monotonic_s
         self._wall_clock = getattr(runtime, "wall_clock_ns", wall_clock_ns)
         self._free_memory: Callable[[], int | None] = memory_available_bytes
@@ -92,7 +137,7 @@ class WorkerState:
         self._adapt_s = 0.0
         self._turns_max = turns_max
         self._num_turns = 0
-        self._busy_threads: list[int] = []
+        self._busy_threads: dict[int, Batch] = {}
         self._owner_thread: int | None = None
         self._num_waiting = 0
         self._watched_seqs: list[int] = []
@@ -103,9 +148,9 @@ class WorkerState:
         self._on_full = on_full
         self._decoder_factory = decoder_factory
         self._decoders: list[Decode] = []
+        self._pool = decoder_factory if isinstance(decoder_factory, DecoderPool) else None
         self._gaps = GapLog(runtime)
-        peekers = Peekers(runtime)
-        self._head, self._times = peekers.head, peekers.time_ranges
+        self._peekers: Peekers | None = None
         self._has_lanes = has_lanes
         self._is_full = False
         self._has_warned = False
@@ -137,6 +182,57 @@ class WorkerState:
             return False
         self._num_turns = turns + 1
         return True
+
+    def _needs_turn(self) -> bool:
+        """As `_wants_turn`, for whoever did not just put something in."""
+        return self._has_input() and self._wants_turn()
+
+    def _start_turn(self) -> None:
+        """Have a turn scheduled that is counted already; called without the lock."""
+        try:
+            self._runtime.schedule(self)  # type: ignore[arg-type]
+        except BaseException:
+            # Whether it is scheduled nobody knows; one too many does no harm, one too few would.
+            # Where turns run in the caller, the next call that puts something in or waits begins
+            # a new one.
+            if self._runtime.has_threads:
+                self._runtime.schedule(self)  # type: ignore[arg-type]
+            else:
+                with self._lock:
+                    self._num_turns = len(self._busy_threads)
+            raise
+
+    def _recover(self) -> None:
+        """After a Ctrl-C in the middle of something: give back what is charged, run what waits."""
+        with self._lock:
+            wakes = self._release_settled()
+            if not self._runtime.has_threads:
+                self._num_turns = len(self._busy_threads)
+            elif self._has_input():
+                self._num_turns = max(1, self._num_turns)
+            starts = self._num_turns > len(self._busy_threads)
+        if starts:
+            self._start_turn()
+        self._wake_all(wakes)
+
+    def _release_settled(self) -> list[Callable[[], None]]:
+        """Give back what the hub's budget holds for nothing; returns whom to wake."""
+        share, core = self._share, self._core
+        if share is None:
+            return []
+        surplus = share.held_bytes - core.queue_bytes - core.output_bytes
+        return share.release(surplus) if surplus else []
+
+    def _wake_all(self, wakes: Iterable[Callable[[], None]]) -> None:
+        """Call all of them, even if a Ctrl-C comes between two."""
+        waiting = iter(wakes)
+        try:
+            for wake in waiting:
+                wake()
+        except BaseException:
+            for wake in waiting:
+                wake()
+            raise
 
     def _turns_allowed(self) -> int:
         if self._turns_max is not None:
@@ -172,17 +268,26 @@ class WorkerState:
         left = None if deadline is None else deadline - self._clock()
         if left is not None and left <= 0:
             return False
+        changed = self._changed
+        if changed is None:
+            changed = self._changed = self._runtime.condition(self._lock)
         self._num_waiting += 1
         try:
-            return self._changed.wait(left)
+            return changed.wait(left)
         finally:
             self._num_waiting -= 1
+            if not self._num_waiting:
+                self._changed = None
+
+    def _notify(self) -> None:
+        """Wake all who wait; the caller holds the lock."""
+        if self._changed is not None:
+            self._changed.notify_all()
 
     def _wake(self) -> None:
         """There may be room in the hub's budget."""
         with self._lock:
-            if self._num_waiting:
-                self._changed.notify_all()
+            self._notify()
             self._spill_waits = False
             spills = self._core.spill_depth > 0
         if spills:
@@ -191,9 +296,23 @@ class WorkerState:
     def _resume(self) -> None:
         """Go on with spilled messages that found no room."""
         with self._lock:
-            starts = self._has_input() and self._wants_turn()
+            starts = self._needs_turn()
         if starts:
-            self._runtime.schedule(self)  # type: ignore[arg-type]
+            self._start_turn()
+
+    def _peeker(self) -> Peekers:
+        with self._lock:
+            if self._peekers is None:
+                self._peekers = Peekers(self._runtime)
+            return self._peekers
+
+    def _head(self, msg: ArrowMsg) -> tuple[EntityPath | None, bool]:
+        """The entity of a message, if its head can be read, and whether it is static."""
+        return self._peeker().head(msg)
+
+    def _times(self, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
+        """First and last time by timeline, as far as the front of the message tells."""
+        return self._peeker().time_ranges(msg)
 
     def _call(self, callback: Callable[[], object]) -> None:
         try:

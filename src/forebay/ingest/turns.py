@@ -32,14 +32,25 @@ if TYPE_CHECKING:
 class Turns(WorkerState):
     """What the worker does when the runtime calls it."""
 
+    __slots__ = ()
+
     def run_turn(self) -> bool:
         """Decode the next few messages (the runtime calls this); True if there are more."""
+        try:
+            return self._run_turn()
+        except BaseException:
+            self._break_off_turn()
+            raise
+
+    def _run_turn(self) -> bool:  # noqa: PLR0912 - each step at its time, without a call more
         runtime, core, clock = self._runtime, self._core, self._clock
         thread = runtime.thread_id()
         if core.spill_depth:
             self._read_back()
         msgs_max, slice_s = self._turn_length()
         with self._lock:
+            if len(self._busy_threads) >= self._num_turns:
+                return False  # one too many, see `_start_turn`
             began_s = clock()
             batch = core.take(msgs_max, TURN_BYTES_MAX, began_s)
             if batch is None:
@@ -47,7 +58,7 @@ class Turns(WorkerState):
                     return True
                 self._num_turns -= 1
                 return False
-            self._busy_threads.append(thread)
+            self._busy_threads[thread] = batch
             decode = self._decoders.pop() if self._decoders else None
         if decode is None:
             decode = self._new_decoder()
@@ -63,7 +74,7 @@ class Turns(WorkerState):
             ended_s = clock()
             released = core.finish(batch, outcomes, began_s, ended_s, stamps)
             if self._num_waiting and (interrupt is not None or self._is_worth_waking(ended_s)):
-                self._changed.notify_all()
+                self._notify()
             if self._is_full:
                 self._note_drained()
             notifies = released and self._on_output is not None
@@ -108,11 +119,28 @@ class Turns(WorkerState):
         return self._num_waiting > len(self._watched_seqs)
 
     def _end_turn(self, thread: int, interrupt: BaseException | None) -> bool:
-        self._busy_threads.remove(thread)
+        del self._busy_threads[thread]
         if self._has_input() and (interrupt is None or self._runtime.has_threads):
             return True
         self._num_turns -= 1
+        if self._pool is not None:
+            while self._decoders:
+                self._pool.give_back(self._decoders.pop())
         return False
+
+    def _break_off_turn(self) -> None:
+        """End the turn of this thread that an exception ended where none should have come from.
+
+        That is Ctrl-C, if turns run in the caller. What it had taken is queued again.
+        """
+        with self._lock:
+            self._busy_threads.pop(self._runtime.thread_id(), None)
+            self._core.give_back_others(self._busy_threads.values())
+            self._num_turns = len(self._busy_threads)
+            self._notify()
+            starts = self._runtime.has_threads and self._needs_turn()
+        if starts:
+            self._start_turn()
 
     # Decoding
 
@@ -173,6 +201,7 @@ class Turns(WorkerState):
         def refuse(_msg: ArrowMsg) -> Chunk:
             raise cause
 
+        self._pool = None  # this one is for nobody else
         return refuse
 
     # Spilled messages and budgets
@@ -189,7 +218,8 @@ class Turns(WorkerState):
         try:
             while (spilled := spill.peek(self.store_id)) is not None:
                 with self._lock:
-                    if not self._try_unspill(spilled):
+                    is_queued = self._core.is_unspilled(spilled.item.seq)
+                    if not is_queued and not self._try_unspill(spilled):
                         break
                 spill.pop()
         finally:
@@ -230,8 +260,7 @@ class Turns(WorkerState):
                 drained if drained or core.queue_depth else None,
             )
             core.set_byte_budget(controller.step(measured))
-            if self._num_waiting:
-                self._changed.notify_all()
+            self._notify()
 
 
 def _timed(decode: Decode) -> Callable[[ArrowMsg], DecodedChunk] | None:

@@ -49,6 +49,8 @@ class IngestionWorker(Admission, Turns):
         priority: 1 for a blueprint, whose turns and bytes come before those of others; else 0.
     """
 
+    __slots__ = ()
+
     def __init__(
         self,
         capacity: int = QUEUE_CAPACITY_MSGS,
@@ -108,14 +110,15 @@ class IngestionWorker(Admission, Turns):
         with self._lock:
             outcomes = self._core.hand_over(self._clock())
             wakes = self._settle(()) if outcomes else ()
-        for wake in wakes:
-            wake()
+        self._wake_all(wakes)
         return outcomes
 
     def take_output(self, turns_max: int | None = None) -> list[Outcome]:
-        """Outcomes in order, each once; they stay in flight until `acknowledge()`.
+        """Outcomes in order; they stay in flight until `acknowledge()`.
 
-        Its owner calls this, commits, and acknowledges under a lock of its own.
+        Its owner calls this, commits, acknowledges, and whatever happened calls `let_go()`, all
+        under a lock of its own. What was not acknowledged, because something interrupted it,
+        comes again: the first outcome is that of the place `settled_place`.
 
         Args:
             turns_max: Take the output of so many turns (`limits.TURN_MSGS_MAX` messages) at most.
@@ -126,6 +129,15 @@ class IngestionWorker(Admission, Turns):
                 self._owner_thread = self._runtime.thread_id()
         return outcomes
 
+    @property
+    def settled_place(self) -> int:
+        """How many messages are settled; for the owner, whose `acknowledge` alone changes it."""
+        return self._core.settled_place
+
+    def let_go(self) -> None:
+        """The owner commits nothing at this moment."""
+        self._owner_thread = None
+
     def acknowledge(self, refused: Sequence[RejectedMsg] = ()) -> None:
         """Everything taken is committed now, but for the rejections among it and for `refused`.
 
@@ -135,15 +147,13 @@ class IngestionWorker(Admission, Turns):
         with self._lock:
             wakes = self._settle(refused)
             self._owner_thread = None
-        for wake in wakes:
-            wake()
+        self._wake_all(wakes)
 
     def _settle(self, refused: Sequence[RejectedMsg]) -> Sequence[Callable[[], None]]:
         core = self._core
-        released = core.settle(refused, self._clock(), self._wall_clock())
-        if self._num_waiting:
-            self._changed.notify_all()
-        wakes = [] if self._share is None or not released else self._share.release(released)
+        core.settle(refused, self._clock(), self._wall_clock())
+        self._notify()
+        wakes = self._release_settled()
         if core.spill_depth:
             self._spill_waits = False
             wakes = [*wakes, self._resume]
@@ -168,7 +178,7 @@ class IngestionWorker(Admission, Turns):
                 core = self._core
                 if core.is_processed(seq):
                     return True
-                starts = self._has_input() and self._wants_turn()
+                starts = self._needs_turn()
                 if not starts:
                     # What is on disk comes back only as finished output makes room for it.
                     place = core.next_output_place
@@ -185,7 +195,7 @@ class IngestionWorker(Admission, Turns):
                     finally:
                         self._watched_seqs.remove(seq)
             if starts:
-                self._runtime.schedule(self)
+                self._start_turn()
             if offers and self._on_full is not None:
                 self._call(self._on_full)
 
@@ -199,8 +209,7 @@ class IngestionWorker(Admission, Turns):
         """
         with self._lock:
             self._is_closed = True
-            if self._num_waiting:
-                self._changed.notify_all()
+            self._notify()
         if not self.wait_processed(timeout=timeout):
             stats = self.stats()
             left = stats.queue_depth + stats.spill_depth

@@ -32,6 +32,7 @@ from forebay.runtime.services import (
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "SimulatedRuntime",
     "SimulationError",
     "Task",
+    "Turnstile",
     "WebWorkerRuntime",
     "callback_runtime",
     "collections_rare",

@@ -58,15 +58,16 @@ def processors() -> int:
 def turns_worth_having(msg_bytes: int, num_busy: int) -> int:
     """How many turns of one store pay off, with messages of that mean size.
 
-    Under a GIL, small messages decoded on two threads cost more than on one: they fight for it
-    at every call into Arrow. Bulky ones spend their time inside, and run in parallel on what
-    processors are idle. Without a GIL all do.
+    Small messages decoded on two threads cost more than on one: under a GIL the threads fight for
+    it at every call into Arrow, and without one for the objects of the store, whose commits take
+    turns anyway. Bulky ones spend their time inside of Arrow, and run in parallel on what
+    processors are idle.
 
     Args:
         msg_bytes: Mean size of the messages.
         num_busy: Threads that are in a turn now, of all stores.
     """
-    if gil_enabled() and msg_bytes < PARALLEL_MSG_BYTES_MIN:
+    if msg_bytes < PARALLEL_MSG_BYTES_MIN:
         return 1
     idle = processors() - num_busy
     # The store's own turn is among the busy ones: with an idle processor it may have one more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,6 +47,14 @@ class Address:
         if self.host == "localhost":
             return True
         return _is_ip_address(self.host) and ipaddress.ip_address(self.host).is_loopback
+
+    def resolves(self) -> bool:
+        """Whether the host is, or names, an IP address."""
+        try:
+            socket.getaddrinfo(self.host, self.port)
+        except (OSError, UnicodeError):
+            return False
+        return True
 
     @property
     def url(self) -> str:

@@ -94,10 +94,13 @@ class Server:
             cause = None
         if port == 0:
             self._executor.shutdown(wait=False)
-            msg = (
-                f"cannot listen on {address}: the port is taken, or the address is not this "
-                "machine's; give another one, or port 0 for any that is free"
+            why = (
+                "the port is taken, or the address is not this machine's; give another one, or "
+                "port 0 for any that is free"
+                if address.resolves()
+                else f"{address.host!r} is no IP address, and no name that this machine can resolve"
             )
+            msg = f"cannot listen on {address}: {why}"
             raise ServerError(msg) from cause
         return port
 

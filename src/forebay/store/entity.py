@@ -123,36 +123,38 @@ class EntityIndex:
 
     def runs(self, key: ColumnKey) -> tuple[Run, ...]:
         """One component on one timeline, a run for each open node that has rows on it."""
-        runs = self._runs.get(key)
-        if runs is None:
-            found = []
-            for node, length in zip(self.levels, self.lengths, strict=True):
-                if length:
-                    run = node.run(key, length)
-                    if run.entries or not run.is_whole:
-                        found.append(run)
-            runs = self._runs[key] = tuple(found)
+        known = self._runs
+        if key in known:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            return known[key]
+        found = []
+        for node, length in zip(self.levels, self.lengths, strict=True):
+            if length:
+                run = node.run(key, length)
+                if run.entries or not run.is_whole:
+                    found.append(run)
+        known[key] = runs = tuple(found)
         return runs
 
     def plan(self, timeline: str | None) -> Plan:
         """What a latest-at query over all components has to look at, in lexical order."""
-        plan = self._plans.get(timeline)
-        if plan is None:
-            plan = []
-            is_there = timeline is not None and timeline in self.timelines
-            for name in sorted(self.columns):
-                static = self.static_cells.get(name)
-                runs: tuple[Run, ...] = ()
-                has_cells = is_whole = False
-                if static is None and is_there:
-                    runs = self.runs((timeline, name))  # type: ignore[arg-type]
-                    is_whole = True
-                    for run in runs:
-                        has_cells = has_cells or bool(run.entries)
-                        is_whole = is_whole and run.is_whole
-                if has_cells or static is not None:
-                    plan.append((name, runs, static, is_whole))
-            self._plans[timeline] = plan
+        known = self._plans
+        if timeline in known:  # Not `get`: see `runs`.
+            return known[timeline]
+        plan: Plan = []
+        is_there = timeline is not None and timeline in self.timelines
+        for name in sorted(self.columns):
+            static = self.static_cells.get(name)
+            runs: tuple[Run, ...] = ()
+            has_cells = is_whole = False
+            if static is None and is_there:
+                runs = self.runs((timeline, name))  # type: ignore[arg-type]
+                is_whole = True
+                for run in runs:
+                    has_cells = has_cells or bool(run.entries)
+                    is_whole = is_whole and run.is_whole
+            if has_cells or static is not None:
+                plan.append((name, runs, static, is_whole))
+        known[timeline] = plan
         return plan
 
     def time_range(self, timeline: str) -> tuple[int, int] | None:

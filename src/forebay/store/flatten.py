@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forebay.chunk.arrays import are_valid, positions
 from forebay.errors import QueryError, UnknownComponentError, told
 from forebay.limits import FLATTEN_INSTANCES_MAX
 from forebay.store.dataframe.columns import list_offsets
@@ -82,7 +83,7 @@ def explode(table: pa.Table, columns: Columns = None) -> pa.Table:
     fields: list[pa.Field] = []
     for number, field in enumerate(table.schema):
         if field.name not in wanted:
-            arrays.append(table.column(number).take(pa.array(row)))
+            arrays.append(table.column(number).take(positions(row)))
             fields.append(field)
             continue
         column = lists[field.name]
@@ -115,7 +116,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 def _lengths(column: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """Instances in each row; none where it is null."""
     lengths = np.diff(list_offsets(column))
-    return np.where(np.asarray(column.is_valid()), lengths, 0) if column.null_count else lengths
+    return np.where(are_valid(column), lengths, 0) if column.null_count else lengths
 
 
 def _parts(name: str, column: pa.Array, max_instances: int) -> Iterator[tuple[str, pa.Array]]:

@@ -76,7 +76,8 @@ def clearing(
 
 
 def _latest_clear(place: EntityIndex, timeline: str | None, at: int) -> Cell | None:
-    static = place.static_cells.get(CLEAR)
+    statics = place.static_cells
+    static = statics[CLEAR] if CLEAR in statics else None  # noqa: SIM401 - as in `EntityIndex.runs`
     if static is not None or timeline is None or timeline not in place.timelines:
         return static
     hit = latest_of(place.runs((timeline, CLEAR)), at)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from forebay.chunk import is_time_sorted
+from forebay.chunk.arrays import are_valid
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -99,10 +100,6 @@ class Column:
         return self.row_id(last if self.rows is None else self.rows[last])
 
 
-_UNOPENED: Final = cast("Column", object())
-"""Stands for a column that nobody has asked for yet."""
-
-
 class Leaf:
     """A temporal chunk in the index.
 
@@ -187,9 +184,10 @@ class Leaf:
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
-        column = self._columns.get(key, _UNOPENED)
-        if column is _UNOPENED:
-            column = self._columns[key] = self._open(*key)
+        columns = self._columns
+        if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            return columns[key]
+        columns[key] = column = self._open(*key)
         return column
 
     def _open(self, timeline: str, component: str | None) -> Column | None:
@@ -221,8 +219,7 @@ def _ordered(chunk: Chunk, timeline: str) -> Column:
 
 def _ordered_part(chunk: Chunk, timeline: str, component: str) -> Column:
     """The column of a component that some rows have no cell of."""
-    valid = chunk.component(component).is_valid()
-    rows = np.flatnonzero(valid.to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(are_valid(chunk.component(component)))
     times, ordered = _by_time(chunk.times(timeline)[rows], rows)
     assert ordered is not None
     return Column(chunk, component, _view(times), _view(ordered), is_whole=False)

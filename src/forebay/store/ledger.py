@@ -54,12 +54,11 @@ class Ledger:
             for chunk in self._waiting.values():
                 self._cost_bytes += cost_bytes(chunk)
                 for address, size in buffers(chunk):
-                    held = refs.get(address)
-                    if held is None:
+                    if address in refs:  # Not `get`: see docs/free-threading.md.
+                        refs[address] += _HOLDER
+                    else:
                         refs[address] = _HOLDER | size
                         self._bytes += size
-                    else:
-                        refs[address] = held + _HOLDER
             self._waiting = {}
         return self._bytes
 

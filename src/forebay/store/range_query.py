@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk.arrays import are_valid, positions
 from forebay.chunk.row_ids import row_id_halves
 from forebay.errors import QueryError
 from forebay.limits import RANGE_PIECE_BYTES_MAX
@@ -48,7 +49,7 @@ def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> p
     rows = {(owner.id, row): (owner, row) for owner, row in owners.values()}
     places = sorted(rows.values(), key=lambda place: place[0].row_id_at(place[1]))
     row_ids = [owner.row_id_at(row) for owner, row in places]
-    columns: list[pa.Array | pa.ChunkedArray] = [pa.array(row_ids, pa.binary(16))]
+    columns: list[pa.Array | pa.ChunkedArray] = [row_id_column(np.array(row_ids, "S16"))]
     for name, wanted in components.items():
         winner = owners.get(name)
         cells = [
@@ -69,7 +70,7 @@ def _present(chunk: Chunk, components: Iterable[str]) -> npt.NDArray[np.bool_] |
             column = chunk.component(name)
             if not column.null_count:
                 return None
-            present |= column.is_valid().to_numpy(zero_copy_only=False)
+            present |= are_valid(column)
     return present
 
 
@@ -96,7 +97,7 @@ def range_table(
     row_ids = np.concatenate([chunk.row_ids[rows] for chunk, rows in parts] or [_NO_ROW_IDS])
     order = _ordering(times, row_ids)
     columns: list[pa.Array | pa.ChunkedArray] = [
-        pa.array(times if order is None else times[order], pa.int64()).cast(timeline[1]),
+        positions(times if order is None else times[order]).view(timeline[1]),
         row_id_column(row_ids if order is None else row_ids[order]),
     ]
     for name, wanted in components.items():
@@ -126,7 +127,7 @@ def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[p
     """All rows in another order, in several arrays if one would be very large."""
     size = sum(int(array.nbytes) for array in cells)
     if size <= RANGE_PIECE_BYTES_MAX:
-        return [pa.concat_arrays(cells).take(pa.array(order))]
+        return [pa.concat_arrays(cells).take(positions(order))]
     starts = np.cumsum([0, *map(len, cells)])
     step = max(1, len(order) * RANGE_PIECE_BYTES_MAX // size)
     return [
@@ -142,12 +143,12 @@ def _picked(
     """Some rows of arrays that lie end to end, in halves while they are too many for one array."""
     source = np.searchsorted(starts, rows, side="right") - 1
     parts = [
-        cells[part].take(pa.array(rows[source == part] - starts[part]))
+        cells[part].take(positions(rows[source == part] - starts[part]))
         for part in np.unique(source)
     ]
     back = np.argsort(np.argsort(source, kind="stable"))
     try:
-        return [pa.concat_arrays(parts).take(pa.array(back))]
+        return [pa.concat_arrays(parts).take(positions(back))]
     except pa.ArrowInvalid:  # more than Arrow's 32-bit offsets can say
         half = len(rows) // 2
         if not half:
@@ -163,7 +164,7 @@ def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.
     if isinstance(rows, slice):
         column = column.slice(rows.start, rows.stop - rows.start)
     else:
-        column = column.take(pa.array(rows))
+        column = column.take(positions(rows))
     if column.type == wanted:
         return column
     try:

@@ -194,7 +194,9 @@ class StoreSnapshot(DataframeSource):
             UnknownComponentError: The entity has no such component.
             TimeTypeError: The time does not fit the timeline.
         """
-        index = self._entities.get(entity) or self._entity(entity)  # type: ignore[call-overload]
+        known = self._entities
+        # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
+        index = known[entity] if entity in known else self._entity(entity)  # type: ignore[index]
         at = 0
         if timeline is not None:
             # Integers are what loops ask with, and need no conversion.

@@ -98,11 +98,13 @@ class StoreState:
         if self.entities_epoch != epoch:
             self.entities = self.entities.copy()
             self.entities_epoch = epoch
-        entity = self.entities.get(path)
-        if entity is None:
-            entity = self.entities[path] = EntityIndex(path, epoch)
-        elif entity.epoch != epoch:
-            entity = self.entities[path] = entity.clone(epoch)
+        entities = self.entities
+        if path not in entities:
+            entity = entities[path] = EntityIndex(path, epoch)
+            return entity
+        entity = entities[path]
+        if entity.epoch != epoch:
+            entity = entities[path] = entity.clone(epoch)
         else:
             entity.forget()
         return entity

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forebay.chunk.arrays import are_valid
 from forebay.store.cell import Cell, Row
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def _last_valid(chunk: Chunk, component: str) -> int | None:
     cells = chunk.component(component)
     if not cells.null_count:
         return chunk.num_rows - 1
-    rows = np.flatnonzero(cells.is_valid().to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(are_valid(cells))
     return int(rows[-1]) if len(rows) else None

@@ -35,8 +35,9 @@ class Node:
 
     def run(self, key: ColumnKey, length: int) -> Run:
         """What the first `length` items cover."""
-        run = self.runs.get(key)
-        if run is not None:
+        run = None
+        if key in self.runs:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+            run = self.runs[key]
             if run.length == length:
                 return run
             if run.length > length:  # an older snapshot: it keeps the run, the node the longer one

@@ -59,12 +59,11 @@ def find_entity(
         UnknownEntityError: There is no such entity; the message names those there are.
     """
     path = EntityPath(entity) if isinstance(entity, str) else entity
-    found = entities.get(path)
-    if found is None:
+    if path not in entities:
         error = unknown(UnknownEntityError, "entity", path, entities, str(store_id))
         error.store_id = store_id
         raise error
-    return found
+    return entities[path]
 
 
 def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:
@@ -73,9 +72,8 @@ def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreI
     Raises:
         UnknownTimelineError: There is no such timeline; the message names those there are.
     """
-    kind = timelines.get(name)
-    if kind is None:
+    if name not in timelines:
         error = unknown(UnknownTimelineError, "timeline", name, timelines, str(store_id))
         error.store_id = store_id
         raise error
-    return Timeline(name, kind)
+    return Timeline(name, timelines[name])

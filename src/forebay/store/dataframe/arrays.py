@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk.arrays import positions
 from forebay.limits import DATAFRAME_PIECE_BYTES_MAX
 from forebay.store.dataframe.cells import Cells
 from forebay.store.dataframe.memory import Memory, bitmap_after, empty, repeat, spread
@@ -140,7 +141,7 @@ class CellColumn:
         np.cumsum(by_row, out=offsets[lead + 1 :])
         starts = repeat(np.cumsum(lengths) - lengths, spans) - offsets[lead:-1]
         taken = repeat(starts, by_row) + np.arange(int(offsets[-1]))
-        return _list_array(self._list_type, offsets, validity, instances.take(pa.array(taken)))
+        return _list_array(self._list_type, offsets, validity, instances.take(positions(taken)))
 
     def _sizes(self) -> Int64s:
         """Bytes of one row of each run."""
@@ -210,7 +211,7 @@ class ConstantColumn:
         if length == 1:
             instances = repeated(self._value, np.array([num_rows]), memory)
         else:
-            instances = self._value.take(pa.array(np.tile(np.arange(length), num_rows)))
+            instances = self._value.take(positions(np.tile(np.arange(length), num_rows)))
         return _list_array(self._list_type, offsets, None, instances)
 
 
@@ -218,7 +219,7 @@ def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
     """Each value that many times; by NumPy where values are bytes of one width."""
     dtype = _fixed_width(values)
     if dtype is None:
-        return values.take(pa.array(repeat(np.arange(len(values)), times)))
+        return values.take(positions(repeat(np.arange(len(values)), times)))
     flat, width = values, 1
     while pa.types.is_fixed_size_list(flat.type):
         width *= flat.type.list_size

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk.arrays import are_valid
+from forebay.chunk.arrays import positions as as_positions
 from forebay.errors import QueryError
 from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
 from forebay.store.dataframe.columns import ComponentColumn, list_offsets
@@ -80,7 +82,7 @@ class Cells:
         best: tuple[bytes, pa.Array] | None = None
         for chunk in column.static_chunks:
             array = chunk.component(column.component)
-            valid = np.flatnonzero(array.is_valid())
+            valid = np.flatnonzero(are_valid(array))
             if not len(valid):
                 continue
             row = int(valid[-1])
@@ -171,7 +173,7 @@ class Cells:
 
     def _take(self, positions: Int64s) -> pa.Array:
         if len(self.values) == 1:
-            return self.values[0].take(pa.array(positions))
+            return self.values[0].take(as_positions(positions))
         # Of every array that is needed at all, the stretch between the first and last position.
         owners = np.searchsorted(self.bases, positions, side="right") - 1
         needed, inverse = np.unique(owners, return_inverse=True)
@@ -184,7 +186,7 @@ class Cells:
             for owner, a, b in zip(needed, low, high, strict=True)
         ]
         joined_at = np.cumsum(high - low) - (high - low)
-        return _joined(stretches).take(pa.array(positions - low[inverse] + joined_at[inverse]))
+        return _joined(stretches).take(as_positions(positions - low[inverse] + joined_at[inverse]))
 
 
 def _are_single(offsets: npt.NDArray[np.int32]) -> bool:
@@ -198,7 +200,7 @@ def _valid(arrays: Sequence[pa.ListArray]) -> Positions | None:
     """Rows that are not null, or `None` if none is."""
     if not any(array.null_count for array in arrays):
         return None
-    return np.flatnonzero(np.concatenate([np.asarray(array.is_valid()) for array in arrays]))
+    return np.flatnonzero(np.concatenate([are_valid(array) for array in arrays]))
 
 
 def _cast(values: pa.Array, column: ComponentColumn) -> pa.Array:

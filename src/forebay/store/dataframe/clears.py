@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.chunk import Chunk
+from forebay.chunk.arrays import are_valid, truths
 from forebay.model import EntityPath
 from forebay.store.dataframe.columns import CLEAR, Snapshot, has_cells, list_offsets
 from forebay.store.dataframe.rows import ChunkRows, LatestRows
@@ -125,7 +126,7 @@ def _flags(rows: ChunkRows, flag: object) -> Bools:
     parts = []
     for chunk in rows.chunks:
         cells = chunk.component(CLEAR)
-        parts.append(flag(chunk, np.asarray(cells.is_valid()), _recursive(cells)))
+        parts.append(flag(chunk, are_valid(cells), _recursive(cells)))
     return np.concatenate(parts) if parts else np.zeros(0, np.bool_)
 
 
@@ -135,7 +136,7 @@ def _recursive(cells: pa.ListArray) -> Bools:
     values = cells.values
     if not pa.types.is_boolean(values.type) or not len(values):
         return np.zeros(len(cells), np.bool_)
-    true = np.asarray(values.fill_null(False))
+    true = truths(values) & are_valid(values)
     first = true[np.minimum(offsets[:-1], len(true) - 1)]
-    recursive: Bools = first & (offsets[1:] > offsets[:-1]) & np.asarray(cells.is_valid())
+    recursive: Bools = first & (offsets[1:] > offsets[:-1]) & are_valid(cells)
     return recursive

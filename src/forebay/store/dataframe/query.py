@@ -303,7 +303,8 @@ class _Planner:
 
 def _time_array(times: Int64s, kind: pa.DataType) -> pa.Array:
     missing = times == MISSING
-    if not missing.any():
-        data = np.ascontiguousarray(times)
-        return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)], 0)
-    return pa.array(times, pa.int64(), mask=missing).view(kind)
+    validity = None
+    if missing.any():
+        validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    data = np.ascontiguousarray(times)
+    return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])

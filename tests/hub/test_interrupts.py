@@ -1,0 +1,128 @@
+"""Ctrl-C in the main thread, at any line: no store is stuck after it, and no message is lost.
+
+A tracer raises `KeyboardInterrupt` once, at one line of `hub` or `ingest`; then the program goes
+on, as one does in a notebook. Every line can be tried with `FOREBAY_INTERRUPTS=all`; the suite
+draws some of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import sys
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import forebay
+from forebay.hub import App, Event, StoreHub
+from forebay.model import ArrowMsg, ChunkAddition
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
+from tests.hub.conftest import PATIENCE_S, broken, message, numbers, recording_id
+
+PACKAGE = str(Path(forebay.__file__).parent) + os.sep
+WATCHED = tuple(PACKAGE + layer + os.sep for layer in ("hub", "ingest"))
+TRIES = 40
+MESSAGES = [broken() if number == 3 else message(number) for number in range(6)]
+
+
+@cache
+def unfair_lines(path: str) -> frozenset[int]:
+    """Lines at which only a tracer can raise: of `with`, it would at the exit, before the lock."""
+    tree = ast.parse(Path(path).read_text())
+    return frozenset(node.lineno for node in ast.walk(tree) if isinstance(node, ast.With))
+
+
+class Interrupt:
+    """Raises once, at the line of that number; without one it counts the lines."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.lines = 0
+        self.where = "nowhere"
+
+    def __enter__(self) -> Interrupt:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        path = frame.f_code.co_filename
+        if not path.startswith(WATCHED) or frame.f_code.co_name == "__del__":
+            return None  # Python itself swallows what is raised in `__del__`
+        if event == "line" and frame.f_lineno not in unfair_lines(path):
+            self.lines += 1
+            if self.lines == self.at:
+                name = f"{path.removeprefix(PACKAGE)}:{frame.f_lineno}"
+                self.where = f"{name} ({frame.f_code.co_name})"
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def live(runtime: Runtime, interrupt: Interrupt, *, has_app: bool) -> None:
+    """Receive, commit and look, with one Ctrl-C somewhere; then everything has to add up."""
+    hub = StoreHub(runtime=runtime, capacity=4)
+    app = App(hub) if has_app else None
+    events: list[Event] = []
+    db = hub.entity_db(recording_id())
+    hub.subscribe(events.append)
+    with interrupt:
+        for msg in MESSAGES:
+            try:
+                hub.receive_log_msg(msg)
+                if app is not None:
+                    app.tick()
+            except KeyboardInterrupt:
+                continue
+    after = [message(100), message(101)]
+    for msg in after:
+        hub.receive_log_msg(msg)
+    hub.flush(PATIENCE_S)
+    if app is not None:
+        app.tick()
+    check(hub, db.ingestion_stats().committed, after)
+    assert hub._subscribers.subscriptions[0].wait_idle(PATIENCE_S)
+    added = [event for event in events if isinstance(event.diff, ChunkAddition)]
+    assert len(added) >= len(after)
+    hub.close(PATIENCE_S)
+
+
+def check(hub: StoreHub, committed: int, after: list[ArrowMsg]) -> None:
+    db = hub[recording_id()]
+    stats = db.ingestion_stats()
+    there = numbers(db)
+    assert stats.in_flight == stats.queue_bytes == stats.output_bytes == 0
+    assert stats.accepted == stats.committed + stats.rejected
+    assert len(there) == committed == db.num_rows, "committed, but not in the store"
+    assert there == sorted(there), "out of order"
+    assert there[-len(after) :] == [100.0, 101.0]
+    assert stats.accepted >= len(MESSAGES) + len(after) - 1, "more than the one in hand is gone"
+    assert len(db.rejections()) == stats.rejected
+    assert hub._budget.used_bytes == 0, "the hub's budget leaks"
+    worker = db._inflow.worker
+    worker.validate()
+
+
+@pytest.mark.parametrize("has_app", [True, False])
+@pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime])
+def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
+    counting = Interrupt()
+    live(kind(), counting, has_app=has_app)
+    assert counting.lines > 500, "nothing was watched"
+    places = range(1, counting.lines + 1)
+    if os.environ.get("FOREBAY_INTERRUPTS") != "all":
+        places = sorted(random.Random(7).sample(places, TRIES))  # type: ignore[assignment]
+    failed: list[str] = []
+    for at in places:
+        interrupt = Interrupt(at)
+        try:
+            live(kind(), interrupt, has_app=has_app)
+        except Exception as error:
+            failed.append(f"{at}: {interrupt.where}: {type(error).__name__} {str(error)[:200]}")
+    assert not failed, "\n".join([f"{len(failed)} of {len(places)}:", *failed])
