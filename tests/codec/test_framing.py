@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import limits
-from forebay.codec import StreamDecoder, StreamEncoder
+from forebay.codec import StreamDecoder, StreamEncoder, scan
 from forebay.codec.framing import MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.errors import (
@@ -266,6 +266,13 @@ SOME_ARROW_MSGS = st.builds(
 )
 
 
+def decode_together(data: bytes) -> tuple[list[LogMsg], CodecError | None]:
+    """As `decode`, but already a few messages are cut out together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "SCAN_MSGS_MIN", 3)
+        return decode(data)
+
+
 @given(st.lists(st.tuples(SOME_ARROW_MSGS, st.integers(1, 12)), max_size=8), st.booleans())
 def test_messages_read_together_are_those_read_alone(
     runs: list[tuple[ArrowMsg, int]], announced: bool
@@ -274,7 +281,7 @@ def test_messages_read_together_are_those_read_alone(
     if announced:
         msgs.insert(len(msgs) // 2, INFO)
     data = HEADER + b"".join(map(framed, msgs)) + END
-    together, error = decode(data)
+    together, error = decode_together(data)
     alone, _ = decode(data, 1)
     assert error is None
     assert together == alone
@@ -290,7 +297,7 @@ def test_damage_among_many_messages_is_found_as_it_is_alone(at: int, change: int
         HEADER + framed(ARROW._replace(compression=2, chunk_id=id_, is_static=False)) * 16
     )
     data[len(HEADER) + at % (len(data) - len(HEADER))] ^= change
-    together, error = decode(bytes(data))
+    together, error = decode_together(bytes(data))
     alone, error_alone = decode(bytes(data), 1)
     assert together == alone
     assert str(error) == str(error_alone)
