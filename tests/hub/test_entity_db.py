@@ -357,19 +357,13 @@ def test_reports_of_nothing_new_are_bounded_in_bytes(runtime: Runtime) -> None:
     assert db.ingestion_stats().committed == 200
 
 
-def test_a_message_of_another_store_is_refused(db: EntityDb) -> None:
-    other = message(0, recording_id("other"))
-    for give in (
-        db.submit_arrow_msg,
-        db.try_submit_arrow_msg,
-        db.add_log_msg,
-        lambda msg: db.submit_arrow_msgs([message(1), msg]),
-    ):
-        with pytest.raises(StoreError, match=r"with_store_id\(db.store_id\)") as caught:
-            give(other)
-        assert caught.value.store_id == db.store_id
-        assert caught.value.chunk_id == other.chunk_id
-    assert db.ingestion_stats().accepted == 0
-    db.submit_arrow_msg(other.with_store_id(recording_id()))
-    db.flush(PATIENCE_S)
-    assert numbers(db) == [0.0]
+def test_a_message_of_another_store_is_taken_and_told_of_once(
+    db: EntityDb, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = recording_id("other")
+    db.submit_arrow_msgs([message(0), message(1, other)])
+    db.submit_arrow_msg(message(2, other))
+    assert db.add_log_msg(message(3, other))[0].store_id == db.store_id
+    assert numbers(db) == [0.0, 1.0, 2.0, 3.0]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "hub.receive_log_msg() hands each message to the store that it names" in caplog.text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from forebay.errors import StoreError
 from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.hub.inflow import Inflow, InflowSettings, WorkerOutput
 from forebay.hub.queries import Queries
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from forebay.ingest import Gap, IngestionStats, Policy, RejectedMsg
     from forebay.model import TimeLike
     from forebay.store import Contents, StoreSnapshot
+
+logger = logging.getLogger(__name__)
 
 
 class EntityDb(Queries):
@@ -74,6 +76,7 @@ class EntityDb(Queries):
             self._settings = replace(self._settings, policies=chosen)
         self._inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
         self._source_lock = runtime.lock()
+        self._has_strangers = False
 
     def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
         """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
@@ -86,47 +89,52 @@ class EntityDb(Queries):
     ) -> None:
         """Hand a message to the worker, which is made now if there is none.
 
+        A message that names another store becomes data of this one; the log says so, once.
+
         Blocks while the queue or the budget is full. If finished output fills it, that output is
         committed here first, and its events come with the next poll, so a thread that both
         submits and polls never waits for itself.
 
         Raises:
             QueueFullError: Still full after `timeout` seconds; the message was not taken.
-            StoreError: It names another store.
             TypeError: It is no `ArrowMsg`.
             WorkerClosedError: The store was closed.
         """
-        self._check_mine(arrow_msg)
+        self._check_type_and_store(arrow_msg)
         self._inflow.worker.submit(arrow_msg, source, timeout)
 
     def try_submit_arrow_msg(self, arrow_msg: ArrowMsg, source: str = "") -> bool:
         """Hand a message to the worker unless that would block; says whether it was taken."""
-        self._check_mine(arrow_msg)
+        self._check_type_and_store(arrow_msg)
         return self._inflow.worker.try_submit(arrow_msg, source)
 
     def submit_arrow_msgs(self, arrow_msgs: Sequence[ArrowMsg], source: str = "") -> None:
         """Hand over several messages in order, for less than one by one; blocks while full.
 
-        Raises as `submit_arrow_msg`; then none was taken that names another store.
+        Raises as `submit_arrow_msg`.
         """
         last: StoreId | None = None
         for arrow_msg in arrow_msgs:
             if getattr(arrow_msg, "store_id", None) is not last:
-                self._check_mine(arrow_msg)
+                self._check_type_and_store(arrow_msg)
                 last = arrow_msg.store_id
         self._inflow.worker.submit_many(arrow_msgs, source)
 
-    def _check_mine(self, msg: object) -> None:
+    def _check_type_and_store(self, msg: object) -> None:
         if not isinstance(msg, ArrowMsg):
             text = f"an ArrowMsg is submitted, not {msg!r:.80}; a hub's receive_log_msg takes all"
             raise TypeError(text)
-        if msg.store_id is not self.store_id and msg.store_id != self.store_id:
-            text = (
-                f"a message of the {msg.store_id} was given to the {self.store_id}: a hub sends "
-                "each to its own store, and msg.with_store_id(db.store_id) makes one of this store"
-            )
-            raise StoreError(
-                text, store_id=self.store_id, chunk_id=msg.chunk_id, byte_offset=msg.byte_offset
+        if (
+            msg.store_id is not self.store_id
+            and msg.store_id != self.store_id
+            and not self._has_strangers
+        ):
+            self._has_strangers = True
+            logger.warning(
+                "%s was given a message of %s and takes it as its own, as it will others: "
+                "hub.receive_log_msg() hands each message to the store that it names",
+                self.store_id,
+                msg.store_id,
             )
 
     def add_log_msg(self, msg: LogMsg, source: str = "") -> list[Event]:
@@ -138,7 +146,7 @@ class EntityDb(Queries):
 
         Raises:
             InvalidChunkError: The message cannot be decoded.
-            StoreError: The store refuses the chunk, or the message names another store.
+            StoreError: The store refuses the chunk.
         """
         match msg:
             case SetStoreInfo():
@@ -147,7 +155,7 @@ class EntityDb(Queries):
             case BlueprintActivationCommand():
                 return []
             case ArrowMsg():
-                self._check_mine(msg)
+                self._check_type_and_store(msg)
                 return self._inflow.add(msg)
             case _:
                 assert_never(msg)
