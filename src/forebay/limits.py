@@ -41,8 +41,8 @@ ALIKE_PATTERNS_MAX: Final = 8
 each time."""
 
 SCAN_MSGS_MIN: Final = 64
-"""Fewer messages in a block of a file are cut out one by one: NumPy's first calls cost a fresh process
-a millisecond."""
+"""Fewer messages in a block of a file are cut out one by one: NumPy's first calls cost a fresh
+process a millisecond."""
 
 SCAN_MSGS_MAX: Final = 512
 """Messages that are cut out of a block at once."""
