@@ -1,4 +1,4 @@
-"""What the tests of stores and hubs share: both runtimes, and messages that can be told apart."""
+"""What the tests of stores and hubs share: the runtimes, and messages that can be told apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.hub import EntityDb, StoreHub
 from forebay.model import ArrowMsg, ChunkAddition, ChunkStoreEvent, StoreId
-from forebay.runtime import Event, InlineRuntime, NativeRuntime, Runtime
+from forebay.runtime import Event, InlineRuntime, NativeRuntime, Runtime, WebWorkerRuntime
 from tests.chunks import make_chunk
 
 APP = "test-app"
@@ -52,6 +52,13 @@ def added(events: list[ChunkStoreEvent[Chunk]]) -> list[float]:
     ]
 
 
+def came(flag: Event, runtime: Runtime) -> bool:
+    """Whether a flag is set in the end; where turns come from a loop, this is the loop."""
+    if isinstance(runtime, WebWorkerRuntime):
+        runtime.run_all()
+    return flag.wait(PATIENCE_S)
+
+
 class Gate:
     """A decoder factory whose decoders wait at messages of chosen stores until let go."""
 
@@ -72,9 +79,10 @@ class Gate:
         return gated
 
 
-@pytest.fixture(params=["native", "inline"])
+@pytest.fixture(params=[NativeRuntime, InlineRuntime, WebWorkerRuntime], ids=lambda each: each.name)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    return NativeRuntime() if request.param == "native" else InlineRuntime()
+    made: Runtime = request.param()
+    return made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from forebay import limits
 from forebay.hub import EntityDb, Event, StoreHub
 from forebay.runtime import Event as Flag
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
-from tests.hub.conftest import PATIENCE_S, added, message, numbers, recording_id
+from tests.hub.conftest import PATIENCE_S, added, came, message, numbers, recording_id
 
 
 class Listener:
@@ -32,19 +32,19 @@ def test_every_event_once_in_commit_order(runtime: Runtime) -> None:
     for number in range(200):
         db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
     db.flush(PATIENCE_S)
-    assert listener.complete.wait(PATIENCE_S)
+    assert came(listener.complete, runtime)
     assert added(listener.events) == list(range(200))
     assert [event.event_id for event in listener.events] == list(range(1, 201))
 
 
-def test_a_hub_hears_every_store(hub: StoreHub) -> None:
+def test_a_hub_hears_every_store(hub: StoreHub, runtime: Runtime) -> None:
     listener = Listener(40)
     hub.subscribe(listener)
     for number in range(20):
         hub.receive_log_msg(message(number, recording_id("a"), f"/n/{number}"))
         hub.receive_log_msg(message(number, recording_id("b"), f"/n/{number}"))
     hub.flush(PATIENCE_S)
-    assert listener.complete.wait(PATIENCE_S)
+    assert came(listener.complete, runtime)
     for name in "ab":
         mine = [event for event in listener.events if event.store_id == recording_id(name)]
         assert added(mine) == list(range(20))
@@ -56,11 +56,11 @@ def test_unsubscribed_is_unsubscribed(runtime: Runtime) -> None:
     stop = db.subscribe(listener)
     db.subscribe(other)
     db.add_log_msg(message(0))
-    assert listener.complete.wait(PATIENCE_S)
+    assert came(listener.complete, runtime)
     stop()
     stop()
     db.add_log_msg(message(1, entity="/other"))
-    assert other.complete.wait(PATIENCE_S)
+    assert came(other.complete, runtime)
     assert len(listener.events) == 1
 
 
@@ -77,7 +77,7 @@ def test_one_that_raises_harms_nobody(runtime: Runtime, caplog: pytest.LogCaptur
         for number in range(10):
             db.submit_arrow_msg(message(number, entity=f"/n/{number}"))
         db.flush(PATIENCE_S)
-        assert listener.complete.wait(PATIENCE_S)
+        assert came(listener.complete, runtime)
         bad = db.subscriptions[0]
         assert bad.wait_idle(PATIENCE_S)
     assert numbers(db, "/n/3") == [3.0]
@@ -144,7 +144,7 @@ def test_a_callback_may_query_and_submit(runtime: Runtime) -> None:
 
     db.subscribe(react)
     db.submit_arrow_msg(message(1))
-    assert done.wait(PATIENCE_S)
+    assert came(done, runtime)
 
 
 def test_one_that_exits_ends_neither_itself_nor_anybody(native: NativeRuntime) -> None:
@@ -213,4 +213,4 @@ def test_a_callback_may_flush(runtime: Runtime) -> None:
 
     db.subscribe(react)
     db.submit_arrow_msg(message(1))
-    assert done.wait(PATIENCE_S)
+    assert came(done, runtime)

@@ -97,17 +97,59 @@ class SitePage:
 
     def ask(self, number: int, questions: Sequence[dict[str, Any]]) -> list[bytes]:
         """Ask a recording's worker, as the page does."""
+        return self._ask("(n) => forebay.recordings[n].engine", number, questions)
+
+    def read_alone(self, path: Path) -> dict[str, Any]:
+        """Have one worker read a file, and then the next: an interpreter is dear to start.
+
+        Returns:
+            The overview of the recording, which `ask_alone` asks until the next file is read.
+        """
+        self.run(
+            """() => {
+              if (document.querySelector("#alone")) return;
+              const input = Object.assign(document.createElement("input"), { type: "file" });
+              input.id = "alone";
+              document.body.append(input);
+              window.alone = forebay.spares.take();
+            }"""
+        )
+        self.page.set_input_files("#alone", str(path))
+        found: dict[str, Any] = self.run(
+            """async () => {
+              await alone.ready;
+              const [file] = document.querySelector("#alone").files;
+              const finished = new Promise((resolve, reject) => {
+                alone.onFinished = (progress, overview) => resolve(overview);
+                alone.onFailed = reject;
+              });
+              alone.open(file.name);
+              alone.read(file);
+              return await finished;
+            }"""
+        )
+        return found
+
+    def ask_alone(self, questions: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Ask the worker of `read_alone`."""
+        return self._ask("() => alone", 0, questions)
+
+    def end_alone(self) -> None:
+        """Have the worker of `read_alone` end."""
+        self.run("() => { alone.close(); document.querySelector('#alone').remove(); }")
+
+    def _ask(self, engine: str, number: int, questions: Sequence[dict[str, Any]]) -> list[bytes]:
         found = self.run(
-            """async ([number, questions]) => {
+            f"""async ([number, questions]) => {{
               const answers = [];
-              for (const question of questions) {
-                const buffer = await forebay.recordings[number].engine.ask(question);
+              for (const question of questions) {{
+                const buffer = await ({engine})(number).ask(question);
                 let text = "";
                 for (const byte of new Uint8Array(buffer)) text += String.fromCharCode(byte);
                 answers.push(btoa(text));
-              }
+              }}
               return answers;
-            }""",
+            }}""",
             [number, list(questions)],
         )
         return [base64.b64decode(answer) for answer in found]
@@ -126,6 +168,11 @@ def questions_about(overview: dict[str, Any]) -> list[dict[str, Any]]:
     """Everything that the page could ask of these stores."""
     found: list[dict[str, Any]] = []
     for number, store in enumerate(overview["stores"]):
+        static = {"store": number, "timeline": None}
+        found.append({"kind": "dataframe", **static})
+        for entity in store["entities"]:
+            on = {**static, "entity": entity["path"]}
+            found += [{"kind": "latest_at", "time": "0", **on}, {"kind": "range", **on}]
         for timeline, about in store["timelines"].items():
             first, last = about["range"]
             at = {"store": number, "timeline": timeline}

@@ -1,4 +1,4 @@
-"""Larger recordings than the corpus has, by the real SDK."""
+"""Larger recordings than the corpus has, by the real SDK, and damaged ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import rerun as rr
+
+from tests.corpus import recording
 
 ROWS = 2000
 
@@ -50,6 +52,19 @@ def write_large(path: Path, seed: int, steps: int) -> Path:
         stream.flush()
     stream.disconnect()
     return path
+
+
+def damaged_copies(folder: Path) -> dict[str, Path]:
+    """A recording cut short, and one with a damaged chunk."""
+    whole = recording("one_row_chunks").read_bytes()
+    cut = folder / "cut.rrd"
+    cut.write_bytes(whole[: len(whole) // 2])
+    flipped = bytearray(whole)
+    middle = len(whole) // 2
+    flipped[middle : middle + 200] = bytes(200)
+    broken = folder / "broken.rrd"
+    broken.write_bytes(flipped)
+    return {"cut": cut, "broken": broken}
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from tests.wasm.recordings import write_large, write_rows
 
 HERE = Path(__file__).parent
 TURNS = 3
-ROUNDS = 8
-STEPS = 100
+ROUNDS = 6
+STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pytest
 from tests.corpus import RECORDINGS, recording
 from tests.wasm.compare import assert_same_answers
 from tests.wasm.questions import answers
+from tests.wasm.recordings import damaged_copies
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 300
@@ -27,23 +28,10 @@ def without_network(command: list[str]) -> list[str]:
     return command
 
 
-def damaged(folder: Path) -> dict[str, Path]:
-    """A recording cut short, and one with a damaged chunk."""
-    whole = recording("one_row_chunks").read_bytes()
-    cut = folder / "cut.rrd"
-    cut.write_bytes(whole[: len(whole) // 2])
-    flipped = bytearray(whole)
-    middle = len(whole) // 2
-    flipped[middle : middle + 200] = bytes(200)
-    broken = folder / "broken.rrd"
-    broken.write_bytes(flipped)
-    return {"cut": cut, "broken": broken}
-
-
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("damaged")
-    return {**{name: recording(name) for name in RECORDINGS}, **damaged(folder)}
+    return {**{name: recording(name) for name in RECORDINGS}, **damaged_copies(folder)}
 
 
 @pytest.fixture(scope="module")

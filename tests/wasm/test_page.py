@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -18,9 +18,12 @@ from tests.corpus import RECORDINGS, recording
 from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
 from tests.wasm.compare import assert_same_answer
 from tests.wasm.conftest import serve
-from tests.wasm.recordings import write_large
+from tests.wasm.recordings import damaged_copies, write_large
 
 BLOCK = MIB // 4
+LONGEST_TASK_MS = 50
+CONTRAST_MIN = 4.5
+"""WCAG 2.1, success criterion 1.4.3 (level AA)."""
 FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
 
 
@@ -43,11 +46,14 @@ def opened(browser: Browser, site_url: str) -> SitePage:
 @pytest.fixture
 def page(opened: SitePage) -> Iterator[SitePage]:
     yield opened
-    pictures = os.environ.get("FOREBAY_SCREENSHOTS")
-    if pictures:
-        name = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
-        opened.page.screenshot(path=Path(pictures) / f"{name}.png")
+    take_picture(opened, os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0])
     assert opened.errors == []
+
+
+def take_picture(page: SitePage, name: str) -> None:
+    """Into the folder that `FOREBAY_SCREENSHOTS` names, to be looked at."""
+    if pictures := os.environ.get("FOREBAY_SCREENSHOTS"):
+        page.page.screenshot(path=Path(pictures) / f"{name}.png")
 
 
 @pytest.fixture
@@ -95,25 +101,46 @@ def without_made_up_ids(overview: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_recording_gives_the_same_answers(page: SitePage, folder: Path) -> None:
-    # One stream after another is a stream, and each recording in it is a store of its own.
-    path = folder / "all.rrd"
-    path.write_bytes(b"".join(recording(name).read_bytes() for name in RECORDINGS))
-    (number,) = page.open([path])
-    page.wait_state(number, "whole", "damaged", "lost")
-    ours = native(path)
-    overview = json.loads(ours.overview())
-    assert without_made_up_ids(page.overview(number)) == without_made_up_ids(overview)
-    assert page.state(number) == "whole"
-    assert len(overview["stores"]) >= len(RECORDINGS)
-    questions = questions_about(overview)
-    assert len(questions) > 300
-    for question, answer in zip(questions, page.ask(number, questions), strict=True):
-        expected = ours.ask(json.dumps(question))
-        if question["kind"] == "csv":
-            assert answer == expected, question
-        else:
-            assert_same_answer(str(question), answer, expected)
-    page.close_all()
+    paths = {**{name: recording(name) for name in RECORDINGS}, **damaged_copies(folder)}
+    num_questions = 0
+    for name, path in paths.items():
+        theirs, ours = page.read_alone(path), native(path)
+        overview = json.loads(ours.overview())
+        assert without_made_up_ids(theirs) == without_made_up_ids(overview), name
+        questions = questions_about(overview)
+        num_questions += len(questions)
+        for question, answer in zip(questions, page.ask_alone(questions), strict=True):
+            expected = ours.ask(json.dumps(question))
+            if question["kind"] == "csv":
+                assert answer == expected, (name, question)
+            else:
+                assert_same_answer(f"{name} {question}", answer, expected)
+    assert num_questions > 400
+    page.end_alone()
+
+
+def longest_task_ms(trace: bytes) -> float:
+    """Processor time of the longest task of the page's own thread, whatever else was running.
+
+    The page is the process that has workers.
+    """
+    events = json.loads(trace)["traceEvents"]
+    threads = {
+        (event["pid"], event["tid"]): event["args"]["name"]
+        for event in events
+        if event["name"] == "thread_name"
+    }
+    pages = {pid for (pid, _), name in threads.items() if name.startswith("DedicatedWorker")}
+    tasks = [
+        event["tdur"] / 1000
+        for event in events
+        if event["name"].endswith("RunTask")
+        and event["pid"] in pages
+        and threads.get((event["pid"], event["tid"])) == "CrRendererMain"
+        and "tdur" in event
+    ]
+    assert len(tasks) > 100, len(tasks)
+    return max(tasks)
 
 
 PROGRESS = "() => forebay.recordings.map((r) => [r.state, r.progress, r.engine.stages])"
@@ -141,7 +168,7 @@ STALLS = """() => {
 
 
 def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
-    page: SitePage, large: list[Path], folder: Path
+    page: SitePage, browser: Browser, large: list[Path], folder: Path
 ) -> None:
     damaged = folder / "damaged.rrd"
     content = bytearray(recording("one_row_chunks").read_bytes())
@@ -155,6 +182,7 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     control.goto(f"{page.url}icon.svg")
     control.evaluate(STALLS)
     page.page.bring_to_front()
+    browser.start_tracing(page=page.page, categories=["toplevel"])
     page.run(STALLS)
     first, second, third = page.open([*large, damaged])
     page.until(
@@ -163,9 +191,12 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
         poll_ms=500,
     )
     stop = "() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }"
+    take_picture(page, "page-at-work")
     stalls, idle = page.run(stop), control.evaluate(stop)
+    own_ms = longest_task_ms(browser.stop_tracing())
     control.close()
-    report("stalls", {**stalls, "idle": idle, "recordings": page.run(PROGRESS)})
+    figures = {**stalls, "idle": idle, "own_ms": own_ms, "recordings": page.run(PROGRESS)}
+    report("stalls", figures)
     for number, path in zip((first, second), large, strict=True):
         assert page.wait_state(number, "whole", "damaged", "lost") == "whole", page.states()
         ours = json.loads(native(path).overview())
@@ -178,8 +209,8 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     assert "damaged" in page.text(f"#recordings li:nth-child({third + 1})")
     page.close_all()
     # How long the longest stall was says as much of the machine as of the page: it is reported
-    # beside an idle page's. What must hold is that the page ran on while three workers were busy.
-    assert stalls["count"] > 10, (stalls, idle)
+    # beside an idle page's. What the page itself did at a stretch is its own.
+    assert own_ms < LONGEST_TASK_MS, figures
 
 
 def lose(page: SitePage, number: int, how: str) -> None:
@@ -204,6 +235,7 @@ def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, in
         page.wait_state(lost, "lost")
         page.run("() => { forebay.Engine.hangMs = 60000; }")
         page.until("() => document.querySelector('#recordings [data-state=lost]')")
+        take_picture(page, f"lost-{how}")
         said = page.text("#recordings [data-state=lost]")
         assert ("broken" if how == "crashed" else "no sign of life") in said
         # Others are unharmed, and a fresh worker takes the lost one's place.
@@ -230,6 +262,83 @@ def test_a_person_finds_entities_times_rows_and_a_plot(page: SitePage) -> None:
     page.until("() => document.querySelectorAll('#rows tr').length > 20")
     assert "Scalars:scalars" in page.text("#latest")
     page.until("() => /[12] lines/.test(document.querySelector('canvas').ariaLabel)")
+
+
+CONTRASTS = """() => {
+  // WCAG 2: relative luminance of colours, and how far each text stands out from what is behind it.
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = channels(color).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const { backgroundColor } = getComputedStyle(at);
+      if ((channels(backgroundColor)[3] ?? 1) > 0) return backgroundColor;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const found = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const says = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!says || !element.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([ratio, element.outerHTML.slice(0, 120)]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
+}"""
+NAMELESS = """() => {
+  const named = (e) => (e.labels?.length && e.labels[0].textContent.trim())
+    || e.ariaLabel || e.textContent.trim() || e.getAttribute("aria-labelledby");
+  const focusable = "button, input, select, canvas, [tabindex]";
+  return [...document.querySelectorAll(focusable)].filter((e) => !named(e)).map((e) => e.outerHTML);
+}"""
+
+
+@pytest.mark.usefixtures("indexes")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_and_controls_have_names(
+    page: SitePage, scheme: Literal["light", "dark"]
+) -> None:
+    page.page.emulate_media(color_scheme=scheme)
+    try:
+        contrasts = page.run(CONTRASTS)
+        assert len(contrasts) > 20
+        assert contrasts[0][0] >= CONTRAST_MIN, contrasts[:5]
+        assert page.run(NAMELESS) == []
+        take_picture(page, f"page-{scheme}")
+    finally:
+        page.page.emulate_media(color_scheme="light")
+
+
+FOCUSED = """() => {
+  const { id, className, tagName } = document.activeElement;
+  return id || className || tagName;
+}"""
+
+
+@pytest.mark.usefixtures("indexes")
+def test_all_is_reached_by_keys(page: SitePage) -> None:
+    page.page.select_option("#timeline", "frame")
+    page.page.focus("#url")
+    reached: list[str] = []
+    for _ in range(25):
+        reached.append(page.run(FOCUSED))
+        page.page.keyboard.press("Tab")
+    wanted = {"files", "card", "close", "tree", "timeline", "cursor", "CANVAS", "fill"}
+    wanted |= {"export-csv", "export-arrow"}
+    assert wanted <= set(reached), reached
+    page.page.focus("#tree")
+    page.page.keyboard.press("ArrowDown")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s1'")
+    assert page.run("() => document.querySelector('#tree').getAttribute('aria-activedescendant')")
+    page.page.keyboard.press("ArrowUp")
+    page.until("() => document.querySelector('#latest-title').textContent === '/plot/s0'")
+    page.page.focus("canvas")
+    page.page.keyboard.press("Home")
+    page.until("() => document.querySelector('#now').textContent === '0'")
 
 
 @pytest.mark.usefixtures("indexes")

@@ -7,9 +7,14 @@ from pathlib import Path
 from tests.wasm.speed import measure
 
 RATIO_MAX = 4.0
+ATTEMPTS = 3
 
 
 def test_a_chunk_costs_at_most_four_times_its_native_time(site: Path, tmp_path: Path) -> None:
-    # The best of several rounds, of processor time, measured in turns: 3 where nothing else runs.
-    for speed in measure(site, tmp_path, turns=2):
-        assert speed.ratio <= RATIO_MAX, speed
+    # Around 3 where nothing else runs; other work on the machine weighs more on the compilers
+    # that Node runs beside Python, so that a busy moment is given another try.
+    for _ in range(ATTEMPTS):
+        speeds = measure(site, tmp_path, turns=1)
+        if all(speed.ratio <= RATIO_MAX for speed in speeds):
+            return
+    raise AssertionError(speeds)

@@ -121,7 +121,7 @@ class Lz4Decompressor:
         if (
             view[size:] != last * _MATCH_SIZE + seal
             or view[:size][-_LAST_LITERALS:] != end
-            or end == last * _LAST_LITERALS
+            or end == last * len(end)
         ):
             return self._decompress_unsealed(payload, size)
         return buffer.slice(0, size)

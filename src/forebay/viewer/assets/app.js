@@ -11,6 +11,7 @@ import { Tree } from "./tree.js";
 const $ = (id) => document.getElementById(id);
 const CURSOR_STEPS = 100_000;
 const PLOTTED_ENTITIES_MAX = 8;
+const BUCKETS_MIN = 100;
 const REFRESH_MS = 1000;
 const PROGRESS_MS = 200;
 
@@ -145,7 +146,7 @@ function close(recording) {
 function choose(recording) {
   Object.assign(chosen, { recording, store: null, timeline: null, entity: null, time: null });
   if (recording?.overview) showOverview();
-  else if (recording) clearWork();
+  else clearWork();
   drawRecordings();
 }
 
@@ -322,11 +323,14 @@ async function showPlot() {
     .filter(({ path }) => path === entity || path.startsWith(`${entity}/`))
     .filter(({ components }) => components.some((each) => each.is_plottable))
     .slice(0, PLOTTED_ENTITIES_MAX);
+  // A bucket for two pixels; for four while more is coming: the pen's way is most of a frame.
+  const pixels = recording.state === "reading" ? 4 : 2;
+  const buckets = Math.max(BUCKETS_MIN, Math.round(plot.width / pixels));
   const lines = [];
   for (const { path, components } of below) {
     const table = readTable(
       await recording.engine.ask({
-        kind: "plot", store, timeline, entity: path, buckets: 1500,
+        kind: "plot", store, timeline, entity: path, buckets,
         components: components.filter((each) => each.is_plottable).map((each) => each.name),
         start: String(range[0]), end: String(range[1]),
       }));
@@ -375,7 +379,9 @@ $("export-arrow").addEventListener("click", () =>
 const first = spares.prepare();
 const began = performance.now();
 $("engine").textContent = "starting Python…";
-first.onProgress = ({ stage }) => { $("engine").textContent = `starting Python: ${stage} ready`; };
+first.onProgress = ({ stage }) => {
+  if (stage) $("engine").textContent = `starting Python: ${stage} ready`;
+};
 first.ready.then(
   () => {
     window.forebay.bootMs = performance.now() - began;

@@ -28,7 +28,11 @@ export class Plot {
       const step = { ArrowLeft: -0.01, ArrowRight: 0.01, Home: -1, End: 1 }[event.key];
       if (step) { event.preventDefault(); onPick(Math.min(1, Math.max(0, this.cursor + step))); }
     });
-    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    this.width = this.canvas.clientWidth; // asked for in the midst of changes it costs a layout
+    new ResizeObserver(([{ contentRect }]) => {
+      this.width = contentRect.width;
+      this.draw();
+    }).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 

@@ -45,6 +45,10 @@ export class Tree {
     };
     walk(nest(entities), 0);
     this.element.replaceChildren(...items);
+    // The tree has the focus; which of its items the keys are at is told apart from it.
+    const at = items.find((item) => item.dataset.path === selected);
+    if (at) this.element.setAttribute("aria-activedescendant", at.id);
+    else this.element.removeAttribute("aria-activedescendant");
   }
 
   pick(path) {
@@ -58,6 +62,7 @@ export class Tree {
     item.setAttribute("aria-level", depth);
     item.setAttribute("aria-selected", node.path === this.selected);
     item.dataset.path = node.path;
+    item.id = `entity:${node.path}`;
     item.style.setProperty("--depth", depth);
     const twist = document.createElement("span");
     twist.className = "twist";
