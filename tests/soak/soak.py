@@ -40,7 +40,7 @@ SLOW_S = 0.03
 GROWTH_MIB_MAX = 8.0
 """Between the first and the last third after warming up; thirty minutes made one MiB."""
 SHORT_S = 120.0
-GROWTH_SHORT_MIB_MAX = 20.0
+GROWTH_SHORT_MIB_MAX = 24.0
 """The same for shorter runs: caches and heaps are still filling, the longer the busier it is."""
 WARM_UP_SHARE = 0.4
 """Of the samples: caches fill, the allocator finds its level, data reaches the memory limit."""
