@@ -40,8 +40,9 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
-SCAN_MSGS_MIN: Final = 8
-"""Fewer messages in a block of a file are cut out one by one."""
+SCAN_MSGS_MIN: Final = 64
+"""Fewer messages in a block of a file are cut out one by one: NumPy's first calls cost a fresh
+process a millisecond."""
 
 SCAN_MSGS_MAX: Final = 512
 """Messages that are cut out of a block at once."""
@@ -201,11 +202,21 @@ FILE_READ_BYTES_MIN: Final = MIB
 BULKY_MESSAGE_BYTES_MIN: Final = 65_536
 """A block whose messages are larger than this on average is bulky."""
 
+COLLECTION_OBJECTS_MIN: Final = 20_000
+"""New objects after which the interpreter looks for garbage while files are loaded: more than a
+block of small messages has."""
+
 FILE_BLOCKS_AHEAD: Final = 2
 """Bulky blocks that are read before the decoding of the first of them has to be over."""
 
 FILE_SLABS_MAX: Final = 8
 """Blocks that are kept for the next read of the same file."""
+
+FILE_READ_BYTES_FIRST: Final = 64 * 1024
+"""The first block of one file of many, which tells whether it is bulky."""
+
+READ_TURN_S: Final = 0.1
+"""How long one block of small messages may keep the readers of others waiting."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""

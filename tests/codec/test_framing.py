@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import limits
-from forebay.codec import StreamDecoder, StreamEncoder
+from forebay.codec import StreamDecoder, StreamEncoder, scan
 from forebay.codec.framing import MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.errors import (
@@ -23,7 +23,7 @@ from forebay.errors import (
     TruncatedError,
     UnsupportedRrdError,
 )
-from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreInfo
+from forebay.model import ArrowMsg, ChunkId, LogMsg, SetStoreInfo, StoreId, StoreInfo
 from tests.codec.support import data_of, messages_of
 
 HEADER = StreamEncoder().header()
@@ -250,3 +250,54 @@ def test_before_rerun_0_25_the_store_info_names_the_application() -> None:
     messages, error = decode(data)
     assert error is None
     assert [m.store_id for m in messages] == [StoreId.recording("old", "rec")] * 2
+
+
+STORES = (StoreId.recording("app", "rec"), StoreId.recording("other", "x" * 40))
+SOME_ARROW_MSGS = st.builds(
+    ArrowMsg,
+    st.sampled_from(STORES[:1] * 3 + STORES[1:]),
+    st.sampled_from([b"", b"p", b"payload" * 40, b"\x2a" * 300, bytes(20_000)]),
+    st.sampled_from([2, 2, 2, 2, 1, 0]),
+    st.sampled_from([0, 1, 127, 128, 16_383, 16_384, 2**31, 2**40]),
+    st.one_of(st.none(), st.binary(min_size=16, max_size=16).map(ChunkId)),
+    st.sampled_from([False, False, True, None]),
+    st.sampled_from([1, 1, 1, 1, 0]),
+    st.none(),
+)
+
+
+def decode_together(data: bytes) -> tuple[list[LogMsg], CodecError | None]:
+    """As `decode`, but already a few messages are cut out together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "SCAN_MSGS_MIN", 3)
+        return decode(data)
+
+
+@given(st.lists(st.tuples(SOME_ARROW_MSGS, st.integers(1, 12)), max_size=8), st.booleans())
+def test_messages_read_together_are_those_read_alone(
+    runs: list[tuple[ArrowMsg, int]], announced: bool
+) -> None:
+    msgs: list[LogMsg] = [msg for msg, count in runs for _ in range(count)]
+    if announced:
+        msgs.insert(len(msgs) // 2, INFO)
+    data = HEADER + b"".join(map(framed, msgs)) + END
+    together, error = decode_together(data)
+    alone, _ = decode(data, 1)
+    assert error is None
+    assert together == alone
+    assert [msg._replace(byte_offset=None) for msg in together if isinstance(msg, ArrowMsg)] == [
+        msg for msg in msgs if isinstance(msg, ArrowMsg)
+    ]
+
+
+@given(st.integers(0, 16 * 180), st.integers(1, 255))
+def test_damage_among_many_messages_is_found_as_it_is_alone(at: int, change: int) -> None:
+    id_ = ChunkId.from_parts(5, 6)
+    data = bytearray(
+        HEADER + framed(ARROW._replace(compression=2, chunk_id=id_, is_static=False)) * 16
+    )
+    data[len(HEADER) + at % (len(data) - len(HEADER))] ^= change
+    together, error = decode_together(bytes(data))
+    alone, error_alone = decode(bytes(data), 1)
+    assert together == alone
+    assert str(error) == str(error_alone)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forebay.hub import App, EntityDb, StoreHub, WorkerOutput
-from forebay.runtime import NativeRuntime
+from forebay.runtime import NativeRuntime, WebWorkerRuntime
 from tests.hub.conftest import PATIENCE_S, Gate, added, broken, message, numbers, recording_id
 
 
@@ -110,3 +110,14 @@ def test_outputs_name_the_chunk_and_whether_the_store_was_empty(hub: StoreHub) -
     assert chunk is not None
     assert was_empty
     assert isinstance(result, list)
+
+
+def test_after_close_the_hub_commits_without_being_asked(hub: StoreHub) -> None:
+    app = App(hub)
+    app.close(PATIENCE_S)
+    app.receive_log_msg(message(0))
+    if isinstance(hub.runtime, NativeRuntime):
+        assert hub.runtime.join(PATIENCE_S), "the worker commits before its thread ends"
+    if isinstance(hub.runtime, WebWorkerRuntime):
+        hub.runtime.run_all()
+    assert numbers(hub.recording("rec")) == [0.0]

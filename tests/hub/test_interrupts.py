@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 import forebay
-from forebay.hub import App, Event, StoreHub
+from forebay.chunk import Chunk
+from forebay.hub import App, EntityDb, Event, StoreHub
 from forebay.model import ArrowMsg, ChunkAddition
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.hub.conftest import PATIENCE_S, broken, message, numbers, recording_id
@@ -126,3 +127,31 @@ def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
         except Exception as error:
             failed.append(f"{at}: {interrupt.where}: {type(error).__name__} {str(error)[:200]}")
     assert not failed, "\n".join([f"{len(failed)} of {len(places)}:", *failed])
+
+
+def test_what_was_committed_before_a_ctrl_c_is_not_told_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    db = EntityDb(recording_id(), runtime=InlineRuntime())
+    insert = db._store.insert
+    seen: list[object] = []
+
+    def interrupted(chunk: Chunk) -> Any:
+        seen.append(chunk.id)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return insert(chunk)
+
+    monkeypatch.setattr(db._store, "insert", interrupted)
+    for number in range(3):
+        db.submit_arrow_msg(message(number))
+    acted: list[list[float]] = []
+    db.call_in_order(lambda: acted.append(numbers(db)))
+    with pytest.raises(KeyboardInterrupt):
+        db.poll_worker_output()
+    assert db.ingestion_stats().in_flight == 3, "nothing is acknowledged"
+    outputs = db.poll_worker_output()
+    assert [len(output.result) for output in outputs] == [1, 1, 1]  # type: ignore[arg-type]
+    assert len(seen) == 4, "the one in hand came again, and no other"
+    assert acted == [[0.0, 1.0, 2.0]]
+    assert db.ingestion_stats().committed == 3

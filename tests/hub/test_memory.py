@@ -148,3 +148,19 @@ def test_each_recording_may_have_a_limit_of_its_own(runtime: Runtime) -> None:
     hub.flush(PATIENCE_S)
     assert hub.recording("rec").byte_size <= 5 * SIZE
     assert hub[blueprint_id()].num_rows == 20
+
+
+def test_a_limit_counts_the_objects_around_small_chunks(runtime: Runtime) -> None:
+    """Two rows a chunk are some hundred bytes of data, and ten times that in objects."""
+    limit = 200_000
+    db = EntityDb(recording_id(), runtime=runtime, memory_limit=limit)
+    for number in range(60):
+        times = [2 * number, 2 * number + 1]
+        cells = [[float(time)] for time in times]
+        db.add_chunk(make_chunk("/numbers", {"frame": times}, {"Scalars:scalars": cells}))
+        assert db.held_bytes <= limit
+    assert db.byte_size < limit / 20
+    assert db.num_chunks < 60
+    assert numbers(db)[-1] == 119.0
+    db.shrink(0)
+    assert numbers(db) == [118.0, 119.0], "the latest value is protected"

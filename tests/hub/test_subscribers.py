@@ -190,9 +190,9 @@ def test_callbacks_that_hang_hold_up_no_ingestion(native: NativeRuntime) -> None
     try:
         for db in stuck:
             db.subscribe(hang)
-            db.add_log_msg(message(0))
+            db.add_log_msg(message(0, db.store_id))
         healthy = EntityDb(recording_id("healthy"), runtime=native, commits_itself=True)
-        healthy.submit_arrow_msg(message(0))
+        healthy.submit_arrow_msg(message(0, healthy.store_id))
         healthy.flush(PATIENCE_S)
         assert numbers(healthy) == [0.0]
     finally:

@@ -90,3 +90,22 @@ def test_a_message_costs_what_it_becomes_if_that_can_be_true(claimed: int, cost:
 
 def test_even_an_empty_message_costs_something() -> None:
     assert message_cost(numbered(0)._replace(payload=b"")) == MESSAGE_COST_BYTES_MIN
+
+
+def test_who_gives_bytes_back_is_told_whom_to_wake_urgent_ones_first(
+    native: NativeRuntime,
+) -> None:
+    budget = ByteBudget(4 * SIZE, runtime=native)
+    holder, waiting = budget.open_share(), budget.open_share()
+    urgent = budget.open_share(urgent=True)
+    woken: list[str] = []
+    for share in (holder, waiting, urgent):
+        assert share.try_charge(SIZE)
+    while holder.try_charge(SIZE):
+        pass
+    assert not waiting.try_charge(SIZE * 4, lambda: woken.append("waiting"))
+    assert not urgent.try_charge(SIZE * 4, lambda: woken.append("urgent"))
+    for wake in holder.release(holder.held_bytes):
+        wake()
+    assert woken == ["urgent", "waiting"]
+    assert holder.release(0) == [], "once each"

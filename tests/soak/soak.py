@@ -37,6 +37,11 @@ SAMPLE_S = 0.25
 LINE_EVERY_S = 60.0
 SLOW_FROM_BYTES = 20_000
 SLOW_S = 0.03
+GROWTH_MIB_MAX = 8.0
+"""Between the first and the last third after warming up; thirty minutes made one MiB."""
+SHORT_S = 120.0
+GROWTH_SHORT_MIB_MAX = 24.0
+"""The same for shorter runs: caches and heaps are still filling, the longer the busier it is."""
 WARM_UP_SHARE = 0.4
 """Of the samples: caches fill, the allocator finds its level, data reaches the memory limit."""
 
@@ -53,12 +58,17 @@ class Report:
     spilled: int = 0
     threads_left: int = 0
     rss_mib: list[float] = field(default_factory=list)
+    held_mib: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
     def growth_mib(self) -> float:
-        """How far memory rose from the first to the last third after warming up."""
-        steady = self.rss_mib[int(len(self.rss_mib) * WARM_UP_SHARE) :]
+        """How far memory rose from the first to the last third after warming up.
+
+        Beyond what the stores hold: on a slow machine they fill up to their limit for a while.
+        """
+        rest = np.subtract(self.rss_mib, self.held_mib)
+        steady = rest[int(len(rest) * WARM_UP_SHARE) :]
         third = max(1, len(steady) // 3)
         return float(np.median(steady[-third:]) - np.median(steady[:third]))
 
@@ -151,6 +161,7 @@ def soak(seconds: float, stores: int = STORES) -> Report:
     while (elapsed_s := time.monotonic() - began) < seconds:
         stop.wait(SAMPLE_S)
         report.rss_mib.append(process.memory_info().rss / MIB)
+        report.held_mib.append(sum(db.held_bytes for db in hub) / MIB)
         _check(hub, report)
         if elapsed_s >= next_line_s:
             next_line_s += LINE_EVERY_S
@@ -218,8 +229,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     report = soak(60 * parser.parse_args().minutes)
     print(report)
-    flat = report.growth_mib <= max(24.0, 0.1 * max(report.rss_mib))
-    return 0 if flat and not report.faults else 1
+    growth_max = GROWTH_SHORT_MIB_MAX if report.seconds < SHORT_S else GROWTH_MIB_MAX
+    is_flat = report.growth_mib <= growth_max
+    return 0 if is_flat and not report.faults else 1
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from forebay.chunk import Chunk
 from forebay.chunk.merge import sliced
-from forebay.store.ledger import Ledger, buffers, byte_size_of
+from forebay.store.ledger import Ledger, buffers, byte_size_of, cost_bytes
 from tests.chunks import make_chunk
 
 
@@ -50,3 +50,17 @@ def test_a_copy_is_independent() -> None:
     ledger.remove(second)
     assert ledger.byte_size == 0
     assert copied.byte_size == size(first) + size(second)
+
+
+def test_what_chunks_cost_beside_their_data_is_held_until_they_go() -> None:
+    first, second = chunk(), chunk(1)
+    ledger = Ledger()
+    ledger.add(first)
+    ledger.add(second)
+    assert ledger.held_bytes == ledger.byte_size + cost_bytes(first) + cost_bytes(second)
+    assert cost_bytes(second) > size(second), "of a row, the objects are most"
+    copied = ledger.copy()
+    ledger.remove(first)
+    assert ledger.held_bytes == ledger.byte_size + cost_bytes(second)
+    ledger.remove(second)
+    assert ledger.held_bytes == 0 < copied.held_bytes

@@ -31,7 +31,7 @@ class Chunk:
         owns_buffers: Whether the buffers of the columns hold nothing else.
     """
 
-    __slots__ = ("_row_ids", "_times", "batch", "id", "layout", "owns_buffers")
+    __slots__ = ("_byte_size", "_row_ids", "_times", "batch", "id", "layout", "owns_buffers")
 
     id: ChunkId
     layout: ChunkLayout
@@ -50,6 +50,7 @@ class Chunk:
         self.owns_buffers = owns_buffers
         self.layout = layout
         self.batch = batch
+        self._byte_size = -1
         self._row_ids: RowIdArray | None = None
         self._times: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -108,7 +109,10 @@ class Chunk:
         if self.owns_buffers:
             # Which is their size, and asked for in a fortieth of the time in WebAssembly.
             return int(self.batch.get_total_buffer_size())
-        return int(self.batch.nbytes)
+        size = self._byte_size
+        if size < 0:
+            size = self._byte_size = int(self.batch.nbytes)
+        return size
 
     @property
     def byte_size_max(self) -> int:

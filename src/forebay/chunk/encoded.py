@@ -62,6 +62,8 @@ class EncodedChunk(Chunk):
             self.batch = value = self._opened()
         elif name == "_times":
             self._times = value = {}
+        elif name == "owns_buffers":
+            self.owns_buffers = value = True
         elif name == "_row_ids":
             self._row_ids = value = None
         else:

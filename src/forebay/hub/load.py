@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
@@ -15,13 +16,15 @@ from forebay.hub.store_hub import StoreHub
 from forebay.limits import (
     BULKY_MESSAGE_BYTES_MIN,
     FILE_BLOCKS_AHEAD,
+    FILE_READ_BYTES_FIRST,
     FILES_READ_AT_ONCE,
+    READ_TURN_S,
 )
 from forebay.model import ArrowMsg
-from forebay.runtime import gil_enabled, run_side_by_side
+from forebay.runtime import Turnstile, collections_rare, gil_enabled, run_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from forebay.hub.entity_db import EntityDb
     from forebay.ingest import RejectedMsg
@@ -81,8 +84,12 @@ def load(
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
 
+    turnstile = Turnstile(READ_TURN_S) if len(paths) > 1 and gil_enabled() else None
+
     def load_one(path: PathLike) -> None:
-        loading = _FileLoading(path, target, application_id, recording_id, progress)
+        loading = _FileLoading(
+            path, target, application_id, recording_id, progress, turnstile=turnstile
+        )
         try:
             loading.run()
         except LoadError as error:
@@ -110,12 +117,16 @@ class _FileLoading:
         application_id: str | None,
         recording_id: str | None,
         progress: Callable[[LoadProgress], object] | None,
+        *,
+        turnstile: Turnstile | None,
     ) -> None:
         self._path = os.fspath(path)
         self._hub = hub
         self._application_id = application_id
         self._recording_id = recording_id
         self._progress = progress
+        self._turnstile = turnstile
+        self._is_small = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
 
     def run(self) -> None:
@@ -123,11 +134,8 @@ class _FileLoading:
             total = os.fstat(file.fileno()).st_size
             decoder = StreamDecoder()
             try:
-                for messages in read_blocks(file, decoder):
-                    renamed = self._renamed(messages)
-                    self._hub.receive_log_msgs(renamed, self._path)
-                    self._keep_pace(renamed)
-                    del messages, renamed  # their memory is for the next block
+                blocks = self._blocks(file, decoder)
+                while self._load_block(blocks):
                     if self._progress is not None:
                         self._progress(LoadProgress(self._path, decoder.byte_offset, total))
             except CodecError as error:
@@ -135,6 +143,28 @@ class _FileLoading:
             finally:
                 if self._progress is not None:
                     self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
+
+    def _blocks(self, file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
+        if self._turnstile is None:
+            return read_blocks(file, decoder)
+        return read_blocks(file, decoder, FILE_READ_BYTES_FIRST)
+
+    def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
+        """Load the next block; False if there is none. Its memory is then for the next one.
+
+        Under a GIL those who read and decode small messages would fight for it, so they take
+        turns, a block at a time; bulky blocks are read and decoded beside them.
+        """
+        turnstile = self._turnstile
+        turn = turnstile.turn() if turnstile is not None and self._is_small else nullcontext()
+        with turn, collections_rare():
+            messages = next(blocks, None)
+            if messages is None:
+                return False
+            messages = self._renamed(messages)
+            self._hub.receive_log_msgs(messages, self._path)
+            self._keep_pace(messages)
+            return True
 
     def _keep_pace(self, messages: list[LogMsg]) -> None:
         """Let reading be a few blocks ahead of decoding, and no more.
@@ -147,6 +177,7 @@ class _FileLoading:
         if not arrow:
             return
         is_bulky = len(arrow[0].payload) > BULKY_MESSAGE_BYTES_MIN
+        self._is_small = not is_bulky
         blocks_ahead = FILE_BLOCKS_AHEAD if is_bulky or not gil_enabled() else 0
         store_id = arrow[0].store_id
         if store_id in self._hub:

@@ -39,18 +39,22 @@ def read_messages(path_or_bytes: PathLike | bytes | bytearray | memoryview) -> I
             yield from messages
 
 
-def read_blocks(file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
+def read_blocks(
+    file: BinaryIO, decoder: StreamDecoder, first_bytes: int = FILE_READ_BYTES_MIN
+) -> Iterator[list[LogMsg]]:
     """Yield the messages of an open file, a block's worth at a time; see `read_messages`.
 
     Memory that was never touched is dear: blocks are read into memory that is used again as soon
-    as no message refers to it any more.
+    as no message refers to it any more. The first block has `first_bytes`.
     """
     slabs = _Slabs()
+    size_min = first_bytes
     while decoder.error is None:
         held = decoder.take_back()
         begun = sum(map(len, held))
         is_bulky = begun + decoder.num_missing > FILE_READ_BYTES_MIN // 4
-        size = FILE_READ_BYTES if is_bulky else FILE_READ_BYTES_MIN
+        size = FILE_READ_BYTES if is_bulky else size_min
+        size_min = FILE_READ_BYTES_MIN
         while size < 2 * begun:
             size *= 2
         slab = slabs.take(size)

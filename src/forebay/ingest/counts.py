@@ -77,26 +77,28 @@ class Counts:
 
     def note_queued(self, now_s: float, seconds: float) -> None:
         """A message waited so long for its turn."""
-        self.latency.add(_QUEUE, now_s, seconds)
+        self.latency.add_all((_QUEUE, now_s, seconds), now_s)
 
     def note_decoded(self, now_s: float, seconds: float) -> None:
         """Decoding took so long, per message of a turn."""
-        self.latency.add(_DECODE, now_s, seconds)
+        self.latency.add_all((_DECODE, now_s, seconds), now_s)
 
     def note_output(self, now_s: float, seconds: float) -> None:
         """An outcome waited so long to be taken."""
-        self.latency.add(_OUTPUT, now_s, seconds)
+        self.latency.add_all((_OUTPUT, now_s, seconds), now_s)
 
     def note_committed(self, now_s: float, stamps: Stamps, wall_ns: int) -> None:
         """A chunk with these stamps is committed now; stages that nobody noted are left out."""
         before = stamps.logged_ns
+        samples: list[float] = []
         for stage, at_ns in enumerate((*stamps[1:], wall_ns), _FIRST_OF_SENDER):
             if at_ns:
                 if before:
-                    self.latency.add(stage, now_s, (at_ns - before) / 1e9)
+                    samples += (stage, now_s, (at_ns - before) / 1e9)
                 before = at_ns
         if stamps.logged_ns:
-            self.latency.add(_END_TO_END, now_s, (wall_ns - stamps.logged_ns) / 1e9)
+            samples += (_END_TO_END, now_s, (wall_ns - stamps.logged_ns) / 1e9)
+        self.latency.add_all(samples, now_s)
 
     def note_peaks(self, depth: int, in_flight_bytes: int) -> None:
         """Depth and bytes only grow until here, so the peaks need no look at every message."""

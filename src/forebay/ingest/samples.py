@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forebay.limits import LATENCY_SAMPLES_MAX, LATENCY_WINDOW_S, RATE_SAMPLES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STAGES: Final = (
     "queue",
@@ -42,8 +45,12 @@ class LatencySamples:
 
     def add(self, stage: int, now_s: float, seconds: float) -> None:
         """Note that a stage, by its place in `STAGES`, took `seconds`, ending at `now_s`."""
+        self.add_all((stage, now_s, seconds), now_s)
+
+    def add_all(self, samples: Sequence[float], now_s: float) -> None:
+        """Note several: stage, time and seconds of each, one after the other."""
         packed = self._packed
-        packed.extend((stage, now_s, seconds))
+        packed.extend(samples)
         if len(packed) >= self._trim_at:
             self._trim(now_s)
 

@@ -6,6 +6,7 @@ messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn
 virtual time (`SimulatedRuntime`, for tests).
 """
 
+from forebay.runtime.collector import RareCollections, collections_rare
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory import memory_available_bytes
 from forebay.runtime.native import NativeRuntime
@@ -31,6 +32,7 @@ from forebay.runtime.services import (
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime
 
 __all__ = [
@@ -39,14 +41,17 @@ __all__ = [
     "InlineRuntime",
     "Lock",
     "NativeRuntime",
+    "RareCollections",
     "ReadyQueue",
     "Runtime",
     "Service",
     "SimulatedRuntime",
     "SimulationError",
     "Task",
+    "Turnstile",
     "WebWorkerRuntime",
     "callback_runtime",
+    "collections_rare",
     "default_runtime",
     "executor",
     "gil_enabled",
