@@ -336,7 +336,7 @@ def test_queries_are_answered_while_a_commit_waits_for_its_turn(db: EntityDb) ->
 def test_reports_that_nobody_polls_are_bounded(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("forebay.hub.inflow.REPORTS_KEPT_MAX", 10)
+    monkeypatch.setattr("forebay.hub.reports.REPORTS_KEPT_MAX", 10)
     db = EntityDb(recording_id(), runtime=runtime)
     for number in range(100):
         db.submit_arrow_msg(message(number))

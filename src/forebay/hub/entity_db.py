@@ -7,8 +7,9 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from forebay.hub.guarded_store import Event, GuardedStore
-from forebay.hub.inflow import Inflow, InflowSettings, WorkerOutput
+from forebay.hub.inflow import Inflow, InflowSettings
 from forebay.hub.queries import Queries
+from forebay.hub.reports import WorkerOutput
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,

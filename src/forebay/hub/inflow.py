@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING
 
-from forebay.chunk import Chunk, PackedChunk
-from forebay.errors import (
-    FlushTimeoutError,
-    ForebayError,
-    MessageDroppedError,
-    WorkerClosedError,
-)
-from forebay.hub.guarded_store import Event, GuardedStore
+from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
+from forebay.hub.commits import Commits
+from forebay.hub.reports import Reports, WorkerOutput
 from forebay.ingest import (
     AdaptiveBudget,
-    DroppedMsg,
     Gap,
     IngestionStats,
     IngestionWorker,
-    Outcome,
     Policy,
     PolicyRules,
-    ProcessedChunk,
     RejectedMsg,
     chunk_decoder,
 )
 from forebay.limits import (
-    COMMIT_BYTES_MAX,
-    COMMIT_CHUNKS_MAX,
-    COMMIT_ROWS_MAX,
     QUEUE_CAPACITY_MSGS,
     REJECTIONS_KEPT_MAX,
-    REPORTS_KEPT_MAX,
     STORE_BUDGET_BYTES,
 )
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
+    from forebay.chunk import Chunk
+    from forebay.hub.guarded_store import Event, GuardedStore
     from forebay.ingest import ByteBudget, Decode
-    from forebay.model import ArrowMsg, StoreId
+    from forebay.model import ArrowMsg
     from forebay.store import Contents
-
-logger = logging.getLogger("forebay")
 
 NOT_SUBMITTED = -1
 """The sequence number of a rejection that never was in the worker's queue."""
@@ -80,51 +65,30 @@ class InflowSettings:
     policies: PolicyRules = field(default_factory=PolicyRules)
 
 
-class WorkerOutput(NamedTuple):
-    """What became of one submitted message (of several in a row, if a policy dropped them).
-
-    Attributes:
-        chunk: The chunk as it was processed; `None` if the message could not be decoded.
-        was_empty: Whether the store held nothing before.
-        result: The events of the insertion (none if the store knew the chunk already), or the
-            error that refused the message.
-    """
-
-    chunk: Chunk | None
-    was_empty: bool
-    result: list[Event] | ForebayError
-
-
 class Inflow:
     """The worker of one store, made with its first message, and the commit of its output.
 
     Attributes:
         commits_itself: Commit as soon as the worker has output, on its thread. Otherwise output
             waits for `poll`.
-        num_reports_lost: Outputs committed that no poll told of, because none came in time.
     """
 
     __slots__ = (
         "__weakref__",
+        "_commits",
         "_decode",
         "_direct_rejections",
-        "_in_order",
         "_is_closed",
-        "_next_commit_place",
         "_num_direct",
         "_num_direct_rejected",
         "_policies",
-        "_refused",
         "_reports",
-        "_reports_bytes",
-        "_reports_bytes_max",
         "_runtime",
         "_settings",
         "_store",
         "_store_id",
         "_worker",
         "commits_itself",
-        "num_reports_lost",
     )
 
     def __init__(
@@ -143,14 +107,10 @@ class Inflow:
         self._runtime = runtime
         self._worker: IngestionWorker | None = None
         self._decode: Decode | None = None
-        self._refused: dict[int, RejectedMsg] = {}
-        self._reports: deque[tuple[WorkerOutput, int]] | None = None
-        self._reports_bytes = 0
         budget = settings.byte_budget
-        self._reports_bytes_max = budget if isinstance(budget, int) else budget.ceiling_bytes
-        self.num_reports_lost = 0
-        self._in_order: list[tuple[int, Callable[[], None]]] = []
-        self._next_commit_place = 0
+        reports_bytes_max = budget if isinstance(budget, int) else budget.ceiling_bytes
+        self._reports = Reports(store.store_id, reports_bytes_max)
+        self._commits = Commits(store)
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
@@ -236,18 +196,15 @@ class Inflow:
         """Call `action`, under the order lock, once all submitted so far is in, and no more."""
         with self._store.order_lock:
             if self._worker is not None:
-                position = self._worker.set_barrier()
-                if self._next_commit_place < position:
-                    self._in_order.append((position, action))
-                    return
-            action()
+                self._commits.call_at(self._worker.set_barrier(), action)
+            else:
+                action()
 
     def poll(self, turns_max: int | None = None) -> list[WorkerOutput]:
         """Commit finished output; report on all that was committed since the last poll."""
         with self._store.order_lock:
             self._commit(turns_max)
-            outputs = [report for report, _ in self._reports or ()]
-            self._reports, self._reports_bytes = None, 0
+            outputs = self._reports.take()
         self._store.settle()
         return outputs
 
@@ -297,148 +254,15 @@ class Inflow:
         self._store.settle()
 
     def _commit(self, turns_max: int | None = None) -> None:
-        """Move output into the store; the caller holds the order lock.
-
-        The worker gives what is not acknowledged again: after a Ctrl-C in the middle, the next
-        commit goes on where this one stopped. What was inserted, but not counted yet, is inserted
-        once more, and the store knows it.
-        """
         worker = self._worker
-        if worker is None:
-            return
-        try:
-            taken = deque(worker.take_output(turns_max))
-            if taken:
-                self._skip_committed(taken, worker.settled_place)
-                self._commit_all(taken)
-                worker.acknowledge(tuple(self._refused.values()))
-                self._refused = {}
-        finally:
-            worker.let_go()
+        if worker is not None:
+            reports = None if self.commits_itself else self._reports
+            self._commits.commit(worker, reports, turns_max)
 
-    def _skip_committed(self, taken: deque[Outcome], place: int) -> None:
-        while taken and place < self._next_commit_place:
-            place += _num_places(taken.popleft())
-
-    def _commit_all(self, taken: deque[Outcome]) -> None:
-        while taken:
-            if self.commits_itself and self._commit_unheard(taken):
-                continue
-            outcome = taken[0]
-            self._call_due(self._next_commit_place)
-            report = self._commit_one(outcome)
-            if not self.commits_itself:
-                self._keep_report(report, outcome.size_bytes)
-            self._next_commit_place += _num_places(outcome)
-            taken.popleft()
-        self._call_due(self._next_commit_place)
-
-    def _commit_unheard(self, taken: deque[Outcome]) -> bool:
-        """Commit chunks of which nobody wants to know more than that they are in.
-
-        It ends at whatever else has to be seen to, also at a chunk that the store refuses.
-
-        Returns:
-            Whether there was anything to be committed so.
-        """
-        before = len(taken)
-        while len(rows := self._rows_of(taken)) > 1 and self._store.insert_rows_unheard(rows):
-            self._next_commit_place += len(rows)
-            for _ in rows:
-                taken.popleft()
-        try:
-            self._store.insert_unheard(self._chunks_of(taken))
-        except ForebayError as error:
-            outcome = taken.popleft()
-            assert isinstance(outcome, ProcessedChunk)  # noqa: S101, RUF100 - see `_chunks_of`
-            error.chunk_id = outcome.chunk.id
-            self._refused[outcome.seq] = outcome.refused(self._store_id, error)
-            self._next_commit_place += 1
-        return len(taken) < before
-
-    def _rows_of(self, taken: deque[Outcome]) -> list[PackedChunk]:
-        """The packed rows that come first, up to whatever has to be seen to between them."""
-        rows: list[PackedChunk] = []
-        count = COMMIT_ROWS_MAX
-        if self._in_order:
-            count = min(count, self._in_order[0][0] - self._next_commit_place)
-        for outcome in islice(taken, max(0, count)):
-            chunk = outcome.chunk if type(outcome) is ProcessedChunk else None
-            if type(chunk) is not PackedChunk:
-                break
-            rows.append(chunk)
-        return rows
-
-    def _chunks_of(self, taken: deque[Outcome]) -> Iterator[Chunk]:
-        due = self._in_order[0][0] if self._in_order else None
-        for number in range(COMMIT_CHUNKS_MAX):
-            if not taken or self._next_commit_place == due:
-                return
-            outcome = taken[0]
-            if type(outcome) is not ProcessedChunk:
-                return
-            chunk = outcome.chunk
-            if number and type(chunk) is PackedChunk:
-                return  # There may be more of them, which cost less together.
-            yield chunk
-            self._next_commit_place += 1
-            taken.popleft()
-            if outcome.size_bytes > COMMIT_BYTES_MAX:
-                return
-
-    def _keep_report(self, report: WorkerOutput, size_bytes: int) -> None:
-        """Keep a report for the next poll; if nobody ever polls, the oldest ones go.
-
-        The data itself is in the store: what is lost is word of it, which is worth less than the
-        memory of a process that never asks. Chunks that the store took over cost nothing here;
-        those that it knew already, or refused, live on in their reports alone.
-        """
-        if isinstance(report.result, list) and report.result:
-            size_bytes = 0
-        reports = self._reports
-        if reports is None:
-            reports = self._reports = deque()
-        reports.append((report, size_bytes))
-        self._reports_bytes += size_bytes
-        while len(reports) > REPORTS_KEPT_MAX or (
-            self._reports_bytes > self._reports_bytes_max and len(reports) > 1
-        ):
-            _, forgotten_bytes = reports.popleft()
-            self._reports_bytes -= forgotten_bytes
-            if not self.num_reports_lost:
-                logger.warning(
-                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
-                    "call poll_worker_output(), or let the store commit by itself",
-                    self._store_id,
-                )
-            self.num_reports_lost += 1
-
-    def _commit_one(self, outcome: Outcome) -> WorkerOutput:
-        match outcome:
-            case RejectedMsg():
-                return WorkerOutput(None, self._next_commit_place == 0, outcome.error)
-            case DroppedMsg():
-                error = _dropped(self._store_id, outcome.count, outcome.reason)
-                return WorkerOutput(None, self._next_commit_place == 0, error)
-            case ProcessedChunk():
-                try:
-                    was_empty, events = self._store.insert(outcome.chunk)
-                except ForebayError as refusal:
-                    self._refused[outcome.seq] = outcome.refused(self._store_id, refusal)
-                    return WorkerOutput(outcome.chunk, self._next_commit_place == 0, refusal)
-                return WorkerOutput(outcome.chunk, was_empty, events)
-            case _:
-                assert_never(outcome)
-
-    def _call_due(self, position: int) -> None:
-        waiting = self._in_order
-        while waiting and waiting[0][0] <= position:
-            try:
-                waiting[0][1]()
-            except Exception:
-                del waiting[0]
-                raise
-            del waiting[0]  # not before: a Ctrl-C must not lose an activation
+    @property
+    def num_reports_lost(self) -> int:
+        """Outputs committed that no poll told of, because none came in time."""
+        return self._reports.num_lost
 
     def stats(self) -> IngestionStats:
         """Counts, depths, bytes and latencies."""
@@ -471,10 +295,6 @@ class Inflow:
         return {} if self._worker is None else self._worker.latencies()
 
 
-def _num_places(outcome: Outcome) -> int:
-    return outcome.count if type(outcome) is DroppedMsg else 1
-
-
 def _with_rejection(
     kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
 ) -> tuple[RejectedMsg, ...]:
@@ -483,11 +303,6 @@ def _with_rejection(
         return (*kept, rejected)
     half = REJECTIONS_KEPT_MAX // 2
     return (*kept[:half], *kept[half + 1 :], rejected)
-
-
-def _dropped(store_id: StoreId, count: int, reason: str) -> MessageDroppedError:
-    text = f"{count} messages of {store_id} were dropped ({reason}); gaps() tells which"
-    return MessageDroppedError(text, count=count, store_id=store_id)
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:
