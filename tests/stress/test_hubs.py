@@ -119,7 +119,7 @@ def test_many_submitters_many_stores(native: NativeRuntime) -> None:
 
 
 def test_collecting_and_querying_under_a_writer(native: NativeRuntime) -> None:
-    hub = StoreHub(runtime=native, store_memory_limit=60_000)
+    hub = StoreHub(runtime=native, store_memory_limit=400_000)
     db = hub.entity_db(recording_id())
 
     def look(going: Going) -> None:
@@ -147,7 +147,7 @@ def test_collecting_and_querying_under_a_writer(native: NativeRuntime) -> None:
 
 def test_dropping_and_querying_under_a_writer(native: NativeRuntime) -> None:
     """What is left of a chunk is whole rows, and an old snapshot still says what it said."""
-    hub = StoreHub(runtime=native, store_memory_limit=60_000)
+    hub = StoreHub(runtime=native, store_memory_limit=400_000)
     db = hub.entity_db(recording_id())
 
     def look(going: Going) -> None:
@@ -159,7 +159,9 @@ def test_dropping_and_querying_under_a_writer(native: NativeRuntime) -> None:
             for path in snapshot.entity_paths():
                 table = snapshot.range("frame", FIRST, LAST, path)
                 frames = table["frame"].to_pylist()
-                assert table["Scalars:scalars"].to_pylist() == [[float(one)] for one in frames]
+                if frames:
+                    cells = table["Scalars:scalars"].to_pylist()
+                    assert cells == [[float(one)] for one in frames]
                 rows += len(frames)
             assert snapshot.num_rows == rows
             if rows:
