@@ -114,6 +114,12 @@ RATE_SAMPLES_MAX: Final = 256
 THREADS_MAX: Final = 256
 """Worker threads alive at once in one runtime; further busy stores take turns."""
 
+QUERY_ROOM_SHARE: Final = 3.0
+"""Under a GIL, while queries run, a worker rests for so many times the time of its turn."""
+
+QUERY_ROOM_S_MAX: Final = 0.004
+"""At most so long, after each turn."""
+
 GIL_SWITCH_S: Final = 0.0005
 """How long a thread of a server keeps the GIL while others want it."""
 

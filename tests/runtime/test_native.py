@@ -4,10 +4,12 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import pytest
 
+from forebay.limits import QUERY_ROOM_S_MAX
 from forebay.runtime import NativeRuntime, default_runtime
 from tests.runtime.conformance import TIMEOUT_S, Counting, RuntimeConformance
 
@@ -262,3 +264,11 @@ def test_heavy_tasks_run_beside_a_light_one_and_light_ones_too_without_a_gil() -
         for task in held:
             task.end.set()
         assert runtime.join(TIMEOUT_S)
+
+
+def test_room_is_made_for_queries_under_a_gil_only() -> None:
+    began_s = time.monotonic()
+    NativeRuntime(takes_turns=False).make_room(1000.0)
+    NativeRuntime(takes_turns=True).make_room(1000.0)
+    assert time.monotonic() - began_s >= QUERY_ROOM_S_MAX
+    assert time.monotonic() - began_s < TIMEOUT_S

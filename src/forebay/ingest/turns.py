@@ -18,6 +18,7 @@ from forebay.limits import (
     SHORT_TURN_SLICE_S,
     TURN_BYTES_MAX,
 )
+from forebay.store import num_queries_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,11 +37,16 @@ class Turns(WorkerState):
 
     def run_turn(self) -> bool:
         """Decode the next few messages (the runtime calls this); True if there are more."""
+        makes_room = num_queries_running() > 0 and self.is_light
+        began_s = self._clock() if makes_room else 0.0
         try:
-            return self._run_turn()
+            more = self._run_turn()
         except BaseException:
             self._break_off_turn()
             raise
+        if makes_room and more:
+            self._runtime.make_room(self._clock() - began_s)
+        return more
 
     def _run_turn(self) -> bool:  # noqa: PLR0912 - each step at its time, without a call more
         runtime, core, clock = self._runtime, self._core, self._clock
@@ -93,8 +99,8 @@ class Turns(WorkerState):
         return more
 
     def _turn_length(self) -> tuple[int, float]:
-        """Messages and seconds of the next turn: less of both while other stores wait."""
-        if not self._runtime.is_contended:
+        """Messages and seconds of the next turn: less of both while stores wait, or queries run."""
+        if not (self._runtime.is_contended or num_queries_running()):
             return self._turn_msgs_max, self._turn_slice_s
         return min(self._turn_msgs_max, SHORT_TURN_MSGS_MAX), min(
             self._turn_slice_s, SHORT_TURN_SLICE_S

@@ -47,6 +47,10 @@ class InlineRuntime(Primitives):
         del msg_bytes
         return 1
 
+    def make_room(self, worked_s: float) -> None:
+        """Nothing: turns and queries share one thread, and do not meet."""
+        del worked_s
+
     def schedule(self, task: Task) -> None:
         """Run `task` here and now, or after the turn that the calling thread is in."""
         local = self._local

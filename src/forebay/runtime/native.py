@@ -6,10 +6,17 @@ import atexit
 import logging
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING
 
-from forebay.limits import EXIT_DRAIN_S, THREAD_LINGER_S, THREADS_MAX
+from forebay.limits import (
+    EXIT_DRAIN_S,
+    QUERY_ROOM_S_MAX,
+    QUERY_ROOM_SHARE,
+    THREAD_LINGER_S,
+    THREADS_MAX,
+)
 from forebay.runtime.platform import gil_enabled, turns_worth_having
 from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
@@ -62,8 +69,8 @@ class NativeRuntime(Primitives):
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
-        takes_turns = gil_enabled() if takes_turns is None else takes_turns
-        self._ready = ReadyQueue(takes_turns=takes_turns)
+        self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
+        self._ready = ReadyQueue(takes_turns=self._takes_turns)
         self._reset()
         _alive.add(self)
 
@@ -135,6 +142,16 @@ class NativeRuntime(Primitives):
         # Read without the lock: one turn more or less is no matter.
         busy = len(self._threads) - self._num_idle
         return turns_worth_having(msg_bytes, busy)
+
+    def make_room(self, worked_s: float) -> None:
+        """Under a GIL, sleep for a multiple of the time that the turn took; see `limits`.
+
+        A query lets go of the GIL at each step that NumPy or Arrow takes, some hundreds of times,
+        and each time waits until the workers let go of it: beside a store that is written at full
+        speed it took six times as long as alone.
+        """
+        if self._takes_turns:
+            time.sleep(min(QUERY_ROOM_SHARE * worked_s, QUERY_ROOM_S_MAX))
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until all threads have ended, and say whether they did."""

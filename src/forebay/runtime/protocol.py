@@ -105,6 +105,10 @@ class Runtime(Protocol):
         """Turns that a task with messages of this mean size should have at the same time now."""
         ...
 
+    def make_room(self, worked_s: float) -> None:
+        """Let queries go first for a while, after a turn of so many seconds beside them."""
+        ...
+
     def schedule(self, task: Task) -> None:
         """Give `task` turns until it says that there is no more.
 

@@ -127,6 +127,10 @@ class SimulatedRuntime:
         """Tells the running actor from all others."""
         return id(self._current)
 
+    def make_room(self, worked_s: float) -> None:
+        """Nothing: who goes first is what is explored."""
+        del worked_s
+
     def schedule(self, task: Task) -> None:
         """Give `task` turns, on whatever worker the schedule picks."""
         self._ready.append(task)

@@ -67,6 +67,10 @@ class WebWorkerRuntime(Primitives):
         del msg_bytes
         return 1
 
+    def make_room(self, worked_s: float) -> None:
+        """Nothing: turns and queries share one thread, and do not meet."""
+        del worked_s
+
     def schedule(self, task: Task) -> None:
         """Queue `task`; it gets turns in slices and in waits until it has no more to do."""
         self._ready.append(task)

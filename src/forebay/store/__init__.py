@@ -5,6 +5,7 @@ from forebay.store.chunk_store import ChunkStore
 from forebay.store.contents import ContentFilter, Contents
 from forebay.store.dataframe import DataframeQuery, DataframeView, IndexValues, dataframes
 from forebay.store.flatten import explode, flatten
+from forebay.store.running import num_queries_running
 from forebay.store.snapshot import StoreSnapshot
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "dataframes",
     "explode",
     "flatten",
+    "num_queries_running",
 ]

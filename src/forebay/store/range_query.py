@@ -12,6 +12,7 @@ from forebay.chunk.arrays import are_valid, positions
 from forebay.chunk.row_ids import row_id_halves
 from forebay.errors import QueryError
 from forebay.limits import RANGE_PIECE_BYTES_MAX
+from forebay.store.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,6 +82,7 @@ def _compact(rows: npt.NDArray[np.intp]) -> Rows | None:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
+@running
 def range_table(
     parts: Sequence[tuple[Chunk, Rows]],
     timeline: tuple[str, pa.DataType],

@@ -33,6 +33,7 @@ from forebay.store.dataframe.memory import Memory
 from forebay.store.dataframe.rows import MISSING, ChunkRows, Int64s, LatestRows
 from forebay.store.dataframe.runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
 from forebay.store.dataframe.times import GreatestTimes
+from forebay.store.running import running
 
 if TYPE_CHECKING:
     from forebay.model import EntityPath
@@ -85,6 +86,7 @@ class DataframePlan:
     times: tuple[pa.Array, ...]
     columns: tuple[CellColumn | ConstantColumn, ...]
 
+    @running
     def table(self) -> pa.Table:
         """All rows."""
         if not len(self.schema):
@@ -111,11 +113,15 @@ class DataframePlan:
             stop = min(first + max(1, max_rows), self.num_rows)
             while stop - first > 1 and self._size_bytes(first, stop) > max_bytes:
                 stop = first + (stop - first) // 2
-            times = [array.slice(first, stop - first) for array in self.times]
-            memory.expect(len(self.columns))
-            cells = [column.piece(first, stop, memory) for column in self.columns]
-            yield pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
+            yield self._batch(first, stop, memory)
             first = stop
+
+    @running
+    def _batch(self, first: int, stop: int, memory: Memory) -> pa.RecordBatch:
+        times = [array.slice(first, stop - first) for array in self.times]
+        memory.expect(len(self.columns))
+        cells = [column.piece(first, stop, memory) for column in self.columns]
+        return pa.RecordBatch.from_arrays([*times, *cells], schema=self.schema)
 
     def _size_bytes(self, first: int, stop: int) -> int:
         return sum(column.size_bytes(first, stop) for column in self.columns)
@@ -126,6 +132,7 @@ class DataframePlan:
             yield column, self.schema.field(start + number)
 
 
+@running
 def dataframe(
     snapshot: Snapshot,
     index: str | None,
