@@ -11,7 +11,7 @@ Batches may finish in any order; outcomes leave in the order in which their mess
 from the queue, which is the order of acceptance unless there are lanes. The number that a message
 has in that order is its *place*.
 
-Its rooms are `intake` (accepting), `overflow` (dropping, spilling), this file (turns) and `output`
+Its parts are `intake` (accepting), `overflow` (dropping, spilling), this file (turns) and `output`
 (release in order, hand over, settle); they share the slots of `core_state`. Each is a base class
 and not an object of its own: a message passes all of them, and every step would cost an attribute
 more.

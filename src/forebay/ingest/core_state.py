@@ -1,4 +1,4 @@
-"""`CoreState`: what the rooms of `IngestCore` share, and the values that they pass on."""
+"""`CoreState`: what the parts of `IngestCore` share, and the values that they pass on."""
 
 from __future__ import annotations
 

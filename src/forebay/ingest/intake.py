@@ -1,4 +1,4 @@
-"""`Intake`: the room of the core where messages come in and barriers are set."""
+"""`Intake`: the part of the core where messages come in and barriers are set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Output`: the room of the core from which outcomes leave, in the order of their places.
+"""`Output`: the part of the core from which outcomes leave, in the order of their places.
 
 What is *early* waits for batches before it; then it is *output*, then *handed* over to the owner,
 and at last settled.

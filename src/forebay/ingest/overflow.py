@@ -1,4 +1,4 @@
-"""`Overflow`: the room of the core for messages that find no room: dropped, or kept on disk."""
+"""`Overflow`: the part of the core for what finds no room: dropped, or kept on disk."""
 
 from __future__ import annotations
 
