@@ -1,11 +1,11 @@
 """`WorkerState`: what the parts of a worker share, behind one lock.
 
-The worker is one state in four files: `admission` (submitting), `turns` (decoding), `worker`
-(output, waiting, ending) and this. Whoever changes how submitters wait has to see how turns and
-owners wake them. What can be decided without the lock is in `core`. Three other locks are ever
-taken while `_lock` is held, those of the byte budget, the gaps and the pool of decoders, which
-are leaves; the spill files' lock is taken before it. Callbacks and `Runtime.schedule` are called
-without any.
+The worker is one state in six files: `room` (finding room, waiting for it), `shedding` (dropping,
+spilling), `admission` (submitting), `turns` (decoding), `worker` (output, waiting, ending) and
+this. Whoever changes how submitters wait has to see how turns and owners wake them. What can be
+decided without the lock is in `core`. Three other locks are ever taken while `_lock` is held, those
+of the byte budget, the gaps and the pool of decoders, which are leaves; the spill files' lock is
+taken before it. Callbacks and `Runtime.schedule` are called without any.
 """
 
 from __future__ import annotations
