@@ -17,6 +17,7 @@ from forebay.runtime import (
     processors,
     turns_worth_having,
 )
+from forebay.store.running import running
 from tests.chunks import make_chunk
 from tests.corpus import RECORDINGS, recording
 from tests.ingest.support import STORE, TIMEOUT_S, OneAtATime, decode_number, numbered, numbers
@@ -42,6 +43,31 @@ def test_a_turn_ends_after_its_time_slice() -> None:
     worker.submit_many([numbered(number) for number in range(7)])
     assert handed == [[0, 1], [2, 3], [4, 5], [6]]
     worker.validate()
+
+
+def test_workers_of_small_messages_make_room_while_queries_run() -> None:
+    rests: list[float] = []
+    now_s = 0.0
+
+    class Noting(InlineRuntime):
+        def make_room(self, worked_s: float) -> None:
+            rests.append(worked_s)
+
+    def decode(msg: ArrowMsg) -> object:
+        nonlocal now_s
+        now_s += 1.0
+        return decode_number(msg)
+
+    worker = IngestionWorker(runtime=Noting(), decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
+    worker._clock = lambda: now_s
+    small = [numbered(number) for number in range(3)]
+    bulky = [numbered(number, 2 * PARALLEL_MSG_BYTES_MIN) for number in range(3)]
+    worker.submit_many(small)
+    assert rests == []
+    running(worker.submit_many)(bulky)
+    assert rests == []
+    running(worker.submit_many)(small)
+    assert rests == [1.0, 1.0], "after the last turn there is nothing to rest from"
 
 
 def test_how_many_turns_pay() -> None:
