@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from forebay.hub import App, EntityDb, StoreHub, WorkerOutput
+from forebay.hub.guarded_store import Event
 from forebay.runtime import NativeRuntime, WebWorkerRuntime
 from tests.hub.conftest import PATIENCE_S, Gate, added, broken, message, numbers, recording_id
 
@@ -12,13 +13,21 @@ def processed(hub: StoreHub) -> None:
             assert db._inflow._worker.wait_processed(timeout=PATIENCE_S)
 
 
+def ticks(app: App) -> list[Event]:
+    """The events of as many frames as it takes: on a busy machine one may be over too soon."""
+    events: list[Event] = []
+    while found := app.tick():
+        events += found
+    return events
+
+
 def test_nothing_is_committed_but_by_the_loop(hub: StoreHub) -> None:
     app = App(hub)
     for number in range(10):
         app.receive_log_msg(message(number))
     processed(hub)
     assert hub.recording("rec").num_rows == 0
-    assert added(app.tick()) == list(range(10))
+    assert added(ticks(app)) == list(range(10))
     assert numbers(hub.recording("rec")) == list(range(10))
     assert app.tick() == []
 
@@ -46,7 +55,7 @@ def test_events_of_a_poll_are_those_of_good_messages(hub: StoreHub) -> None:
     for msg in [message(0), broken(), message(1)]:
         app.receive_log_msg(msg)
     processed(hub)
-    assert added(app.tick()) == [0.0, 1.0]
+    assert added(ticks(app)) == [0.0, 1.0]
     assert hub.recording("rec").ingestion_stats().rejected == 1
 
 
