@@ -98,7 +98,7 @@ def test_load_interrupted(recordings: dict[str, Path]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # What a shell starts in the background ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
