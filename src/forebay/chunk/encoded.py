@@ -1,9 +1,4 @@
-"""Chunks that stay the message they came in until somebody asks for their columns.
-
-Most chunks of a recording differ from an earlier one of their entity in numbers alone. Such a
-chunk is known to be sound without Arrow's opening and validating it, so it is opened when it is
-first looked into: most of a large recording never is, or not before it is merged.
-"""
+"""Chunks that stay the message they came in until somebody asks for their columns."""
 
 from __future__ import annotations
 
@@ -12,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from forebay.chunk.chunk import Chunk
 from forebay.chunk.row_ids import are_sorted, row_id_array, sorting
+from forebay.chunk.unopened import UnopenedChunk
 
 if TYPE_CHECKING:
     from forebay.chunk.layout import ChunkLayout
@@ -39,7 +34,7 @@ class BatchForm:
     byte_size: int
 
 
-class EncodedChunk(Chunk):
+class EncodedChunk(UnopenedChunk):
     """A chunk whose record batch is opened when it is asked for.
 
     Attributes:
@@ -47,29 +42,15 @@ class EncodedChunk(Chunk):
         message: The Arrow message, which is known to be sound, but for the order of its rows.
     """
 
-    __slots__ = ("form", "message")
+    __slots__ = ("message",)
+
+    form: BatchForm
 
     def __init__(self, id: ChunkId, form: BatchForm, message: pa.Buffer) -> None:  # noqa: A002
         self.id = id
         self.layout = form.layout
         self.form = form
         self.message = message
-
-    def __getattr__(self, name: str) -> object:
-        # Called for slots that are still empty. Two threads may both fill one, with the same.
-        value: object
-        if name == "batch":
-            self.batch = value = self._opened()
-        elif name == "_times":
-            self._times = value = {}
-        elif name == "owns_buffers":
-            self.owns_buffers = value = True
-        elif name == "_row_ids":
-            self._row_ids = value = None
-        else:
-            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(msg)
-        return value
 
     def _opened(self) -> pa.RecordBatch:
         form = self.form
@@ -84,16 +65,6 @@ class EncodedChunk(Chunk):
     def num_rows(self) -> int:
         """Rows; known without opening it."""
         return self.form.rows
-
-    @property
-    def byte_size(self) -> int:
-        """Bytes that the columns refer to, or will."""
-        return self.form.byte_size
-
-    @property
-    def byte_size_max(self) -> int:
-        """The same."""
-        return self.form.byte_size
 
     def null_count(self, component: str) -> int:
         """None: a chunk with nulls is opened at once. KeyError if there is no such component."""

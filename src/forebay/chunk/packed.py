@@ -18,12 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import lib
 
-from forebay.chunk.chunk import Chunk
+from forebay.chunk.unopened import UnopenedChunk
 from forebay.model import ChunkId, RowId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forebay.chunk.chunk import Chunk
     from forebay.chunk.layout import ChunkLayout
     from forebay.chunk.row_ids import RowIdArray
 
@@ -213,7 +214,7 @@ def _list_form_of(array: pa.ListArray, spans: list[tuple[int, int]]) -> ListForm
     return None if child is None else ListForm(array.type, ends, child)
 
 
-class PackedChunk(Chunk):
+class PackedChunk(UnopenedChunk):
     """A temporal chunk of one row; its record batch is made when it is asked for.
 
     Attributes:
@@ -221,7 +222,9 @@ class PackedChunk(Chunk):
         packed: The row.
     """
 
-    __slots__ = ("form", "packed")
+    __slots__ = ("packed",)
+
+    form: RowForm
 
     def __init__(self, id: ChunkId, form: RowForm, packed: bytes) -> None:  # noqa: A002
         self.id = id
@@ -229,36 +232,13 @@ class PackedChunk(Chunk):
         self.form = form
         self.packed = packed
 
-    def __getattr__(self, name: str) -> object:
-        # Called for slots that are still empty. Two threads may both fill one, with the same.
-        value: object
-        if name == "batch":
-            self.batch = value = self.form.build(self.packed, 1)
-        elif name == "_times":
-            self._times = value = {}
-        elif name == "_row_ids":
-            self._row_ids = value = None
-        elif name == "owns_buffers":
-            self.owns_buffers = value = True
-        else:
-            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(msg)
-        return value
+    def _opened(self) -> pa.RecordBatch:
+        return self.form.build(self.packed, 1)
 
     @property
     def num_rows(self) -> int:
         """One."""
         return 1
-
-    @property
-    def byte_size(self) -> int:
-        """Bytes that the columns refer to, or will."""
-        return self.form.byte_size
-
-    @property
-    def byte_size_max(self) -> int:
-        """The same."""
-        return self.form.byte_size
 
     @property
     def row_ids(self) -> RowIdArray:

@@ -19,8 +19,6 @@ from forebay.model import ChunkAddition
 from forebay.runtime import Event, default_runtime, monotonic_s, wall_clock_ns
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from forebay.chunk import Chunk
     from forebay.hub import EntityDb, StoreHub
     from forebay.model import ChunkStoreEvent, StoreId
@@ -85,12 +83,7 @@ class Dashboard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._unsubscribe()
 
     def _on_event(self, event: ChunkStoreEvent[Chunk]) -> None:

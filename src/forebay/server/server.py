@@ -22,8 +22,6 @@ from forebay.server.record import RecordDirectory
 from forebay.server.relay import Relay
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from forebay.model import StoreId
 
 logger = logging.getLogger(__name__)
@@ -151,12 +149,7 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
