@@ -9,7 +9,15 @@ import pytest
 from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.hub import EntityDb, StoreHub
-from forebay.model import ArrowMsg, ChunkAddition, ChunkStoreEvent, StoreId
+from forebay.model import (
+    ArrowMsg,
+    BlueprintActivationCommand,
+    ChunkAddition,
+    ChunkStoreEvent,
+    SetStoreInfo,
+    StoreId,
+    StoreInfo,
+)
 from forebay.runtime import Event, InlineRuntime, NativeRuntime, Runtime, WebWorkerRuntime
 from tests.chunks import make_chunk
 
@@ -24,6 +32,14 @@ def recording_id(name: str = "rec") -> StoreId:
 
 def blueprint_id(name: str = "bp") -> StoreId:
     return StoreId.blueprint(APP, name)
+
+
+def announce(store_id: StoreId) -> SetStoreInfo:
+    return SetStoreInfo(StoreInfo(store_id))
+
+
+def activate(store_id: StoreId, **what: bool) -> BlueprintActivationCommand:
+    return BlueprintActivationCommand(store_id, **(what or {"make_active": True}))
 
 
 def message(number: int, store_id: StoreId | None = None, entity: str = "/numbers") -> ArrowMsg:

@@ -4,10 +4,8 @@ import logging
 
 import pytest
 
-from forebay.errors import UnknownStoreError
 from forebay.hub import EntityDb, StoreHub
 from forebay.model import (
-    BlueprintActivationCommand,
     SetStoreInfo,
     StoreId,
     StoreInfo,
@@ -17,20 +15,14 @@ from tests.hub.conftest import (
     APP,
     PATIENCE_S,
     Gate,
+    activate,
+    announce,
     blueprint_id,
     broken,
     message,
     numbers,
     recording_id,
 )
-
-
-def announce(store_id: StoreId) -> SetStoreInfo:
-    return SetStoreInfo(StoreInfo(store_id))
-
-
-def activate(store_id: StoreId, **what: bool) -> BlueprintActivationCommand:
-    return BlueprintActivationCommand(store_id, **(what or {"make_active": True}))
 
 
 class TestStores:
@@ -60,48 +52,11 @@ class TestStores:
         assert info.crate_version_bits == 7
         assert events == []
 
-    def test_an_unknown_store_is_named_with_those_there_are(self, hub: StoreHub) -> None:
-        hub.receive_log_msg(announce(recording_id("there")))
-        with pytest.raises(KeyError, match=r"no recording 'x'; there are: 'there'"):
-            hub.recording("x")
-        with pytest.raises(UnknownStoreError, match="'there'"):
-            hub[recording_id("x")]
-
-    def test_one_recording_id_in_two_applications_needs_the_application(
-        self, hub: StoreHub
-    ) -> None:
-        for app in ("one", "two"):
-            hub.receive_log_msg(announce(StoreId.recording(app, "same")))
-        with pytest.raises(UnknownStoreError, match="'one', 'two'"):
-            hub.recording("same")
-        assert hub.recording("same", "two").store_id.application_id == "two"
-
     def test_a_dataframe_has_the_rows_of_all_that_share_an_id(self, hub: StoreHub) -> None:
         for number, app in enumerate(("one", "two")):
             hub.receive_log_msg(message(number, StoreId.recording(app, "same")))
         hub.flush(PATIENCE_S)
         assert hub.dataframe("frame")["frame"].to_pylist() == [0, 1]
-
-    def test_the_last_recording_takes_its_application_with_it(self, hub: StoreHub) -> None:
-        other = StoreId.recording("other", "x")
-        for store_id in (recording_id("a"), recording_id("b"), blueprint_id(), other):
-            hub.receive_log_msg(announce(store_id))
-        hub.receive_log_msg(activate(blueprint_id(), make_default=True))
-        hub.remove(recording_id("a"))
-        assert blueprint_id() in hub
-        hub.remove(recording_id("b"))
-        assert [db.store_id for db in hub] == [other]
-        assert hub.default_blueprint(APP) is None
-
-    def test_the_active_recording_is_the_first_until_another_is_chosen(self, hub: StoreHub) -> None:
-        assert hub.active_recording is None
-        for name in "ab":
-            hub.receive_log_msg(announce(recording_id(name)))
-        assert hub.active_recording is hub.recording("a")
-        hub.active_recording = recording_id("b")
-        assert hub.active_recording is hub.recording("b")
-        hub.remove(recording_id("b"))
-        assert hub.active_recording is hub.recording("a")
 
     def test_removing_a_busy_store_ends_its_thread(self, gate: Gate, native: NativeRuntime) -> None:
         hub = StoreHub(runtime=native, decoder_factory=gate)

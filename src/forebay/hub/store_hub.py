@@ -1,16 +1,15 @@
-"""`StoreHub`: every store there is, the active recording, and the blueprints in use."""
+"""`StoreHub`: every store there is, and the way of each message to its own."""
 
 from __future__ import annotations
 
 import logging
-import uuid
 from typing import TYPE_CHECKING, Any, Never
 
-from forebay.errors import UnknownStoreError, told
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
 from forebay.hub.inflow import weakly
 from forebay.hub.memory import MemoryLimit
+from forebay.hub.store_set import StoreSet
 from forebay.hub.subscribers import Subscribers
 from forebay.ingest import (
     ByteBudget,
@@ -33,7 +32,7 @@ from forebay.runtime import Runtime, default_runtime
 from forebay.store import dataframes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pyarrow as pa
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forebay")
 
 
-class StoreHub:
+class StoreHub(StoreSet):
     """All stores, by id.
 
     Messages given to `receive_log_msg` go to their store's worker and are committed as soon as
@@ -82,7 +81,8 @@ class StoreHub:
             decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
                 a store; the default ones are shared by stores in turns.
         """
-        self.runtime = runtime or default_runtime()
+        self.runtime = runtime = runtime or default_runtime()
+        super().__init__(runtime)
         self._capacity = capacity
         self._decoder_factory = (
             DecoderPool(decoder_factory, self.runtime)
@@ -95,136 +95,26 @@ class StoreHub:
         self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
         self._store_memory_limit = store_memory_limit
         self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
-        self._lock = self.runtime.rlock()
-        self._dbs: dict[StoreId, EntityDb] = {}
         self._commits_itself = True
-        self._active_recording: StoreId | None = None
-        self._active_blueprints: dict[str, StoreId] = {}
-        self._default_blueprints: dict[str, StoreId] = {}
         self._subscribers = Subscribers(self.runtime)
 
-    # ---- stores --------------------------------------------------------------------------
+    def _new_db(self, store_id: StoreId) -> EntityDb:
+        return EntityDb(
+            store_id,
+            capacity=self._capacity,
+            byte_budget=self._store_budget,
+            memory_limit=self._store_memory_limit if store_id.is_recording else None,
+            hub_budget=self._budget,
+            runtime=self.runtime,
+            commits_itself=self._commits_itself,
+            decoder_factory=self._decoder_factory,
+            policies=self._policies,
+            **self._inflow,
+        )
 
-    def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
-        """The store of that id, made now if there is none; the first source wins."""
-        try:
-            # Not `get`: every message comes by, from any thread (see docs/free-threading.md).
-            db = self._dbs[store_id]
-        except KeyError:
-            db = self._made(store_id)
-        db.set_data_source(source)
-        return db
-
-    def _made(self, store_id: StoreId) -> EntityDb:
-        with self._lock:
-            if store_id not in self._dbs:  # Else another thread made it meanwhile.
-                db = EntityDb(
-                    store_id,
-                    capacity=self._capacity,
-                    byte_budget=self._store_budget,
-                    memory_limit=self._store_memory_limit if store_id.is_recording else None,
-                    hub_budget=self._budget,
-                    runtime=self.runtime,
-                    commits_itself=self._commits_itself,
-                    decoder_factory=self._decoder_factory,
-                    policies=self._policies,
-                    **self._inflow,
-                )
-                self._add(db)
-            return self._dbs[store_id]
-
-    def _add(self, db: EntityDb) -> None:
+    def _join(self, db: EntityDb) -> None:
         on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
         db.join_hub(self._subscribers, on_committed)
-        self._dbs[db.store_id] = db
-        if db.store_id.is_recording and self._active_recording is None:
-            self._active_recording = db.store_id
-
-    def entity_dbs(self) -> list[EntityDb]:
-        """Every store, in the order in which they came up."""
-        with self._lock:
-            return list(self._dbs.values())
-
-    def recordings(self) -> list[EntityDb]:
-        """Every recording, in the order in which they came up."""
-        return [db for db in self.entity_dbs() if db.store_id.is_recording]
-
-    def blueprints(self) -> list[EntityDb]:
-        """Every blueprint, clones that were made active among them."""
-        return [db for db in self.entity_dbs() if db.store_id.is_blueprint]
-
-    def recording(self, recording_id: str, application_id: str | None = None) -> EntityDb:
-        """The recording of that id.
-
-        Raises:
-            UnknownStoreError: There is none (the message names those there are), or several
-                applications have one and `application_id` does not say which.
-        """
-        found = [
-            db
-            for db in self.recordings()
-            if db.store_id.recording_id == recording_id
-            and application_id in (None, db.store_id.application_id)
-        ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            apps = told(repr(db.store_id.application_id) for db in found)
-            msg = f"several applications have a recording {recording_id!r}: {apps}; say which"
-            raise UnknownStoreError(msg)
-        there = told(repr(db.store_id.recording_id) for db in self.recordings())
-        msg = f"there is no recording {recording_id!r}; there are: {there}"
-        raise UnknownStoreError(msg)
-
-    def __getitem__(self, store_id: StoreId) -> EntityDb:
-        """The store of that id.
-
-        Raises:
-            UnknownStoreError: There is none; the message names those there are.
-        """
-        try:
-            return self._dbs[store_id]
-        except KeyError:
-            there = told(str(db.store_id) for db in self.entity_dbs())
-            msg = f"there is no {store_id}; there are: {there}"
-            raise UnknownStoreError(msg, store_id=store_id) from None
-
-    def __contains__(self, store_id: object) -> bool:
-        return store_id in self._dbs
-
-    def __iter__(self) -> Iterator[EntityDb]:
-        return iter(self.entity_dbs())
-
-    def __len__(self) -> int:
-        return len(self._dbs)
-
-    def remove(self, store_id: StoreId) -> None:
-        """Forget a store; the last recording of an application takes the application with it.
-
-        Messages that its worker accepted are still processed, and then dropped with the store.
-        """
-        with self._lock:
-            if store_id not in self._dbs:
-                return
-            self._forget({store_id})
-            application_id = store_id.application_id
-            if store_id.kind is StoreKind.RECORDING and not any(
-                db.store_id.application_id == application_id for db in self.recordings()
-            ):
-                self.close_application(application_id)
-
-    def close_application(self, application_id: str) -> None:
-        """Forget every recording and blueprint of an application."""
-        with self._lock:
-            self._forget({id_ for id_ in self._dbs if id_.application_id == application_id})
-
-    def _forget(self, store_ids: set[StoreId]) -> None:
-        self._dbs = {id_: db for id_, db in self._dbs.items() if id_ not in store_ids}
-        for chosen in (self._active_blueprints, self._default_blueprints):
-            for application_id in [app for app, id_ in chosen.items() if id_ in store_ids]:
-                del chosen[application_id]
-        if self._active_recording in store_ids:
-            self._active_recording = next((db.store_id for db in self.recordings()), None)
 
     def _enforce_memory_limit(self) -> None:
         if self._memory is not None:
@@ -291,60 +181,9 @@ class StoreHub:
             if self._dbs.get(db.store_id) is not db:
                 return  # removed while its last chunks were on their way
             if command.make_default:
-                self._default_blueprints[db.store_id.application_id] = db.store_id
+                self._active.set_default(db.store_id)
             if command.make_active:
                 self._activate_clone(db)
-
-    # ---- what is active ------------------------------------------------------------------
-
-    @property
-    def active_recording(self) -> EntityDb | None:
-        """The recording that a viewer would show: the first one, until another is chosen."""
-        return None if self._active_recording is None else self._dbs.get(self._active_recording)
-
-    @active_recording.setter
-    def active_recording(self, store_id: StoreId) -> None:
-        with self._lock:
-            self._active_recording = self[store_id].store_id
-
-    def active_blueprint(self, application_id: str) -> EntityDb | None:
-        """The blueprint in use for an application: a clone of the one that was activated."""
-        store_id = self._active_blueprints.get(application_id)
-        return None if store_id is None else self._dbs.get(store_id)
-
-    def default_blueprint(self, application_id: str) -> EntityDb | None:
-        """The blueprint that an application goes back to on reset."""
-        store_id = self._default_blueprints.get(application_id)
-        return None if store_id is None else self._dbs.get(store_id)
-
-    def set_default_blueprint(self, blueprint_id: StoreId) -> None:
-        """Make a blueprint the default of its application.
-
-        Raises:
-            UnknownStoreError: There is no such blueprint.
-        """
-        with self._lock:
-            db = self[blueprint_id]
-            self._default_blueprints[db.store_id.application_id] = db.store_id
-
-    def set_cloned_blueprint_active(self, blueprint_id: StoreId) -> EntityDb:
-        """Put a clone of a blueprint in use, under a fresh id; the clone before it is dropped.
-
-        Raises:
-            UnknownStoreError: There is no such blueprint.
-        """
-        with self._lock:
-            return self._activate_clone(self[blueprint_id])
-
-    def _activate_clone(self, db: EntityDb) -> EntityDb:
-        application_id = db.store_id.application_id
-        clone = db.clone_with_new_id(StoreId.blueprint(application_id, str(uuid.uuid4())))
-        previous = self._active_blueprints.get(application_id)
-        self._add(clone)
-        self._active_blueprints[application_id] = clone.store_id
-        if previous is not None and previous != db.store_id:
-            self._forget({previous})
-        return clone
 
     # ---- all stores at once --------------------------------------------------------------
 
