@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_a_hub_hears_every_store(hub: StoreHub, runtime: Runtime) -> None:
     for name in "ab":
         mine = [event for event in listener.events if event.store_id == recording_id(name)]
         assert added(mine) == list(range(20))
+
+
+def test_what_cannot_be_called_is_refused(hub: StoreHub) -> None:
+    nothing: Any = None
+    for subscribe in (hub.subscribe, hub.entity_db(recording_id()).subscribe):
+        with pytest.raises(TypeError, match="a function of one ChunkStoreEvent"):
+            subscribe(nothing)
 
 
 def test_unsubscribed_is_unsubscribed(runtime: Runtime) -> None:

@@ -172,13 +172,20 @@ def test_errors_name_what_there_is() -> None:
         with pytest.raises(TimeTypeError, match="frame"):
             snapshot.latest_at("frame", wrong, "/robot/arm")  # type: ignore[arg-type]
     nonsense: Any
-    for nonsense in (None, 7, b"frame"):
-        with pytest.raises(UnknownTimelineError, match="'frame'"):
+    for nonsense in (None, 7, b"frame", ["frame"], {}):
+        with pytest.raises(UnknownTimelineError, match=r"a str, not .* 'frame'"):
             snapshot.time_range(nonsense)
-        with pytest.raises(UnknownEntityError, match="'/robot/arm'"):
+        with pytest.raises(UnknownEntityError, match=r"a str, not .* '/robot/arm'"):
             snapshot.latest_at("frame", 1, nonsense)
+        with pytest.raises(UnknownEntityError, match=r"a str, not .* '/robot/arm'"):
+            snapshot.range("frame", 1, 2, nonsense)
         with pytest.raises(UnknownComponentError, match="S:x"):
             snapshot.latest_at("frame", 1, "/robot/arm", [nonsense])
+        with pytest.raises(UnknownComponentError, match="S:x"):
+            snapshot.dataframe("frame", components=[nonsense])
+    for nonsense in (7, b"frame", ["frame"], {}):
+        with pytest.raises(UnknownTimelineError, match=r"a str, not .* 'frame'"):
+            snapshot.latest_at(nonsense, 1, "/robot/arm")
     with pytest.raises(UnknownComponentError, match="S:x"):
         snapshot.range("frame", 1, 2, "/robot/arm", 7)  # type: ignore[arg-type]
     with pytest.raises(UnknownTimelineError) as caught:

@@ -147,7 +147,15 @@ class Subscribers:
         self._subscriptions: tuple[Subscription, ...] = ()
 
     def add(self, callback: Callable[[ChunkStoreEvent[Chunk]], object]) -> Callable[[], None]:
-        """Call `callback` with every event from now on; returns what ends that."""
+        """Call `callback` with every event from now on; returns what ends that.
+
+        Raises:
+            TypeError: It cannot be called.
+        """
+        given: object = callback
+        if not callable(given):
+            text = f"a function of one ChunkStoreEvent is subscribed, not {callback!r:.80}"
+            raise TypeError(text)
         subscription = Subscription(callback, callback_runtime(self._runtime))
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)

@@ -195,12 +195,17 @@ class StoreSnapshot(DataframeSource):
             TimeTypeError: The time does not fit the timeline.
         """
         known = self._entities
-        # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
-        index = known[entity] if entity in known else self._entity(entity)  # type: ignore[index]
+        try:
+            # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
+            index = known[entity]  # type: ignore[index]
+            is_there = timeline in self._timelines
+        except (KeyError, TypeError):  # what is no string may not even be hashable
+            index = self._entity(entity)
+            is_there = isinstance(timeline, str) and timeline in self._timelines
         at = 0
         if timeline is not None:
             # Integers are what loops ask with, and need no conversion.
-            if timeline not in self._timelines or type(time) is not int or not _fits(time):
+            if not is_there or type(time) is not int or not _fits(time):
                 at = to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
             else:
                 at = time
@@ -294,7 +299,7 @@ class StoreSnapshot(DataframeSource):
             return sorted(there)
         names = names_of(components)
         for name in names:
-            if name not in index.columns:
+            if not isinstance(name, str) or name not in index.columns:
                 where = f"entity {index.path} of {self.store_id}"
                 error = unknown(UnknownComponentError, "component", name, index.columns, where)
                 error.store_id = self.store_id

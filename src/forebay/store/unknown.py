@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 ErrorT = TypeVar("ErrorT", bound="QueryError")
 
 
-def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], where: str) -> ErrorT:
+def unknown(
+    error: type[ErrorT], noun: str, name: object, there: Iterable[str], where: str
+) -> ErrorT:
     """The error for a `name` that is not among those that `there` are.
 
     Args:
@@ -31,8 +33,11 @@ def unknown(error: type[ErrorT], noun: str, name: str, there: Iterable[str], whe
     """
     names = sorted(there)
     msg = f"there is no {noun} {name!r} in {where}"
-    # Callers may pass anything at all, and learn best from what there is.
-    close = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) else []
+    close: list[str] = []
+    if isinstance(name, str):
+        close = difflib.get_close_matches(name, names, n=1)
+    else:  # Callers may pass anything at all, and learn best from what there is.
+        msg += f": its name is a str, not {type(name).__name__}"
     if close:
         msg += f"; did you mean {close[0]!r}?"
     if names:
@@ -47,7 +52,8 @@ def names_of(names: Iterable[str] | str) -> list[str]:
     given: Any = names
     if isinstance(given, str) or not isinstance(given, Iterable):
         return [given]
-    return list(dict.fromkeys(given))
+    found = list(given)
+    return list(dict.fromkeys(found)) if all(isinstance(name, str) for name in found) else found
 
 
 def find_entity(
@@ -58,9 +64,11 @@ def find_entity(
     Raises:
         UnknownEntityError: There is no such entity; the message names those there are.
     """
-    path = EntityPath(entity) if isinstance(entity, str) else entity
-    if path not in entities:
-        error = unknown(UnknownEntityError, "entity", path, entities, str(store_id))
+    # What is no string may not even be hashable.
+    path = EntityPath(entity) if isinstance(entity, str) else None
+    if path is None or path not in entities:
+        named = entity if path is None else path
+        error = unknown(UnknownEntityError, "entity", named, entities, str(store_id))
         error.store_id = store_id
         raise error
     return entities[path]
@@ -72,7 +80,7 @@ def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreI
     Raises:
         UnknownTimelineError: There is no such timeline; the message names those there are.
     """
-    if name not in timelines:
+    if not isinstance(name, str) or name not in timelines:
         error = unknown(UnknownTimelineError, "timeline", name, timelines, str(store_id))
         error.store_id = store_id
         raise error

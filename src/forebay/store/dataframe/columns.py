@@ -148,9 +148,10 @@ def component_columns(
 def _selected(
     columns: Sequence[ComponentColumn], components: Collection[str]
 ) -> list[ComponentColumn]:
-    wanted = set(names_of(components))
+    wanted = names_of(components)
     there = {column.component for column in columns}
-    missing = sorted(wanted - there, key=repr)
+    # What is no string may not even be hashable.
+    missing = sorted([n for n in wanted if not isinstance(n, str) or n not in there], key=repr)
     if missing:
         raise unknown(
             UnknownComponentError, "component", missing[0], there, "any of the selected entities"
