@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.chunk import Chunk, PackedChunk, RowForm, concatenated
+from forebay.chunk import Chunk, PackedChunk, RowForm, concatenated, sliced
 from forebay.model import ChunkId, RowId
 from tests.chunks import make_chunk
 
@@ -95,3 +95,9 @@ def test_a_packed_chunk_has_no_other_rows_nor_attributes() -> None:
         _ = row.nonsense
     with pytest.raises(KeyError):
         row.times("no such timeline")
+
+
+def test_a_part_of_a_larger_batch_has_no_form() -> None:
+    """Its columns begin somewhere inside their buffers, where no row of its kin begins."""
+    chunk = make_chunk("/a", {"frame": [7, 8]}, {"S:x": [[1.0], [2.0]]})
+    assert RowForm.of(sliced(chunk, 1, 1), 0) is None

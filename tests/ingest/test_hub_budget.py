@@ -109,3 +109,25 @@ def test_who_gives_bytes_back_is_told_whom_to_wake_urgent_ones_first(
         wake()
     assert woken == ["urgent", "waiting"]
     assert holder.release(0) == [], "once each"
+
+
+@pytest.mark.parametrize(("num_stores", "share"), [(1, 6), (2, 4), (3, 3)])
+def test_a_store_holds_as_much_as_is_left_for_the_next(
+    native: NativeRuntime, num_stores: int, share: int
+) -> None:
+    """Alone a half, one of two a third: it is what is held already that counts, too."""
+    budget = ByteBudget(12 * SIZE, runtime=native)
+    shares = [budget.open_share() for _ in range(num_stores)]
+    while sum(one.try_charge(SIZE) for one in shares):
+        pass
+    assert [one.held_bytes for one in shares] == [share * SIZE] * num_stores
+
+
+def test_a_dropped_store_is_busy_no_more(native: NativeRuntime) -> None:
+    budget = ByteBudget(10 * SIZE, runtime=native)
+    share = budget.open_share()
+    assert share.try_charge(SIZE)
+    assert budget.num_busy == 1
+    del share
+    assert budget.num_busy == 0
+    assert budget.used_bytes == 0

@@ -93,3 +93,29 @@ def test_a_full_queue_is_processed_by_the_submitter() -> None:
     worker.close()
     assert [outcome.seq for outcome in worker.poll()] == [0, 1, 2, 3, 4]
     assert worker.stats().rejected == 5
+
+
+def test_tasks_take_turns() -> None:
+    runtime, order = WebWorkerRuntime(), []
+
+    class Named(Counting):
+        def __init__(self, name: str) -> None:
+            super().__init__(3)
+            self.name = name
+
+        def run_turn(self) -> bool:
+            order.append(self.name)
+            return super().run_turn()
+
+    runtime.schedule(Named("a"))
+    runtime.schedule(Named("b"))
+    runtime.run_all()
+    assert order == ["a", "b"] * 3
+
+
+def test_a_wait_that_must_be_given_up_looks_once_more() -> None:
+    """What is waited for may come true between the last look and the end of the wait."""
+    answers = iter([False, True])
+    condition = WebWorkerRuntime(can_wait=False).condition()
+    with condition:
+        assert condition.wait_for(lambda: next(answers))

@@ -231,3 +231,19 @@ def test_an_older_snapshot_survives_everything() -> None:
     assert before.latest_at("frame", 50, "/a")["S:x"].time == 50
     assert (before.num_rows, before.entity_stats()) == (101, [("/a", before.num_chunks, 101)])
     assert before.byte_size > 0 == store.byte_size
+
+
+def test_a_copy_goes_on_where_the_original_stood() -> None:
+    store = filled(scalars(3))
+    copied = store.copy(StoreId.recording("app", "copy"))
+    assert copied.generation == store.generation == 3
+    [event, *_] = copied.insert(scalars(1, "/a", 3)[0])
+    assert event.generation == 4
+
+
+def test_a_chunk_without_components_is_nothing() -> None:
+    store = ChunkStore(STORE)
+    bare = make_chunk("/a", {"frame": [1]}, {}, [1], 77)
+    assert store.insert(bare) == []
+    assert (store.is_empty, store.generation) == (True, 0)
+    assert store.snapshot().timelines() == {}

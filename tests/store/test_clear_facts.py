@@ -241,3 +241,22 @@ def test_a_clear_dropped_from_the_store_clears_no_more() -> None:
     assert latest_ids(store, "frame", 3, CHILD) == {}
     store.drop_entity(PARENT)
     assert latest_ids(store, "frame", 3, CHILD) == {"P:colors": row_id(1)}
+
+
+def test_a_static_clear_hides_more_than_a_temporal_one_of_a_later_row() -> None:
+    store = store_of_rows(
+        clear(1, None, PARENT, recursive=True),
+        clear(2, 10, CHILD, recursive=False),
+        row(3, 20, {"P:colors": [3]}, CHILD),
+    )
+    assert latest_ids(store, "frame", 20, CHILD) == {CLEAR: row_id(2)}
+
+
+def test_a_clear_goes_with_its_entity() -> None:
+    store = store_of_rows(
+        row(1, 10, {"P:colors": [1]}, CHILD),
+        clear(2, 20, PARENT, recursive=True),
+    )
+    assert latest_ids(store, "frame", 20, CHILD) == {}
+    store.drop_entity(PARENT)
+    assert latest_ids(store, "frame", 20, CHILD) == {"P:colors": row_id(1)}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from forebay.errors import TimeTypeError, UnknownEntityError, UnknownTimelineError
+from forebay.limits import CHUNK_SPLIT_ROWS_MAX
 from tests.store.logs import FIRST, LAST
 from tests.store.model import Row
 from tests.store.rows import (
@@ -299,3 +300,40 @@ def test_a_wrong_timeline_or_entity_is_named_with_what_there_is() -> None:
         snapshot.latest_at("lag_time", 1, "/world")
     with pytest.raises(UnknownEntityError, match="does/not/exist"):
         snapshot.latest_at("frame", 1, "/does/not/exist")
+
+
+def test_a_component_that_some_rows_lack_is_looked_up_on_its_own() -> None:
+    store = store_of(
+        chunk_of(
+            row(1, 10, {"P:colors": [1], "P:labels": ["one"]}),
+            row(2, 20, {"P:colors": [2], "P:labels": None}),
+        )
+    )
+    assert latest_ids(store, "frame", 20) == {"P:colors": row_id(2), "P:labels": row_id(1)}
+
+
+def test_rows_of_a_part_of_a_split_chunk_have_their_own_ids() -> None:
+    count = CHUNK_SPLIT_ROWS_MAX + 100
+    store = store_of(chunk_of(*(row(number, number, COLORS) for number in range(count))))
+    for frame in (0, count // 2, count - 2, count - 1):
+        assert latest_ids(store, "frame", frame) == {"P:colors": row_id(frame)}
+    store.insert(chunk_of(row(count - 2, count - 1, COLORS)))
+    assert latest_ids(store, "frame", count - 1) == {"P:colors": row_id(count - 1)}
+
+
+def test_of_two_static_cells_of_one_row_id_the_first_stays() -> None:
+    store = store_of_rows(row(1, None, {"P:colors": [1]}))
+    store.insert(chunk_of(row(1, None, {"P:colors": [2], "P:labels": ["new"]})))
+    assert latest(store, None, 0) == {
+        "P:colors": ([1], None, row_id(1)),
+        "P:labels": (["new"], None, row_id(1)),
+    }
+
+
+@pytest.mark.parametrize("time", [2**63, -(2**63) - 1, 2**64])
+def test_a_time_beyond_64_bits_is_no_time(time: int) -> None:
+    store = store_of_rows(row(1, 1, COLORS))
+    with pytest.raises(TimeTypeError):
+        latest(store, "frame", time)
+    for end in (2**63 - 1, -(2**63)):
+        assert set(latest(store, "frame", end)) == ({"P:colors"} if end > 0 else set())

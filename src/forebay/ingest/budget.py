@@ -50,6 +50,7 @@ class ByteBudget:
     def num_busy(self) -> int:
         """Stores that have bytes in flight."""
         with self._lock:
+            self._take_back_abandoned()
             return self._num_busy
 
     def open_share(self, *, urgent: bool = False) -> BudgetShare:

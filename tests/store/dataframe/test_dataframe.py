@@ -319,3 +319,14 @@ def test_nothing_at_all() -> None:
     empty = snapshot()
     assert dataframe(empty, None).shape == (0, 0)
     assert list(dataframe_batches(empty, None)) == []
+
+
+def test_a_value_logged_right_after_a_clear_is_shown_in_its_own_row() -> None:
+    taken = snapshot(
+        make_chunk("/a", {"frame": [0, 2]}, {"S:x": [[0.0], [2.0]]}, [1, 3]),
+        make_chunk("/a", {"frame": [1]}, {CLEAR: [[False]]}, [2]),
+        make_chunk("/b", {"frame": [3]}, {"S:y": [[0.0]]}, [4]),
+    )
+    table = dataframe(taken, "frame", fill_latest_at=True)
+    assert table.column("frame").to_pylist() == [0, 1, 2, 3]
+    assert cells(table) == [[0.0], [], [2.0], [2.0]]
