@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forebay.codec import encode_chunk
 from forebay.hub import EntityDb, Event, StoreHub
-from forebay.hub.memory import to_free, water_level
+from forebay.hub.memory import MemoryLimit, to_free, water_level
 from forebay.limits import GC_TARGET_FRACTION
 from forebay.model import ArrowMsg, ChunkDeletion, DeletionReason, StoreId
 from forebay.runtime import Runtime
@@ -164,3 +164,38 @@ def test_a_limit_counts_the_objects_around_small_chunks(runtime: Runtime) -> Non
     assert numbers(db)[-1] == 119.0
     db.shrink(0)
     assert numbers(db) == [118.0, 119.0], "the latest value is protected"
+
+
+def test_what_one_store_cannot_give_the_others_must(runtime: Runtime) -> None:
+    hub = StoreHub(runtime=runtime)
+    stores = [recording_id(name) for name in ("stuck", "a", "b")]
+    for number in range(6):
+        hub.entity_db(stores[0]).add_log_msg(bulky(number, stores[0], static=True))
+    for frame in range(5):
+        for number, store_id in enumerate(stores[1:]):
+            hub.entity_db(store_id).add_log_msg(bulky(10 * number + frame, store_id))
+    held = [db.held_bytes for db in hub]
+    limit = int(0.9 * sum(held))
+    MemoryLimit(limit, runtime).enforce(hub.entity_dbs)
+    assert sum(db.held_bytes for db in hub) <= limit * GC_TARGET_FRACTION
+    assert hub[stores[0]].held_bytes == held[0]
+
+
+def test_a_limit_that_cannot_be_kept_is_not_tried_at_every_message(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = EntityDb(recording_id(), runtime=runtime, memory_limit=90_000)
+    tries: list[int] = []
+    shrink = db._store.shrink
+
+    def counted(held_bytes_max: int) -> list[Event]:
+        tries.append(held_bytes_max)
+        return shrink(held_bytes_max)
+
+    monkeypatch.setattr(db._store, "shrink", counted)
+    db.add_log_msg(bulky(0, static=True))
+    assert tries == [int(90_000 * GC_TARGET_FRACTION)]
+    db.add_log_msg(message(0))
+    assert len(tries) == 1, "it is not much more than what could not be freed"
+    db.add_log_msg(bulky(1))
+    assert len(tries) == 2

@@ -7,8 +7,11 @@ import pytest
 
 from forebay import limits
 from forebay.hub import EntityDb, Event, StoreHub
+from forebay.hub.subscribers import Subscription
 from forebay.runtime import Event as Flag
-from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime, WebWorkerRuntime
+from forebay.store import ChunkStore
+from tests.chunks import make_chunk
 from tests.hub.conftest import PATIENCE_S, added, came, message, numbers, recording_id
 
 
@@ -222,3 +225,67 @@ def test_a_callback_may_flush(runtime: Runtime) -> None:
     db.subscribe(react)
     db.submit_arrow_msg(message(1))
     assert came(done, runtime)
+
+
+def told(count: int) -> list[Event]:
+    store = ChunkStore(recording_id())
+    events: list[Event] = []
+    for number in range(count):
+        events += store.insert(make_chunk(f"/n/{number}", {"frame": [number]}, {"S:x": [[1.0]]}))
+    return events
+
+
+def test_a_subscription_takes_turns_with_others() -> None:
+    runtime, seen = WebWorkerRuntime(), list[Event]()
+    subscription = Subscription(seen.append, runtime)
+    events = told(limits.TURN_MSGS_MAX + 10)
+    subscription.offer(events)
+    subscription.deliver()
+    assert runtime.run_turn()
+    assert len(seen) == limits.TURN_MSGS_MAX
+    runtime.run_all()
+    assert seen == events
+
+
+def test_what_is_offered_after_the_end_is_not_kept() -> None:
+    runtime, seen = WebWorkerRuntime(), list[Event]()
+    subscription = Subscription(seen.append, runtime)
+    subscription.offer(told(1))
+    subscription.cancel()
+    subscription.offer(told(2))
+    subscription.deliver()
+    runtime.run_all()
+    assert seen == []
+    assert not subscription._backlog
+
+
+def test_an_event_in_hand_when_ctrl_c_comes_is_told_with_the_next() -> None:
+    runtime, seen = WebWorkerRuntime(), list[Event]()
+    subscription = Subscription(seen.append, runtime)
+    events = told(3)
+    subscription.offer(events)
+    subscription.deliver()
+    lock: Any = subscription._lock
+
+    class Interrupting:
+        """Ctrl-C as the lock is let go for the second time: an event was just taken."""
+
+        left = 2
+
+        def __enter__(self) -> None:
+            lock.__enter__()
+
+        def __exit__(self, *exception: object) -> None:
+            lock.__exit__(*exception)
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    subscription._lock = Interrupting()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        runtime.run_turn()
+    subscription._lock = lock
+    assert seen == []
+    subscription.deliver()
+    runtime.run_all()
+    assert seen == events

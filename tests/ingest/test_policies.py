@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from forebay.codec import encode_chunk
-from forebay.errors import ExpressionError, QueueFullError
+from forebay.errors import ExpressionError, QueueFullError, WorkerClosedError
 from forebay.hub import EntityDb, StoreHub
 from forebay.ingest import (
     Block,
@@ -25,10 +28,11 @@ from forebay.ingest import (
     policy_from,
 )
 from forebay.ingest.outcomes import DroppedMsg
+from forebay.ingest.spill import SpillFiles
 from forebay.model import ArrowMsg, EntityPath, StoreId
-from forebay.runtime import NativeRuntime, Runtime
+from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime
 from tests.chunks import make_chunk
-from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, numbered
+from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, decode_number, numbered
 
 CAPACITY = 4
 
@@ -68,13 +72,14 @@ class Held:
             return decode(msg)
 
         rules = settings.pop("rules", None) or PolicyRules().with_policy(policy)
-        self.worker = IngestionWorker(
+        worker_type: Any = settings.pop("worker_type", IngestionWorker)
+        self.worker: IngestionWorker = worker_type(
             CAPACITY,
             store_id=STORE,
             runtime=runtime,
-            policies=rules,  # type: ignore[arg-type]
-            decoder_factory=lambda: held,  # type: ignore[arg-type, return-value]
-            **settings,  # type: ignore[arg-type]
+            policies=rules,
+            decoder_factory=lambda: held,
+            **settings,
         )
         self.worker.submit(message(0))
         assert self.gate.began.wait(TIMEOUT_S)
@@ -299,3 +304,121 @@ def test_the_hub_tells_every_store_old_and_new(runtime: Runtime) -> None:
     assert new._inflow.policies.policy_for(camera) == DropOldest()
     assert old._inflow.policies.default == Block()
     assert new._inflow.policies.default == DropNewest()
+
+
+def test_a_deadline_is_told_in_milliseconds() -> None:
+    # Time passes only when nobody can go on.
+    runtime = SimulatedRuntime(workers=1, choose=lambda ways: ways - 1)
+    took_s: list[float] = []
+
+    def slow(msg: ArrowMsg) -> object:
+        runtime.sleep(10.0)
+        return decode_number(msg)
+
+    worker = IngestionWorker(
+        1,
+        runtime=runtime,
+        policies=PolicyRules().with_policy("deadline(20)"),
+        decoder_factory=lambda: slow,  # type: ignore[arg-type, return-value]
+    )
+
+    def submit() -> None:
+        worker.submit(numbered(0))
+        began_s = runtime.monotonic_s()
+        worker.submit(numbered(1))
+        took_s.append(runtime.monotonic_s() - began_s)
+        worker.close()
+
+    runtime.spawn("submitter", submit)
+    runtime.run()
+    assert took_s == [pytest.approx(0.02, abs=0.001)]
+
+
+def test_nothing_is_dropped_where_that_makes_no_room(native: NativeRuntime) -> None:
+    held = Held(native, "drop_oldest", byte_budget=100_000)
+    for frame in range(1, 3):
+        held.worker.submit(message(frame))
+    values = np.random.default_rng(0).bytes(100_000)
+    cells = pa.array([list(values)], pa.list_(pa.uint8()))
+    large = encode_chunk(STORE, make_chunk("/a", {"frame": [3]}, {"S:s": cells}))
+    assert not held.worker.try_submit(large)
+    held.worker.submit(large)
+    assert frames(held.finish()) == [0, 1, 2]
+    assert held.worker.stats().dropped == 1, "itself"
+
+
+class FailingDisk(SpillFiles):
+    """A disk that is full while told so, and calls back before it writes."""
+
+    is_full = False
+
+    def _write_all(self, file: BinaryIO, frame: bytes) -> None:
+        if self.is_full:
+            msg = "no space left on device"
+            raise OSError(msg)
+        super()._write_all(file, frame)
+
+
+class SpillsToFailingDisk(IngestionWorker):
+    _spill_type = FailingDisk
+
+
+@pytest.fixture
+def spilling(native: NativeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Held:
+    """Full to the brim, so that all else goes to disk; or waits, where no camera says it."""
+    monkeypatch.setattr(FailingDisk, "is_full", False)
+    rules = PolicyRules().with_policy(Spill(tmp_path), "/camera/**")
+    held = Held(native, "block", rules=rules, worker_type=SpillsToFailingDisk)
+    for frame in range(1, 4):
+        held.worker.submit(message(frame, "/imu"))
+    return held
+
+
+def test_what_blocks_goes_behind_what_is_spilled(spilling: Held) -> None:
+    with pytest.raises(QueueFullError):
+        spilling.worker.submit(message(4, "/imu"), timeout=0.001)
+    spilling.worker.submit(message(4, "/camera"))
+    spilling.worker.submit(message(5, "/imu"), timeout=0.001)
+    spilling.worker.submit(message(6, "/camera"))
+    assert spilling.worker.stats().spilled == 3
+    assert frames(spilling.finish()) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_who_waits_for_a_full_disk_is_passed_by_nobody(
+    spilling: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilling.worker.submit(message(4, "/camera"))
+    monkeypatch.setattr(FailingDisk, "is_full", True)
+    with pytest.raises(QueueFullError):
+        spilling.worker.submit(message(5, "/camera"), timeout=0.001)
+    monkeypatch.setattr(FailingDisk, "is_full", False)
+    with pytest.raises(QueueFullError):
+        spilling.worker.submit(message(5, "/camera"), timeout=0.001)
+    assert frames(spilling.finish()) == [0, 1, 2, 3, 4]
+
+
+def test_a_disk_that_has_room_again_is_used_again(
+    spilling: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FailingDisk, "is_full", True)
+    with pytest.raises(QueueFullError):
+        spilling.worker.submit(message(4, "/camera"), timeout=0.001)
+    monkeypatch.setattr(FailingDisk, "is_full", False)
+    spilling.worker.submit(message(5, "/camera"), timeout=0.001)
+    assert frames(spilling.finish()) == [0, 1, 2, 3, 5]
+
+
+def test_what_is_on_its_way_to_disk_when_the_store_closes_is_refused(
+    spilling: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilling.worker.submit(message(4, "/camera"))
+    write = FailingDisk._write_all
+
+    def closing(disk: FailingDisk, file: BinaryIO, frame: bytes) -> None:
+        write(disk, file, frame)
+        spilling.worker._is_closed = True
+
+    monkeypatch.setattr(FailingDisk, "_write_all", closing)
+    with pytest.raises(WorkerClosedError):
+        spilling.worker.submit(message(5, "/camera"))
+    assert frames(spilling.finish()) == [0, 1, 2, 3, 4]

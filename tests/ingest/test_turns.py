@@ -9,11 +9,12 @@ import pytest
 
 from forebay.hub import EntityDb, StoreHub, load, read_messages
 from forebay.ingest import IngestionWorker, ProcessedChunk, Spill
-from forebay.limits import PARALLEL_MSG_BYTES_MIN, TURN_SLICE_S
+from forebay.limits import PARALLEL_MSG_BYTES_MIN, SHORT_TURN_MSGS_MAX, TURN_SLICE_S
 from forebay.model import ArrowMsg, ChunkId, RowId, StoreId
 from forebay.runtime import (
     InlineRuntime,
     NativeRuntime,
+    WebWorkerRuntime,
     processors,
     turns_worth_having,
 )
@@ -206,3 +207,26 @@ def test_a_hub_sums_up_its_stores() -> None:
     assert stats.total.latency["decode"].samples == 8
     assert stats.total.latency["end_to_end"].samples == 8
     assert stats.budget_used_bytes == 0
+
+
+def test_a_turn_is_short_while_another_store_waits() -> None:
+    runtime = WebWorkerRuntime(can_wait=False)
+    workers = [
+        IngestionWorker(runtime=runtime, decoder_factory=lambda: decode_number) for _ in range(2)
+    ]
+    count = SHORT_TURN_MSGS_MAX + 10
+    for worker in workers:
+        worker.submit_many([numbered(number) for number in range(count)])
+    assert runtime.run_turn()
+    assert workers[0].stats().queue_depth == count - SHORT_TURN_MSGS_MAX
+    runtime.run_all()
+    assert numbers(workers[0].poll()) == numbers(workers[1].poll()) == list(range(count))
+
+
+def test_a_few_bulky_messages_are_no_brief_turn() -> None:
+    runtime = WebWorkerRuntime(can_wait=False)
+    worker = IngestionWorker(runtime=runtime, decoder_factory=lambda: decode_number)
+    worker.submit(numbered(0))
+    assert worker.is_brief
+    worker.submit(numbered(1, 4 * PARALLEL_MSG_BYTES_MIN))
+    assert not worker.is_brief

@@ -9,11 +9,22 @@ import pytest
 
 from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.errors import InvalidChunkError, WorkerClosedError
-from forebay.ingest import IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
+from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
 from forebay.model import ArrowMsg
-from forebay.runtime import NativeRuntime, Runtime
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.chunks import make_chunk
-from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, in_thread, join, numbered, numbers
+from tests.ingest.support import (
+    SIZE,
+    STORE,
+    TIMEOUT_S,
+    HeldDecoder,
+    decode_number,
+    decodes,
+    in_thread,
+    join,
+    numbered,
+    numbers,
+)
 
 
 def message(frame: int) -> ArrowMsg:
@@ -170,3 +181,17 @@ def test_one_poll_drains_all(runtime: Runtime) -> None:
     assert worker.stats().output_depth == 200
     assert frames(worker.poll()) == list(range(200))
     assert not worker.has_output
+
+
+def test_many_that_find_no_room_together_keep_their_order() -> None:
+    polled: list[int] = []
+    runtime = InlineRuntime()
+    worker = IngestionWorker(
+        runtime=runtime,
+        hub_budget=ByteBudget(8 * SIZE, runtime=runtime),
+        on_full=lambda: polled.extend(numbers(worker.poll())),
+        decoder_factory=decodes(decode_number),
+    )
+    worker.submit_many([numbered(number) for number in range(20)])
+    assert polled + numbers(worker.poll()) == list(range(20))
+    worker.validate()

@@ -260,3 +260,13 @@ def test_a_clear_goes_with_its_entity() -> None:
     assert latest_ids(store, "frame", 20, CHILD) == {}
     store.drop_entity(PARENT)
     assert latest_ids(store, "frame", 20, CHILD) == {"P:colors": row_id(1)}
+
+
+def test_of_several_clears_above_each_other_the_latest_counts() -> None:
+    for own, above in ((10, 20), (20, 10)):
+        store = store_of_rows(
+            clear(1, own, CHILD, recursive=False),
+            clear(2, above, PARENT, recursive=True),
+            row(3, 15, {"P:colors": [3]}, CHILD),
+        )
+        assert "P:colors" not in latest_ids(store, "frame", 30, CHILD)

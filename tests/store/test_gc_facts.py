@@ -315,3 +315,26 @@ def test_a_chunk_that_was_collected_entirely_may_come_again() -> None:
         replay.follow(collect(store, protect_latest=0))
         assert store.is_empty
     replay.assert_matches(store)
+
+
+def split_chunk() -> ChunkStore:
+    """Ten parts that share their buffers, of rows that are each too large for a neighbour."""
+    chunk = chunk_of(*(row(n, n, {"P:colors": [n] * (HEAVY // 4)}) for n in range(10)))
+    store = store_of(chunk)
+    assert store.num_chunks == 10
+    return store
+
+
+def test_a_part_of_a_split_chunk_counts_as_free_though_others_share_its_buffers() -> None:
+    store = split_chunk()
+    before = store.byte_size
+    assert len(deleted(collect(store, bytes_to_free=3 * HEAVY - 1))) == 3
+    assert before - store.byte_size >= 3 * HEAVY - 1
+
+
+def test_memory_limits_take_no_more_parts_of_a_split_chunk_than_they_must() -> None:
+    store = split_chunk()
+    wanted = store.held_bytes - 3 * HEAVY + 1000
+    gone = deleted(store.gc(held_bytes_max=wanted))
+    assert 2 <= len(gone) <= 3
+    assert store.held_bytes <= wanted
