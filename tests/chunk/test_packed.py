@@ -101,3 +101,23 @@ def test_a_part_of_a_larger_batch_has_no_form() -> None:
     """Its columns begin somewhere inside their buffers, where no row of its kin begins."""
     chunk = make_chunk("/a", {"frame": [7, 8]}, {"S:x": [[1.0], [2.0]]})
     assert RowForm.of(sliced(chunk, 1, 1), 0) is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.ListArray.from_arrays(pa.array([1, 2], pa.int32()), pa.array([1.0, 2.0])),
+        pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([1.0, 2.0])),
+        pa.ListArray.from_arrays(
+            pa.array([0, 1], pa.int32()),
+            pa.Array.from_buffers(
+                pa.list_(pa.float64(), 2), 1, [None], 0, children=[pa.array([1.0, 2.0, 3.0, 4.0])]
+            ),
+        ),
+    ],
+    ids=["begins late", "ends early", "more values than vectors"],
+)
+def test_values_that_no_list_has_make_no_form(cells: pa.Array) -> None:
+    """Where they stand nothing is said about, so nothing of it is free."""
+    cells.validate(full=True)
+    assert RowForm.of(one_row(cells), 0) is None

@@ -16,7 +16,7 @@ from forebay.codec.lz4 import Lz4Decompressor
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, StoreId
 from tests.chunks import make_chunk
-from tests.codec.support import arrow_msgs_of, decompressed
+from tests.codec.support import arrow_msgs_of, decompressed, ipc_stream
 
 STORE = StoreId.recording("app", "rec")
 ENTITIES = ("/plot/a", "/plot/b", "/plot/c")
@@ -189,3 +189,98 @@ def test_blocks_are_decompressed_together_or_refused(bound: str | None) -> None:
     for size in (159, 161, 10_000_000):
         with pytest.raises(ValueError, match="LZ4"):
             lz4.decompress_alike(blocks, size)
+
+
+def test_a_message_decoded_alone_is_compared_byte_for_byte_too() -> None:
+    """What a pattern takes without a parser differs from it in free places only."""
+    msg = rows(3)[2]
+    whole = decompressed(msg)
+    packed = 0
+    for place in range(len(whole) - 300, len(whole)):
+        data = bytearray(whole)
+        data[place] ^= 0x01
+        changed = with_payload(msg, bytes(data))
+        decoder = trained()
+        packed += type(decoder.decode(msg)) is PackedChunk
+        assert outcome(decoder, changed) == outcome(ChunkDecoder(), changed), place
+    assert packed == 300
+
+
+def test_a_hash_alone_makes_no_message_alike() -> None:
+    """As if every message had the same hash."""
+    msgs = rows(9)
+    decoder = ChunkDecoder()
+    size = msgs[0].uncompressed_size
+    decoder._alike._factors[size] = np.zeros(size // 8, np.uint64)
+    for msg in msgs:
+        decoder.decode(msg)
+    whole = decompressed(msgs[2])
+    packed = 0
+    for place in range(0, len(whole), 3):
+        data = bytearray(whole)
+        data[place] ^= 0x11
+        msgs[2] = with_payload(msgs[2], bytes(data))
+        chunk = decoder.decode_alike(msgs)[2]
+        if chunk is not None:
+            packed += 1
+            assert said(chunk) == outcome(ChunkDecoder(), msgs[2])
+    assert packed <= 32 + 16 + 8 + 8
+
+
+def test_an_id_with_more_before_its_digits_is_no_pattern() -> None:
+    """Python reads digits with blanks between them, so 33 characters may be an id, or none."""
+
+    def with_id(text: str, number: int) -> ArrowMsg:
+        chunk = make_chunk("/plot/a", {"frame": [number]}, {"S:x": [[float(number)]]})
+        schema = chunk.batch.schema
+        named = schema.with_metadata({**schema.metadata, b"rerun:id": text.encode()})
+        data = ipc_stream(chunk.batch.replace_schema_metadata(named.metadata))
+        return with_payload(row("/plot/a", 0), data)
+
+    decoder = ChunkDecoder()
+    for number in range(9):
+        text = f"aa {'0' * 29}{number}"
+        assert decoder.decode(with_id(text, number)).id == ChunkId(
+            bytes.fromhex(text.replace(" ", ""))
+        )
+    none = [with_id("a" + "0" * 32, number) for number in range(9)]
+    assert [outcome(ChunkDecoder(), msg) for msg in none] == [InvalidChunkError] * 9
+    assert decoder.decode_alike(none) == [None] * 9
+    assert [outcome(decoder, msg) for msg in none] == [InvalidChunkError] * 9
+
+
+def test_what_is_learnt_again_is_the_same_form() -> None:
+    """Rows of one form are merged at once; those of two forms are not."""
+    kind = pa.list_(pa.list_(pa.uint8()))
+
+    def nested(number: int, value: object) -> ArrowMsg:
+        cells = pa.array([value], kind)
+        return encode_chunk(STORE, make_chunk("/n", {"frame": [number]}, {"S:x": cells}))
+
+    decoder = ChunkDecoder()
+    some, others = [[1, 2], [3]], [[1], [2, 3]]
+    forms = []
+    for value in (some, others, some):
+        found = [decoder.decode(nested(number, value)) for number in range(3)]
+        assert isinstance(found[-1], PackedChunk)
+        forms.append(found[-1].form)
+    assert forms[0] is forms[2]
+    assert forms[0] is not forms[1]
+
+
+def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forebay.codec.alike.ALIKE_BYTES_MAX", 10_000)
+    decoder = ChunkDecoder()
+    for length in range(1, 40):
+        for number in range(3):
+            decoder.decode(row("/a", number, [float(number)] * length))
+        shapes = [shape for some in decoder._alike._shapes.values() for shape in some]
+        held = sum(len(one.rest) for shape in shapes for one in shape.known.values())
+        assert held <= decoder._alike._num_bytes <= 10_000
+
+
+def test_sizes_that_lz4_cannot_reach_are_not_allocated_for_many_either() -> None:
+    block = pa.Codec("lz4_raw").compress(b"x" * 1000, asbytes=True)
+    for size in (2**40, 2**63, limits.LZ4_RATIO_MAX * len(block) + 1):
+        with pytest.raises(ValueError, match="cannot become"):
+            Lz4Decompressor().decompress_alike([block], size)

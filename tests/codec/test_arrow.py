@@ -12,7 +12,9 @@ from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, StreamDecoder, encode_chunk
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression
+from tests.chunks import make_chunk
 from tests.codec.support import (
+    STORE_ID,
     arrow_msgs_of,
     decompressed,
     ipc_stream,
@@ -320,3 +322,29 @@ def test_nulls_are_found_though_a_batch_of_that_shape_was_dense() -> None:
     for _ in range(2):
         with pytest.raises(InvalidChunkError, match="nulls"):
             decoder.decode(plain_msg(nulls))
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_a_small_message_keeps_no_large_buffer_alive(size: int) -> None:
+    """One scalar out of a file that was read in one piece, for one."""
+    chunk = make_chunk("/a", {"frame": [1]}, {"S:x": [[1.0]]})
+    payload = bytes(encode_chunk(STORE_ID, chunk, Compression.NONE).payload)
+    whole = payload + bytes(size)
+    msg = plain_msg(payload)._replace(payload=memoryview(whole)[: len(payload)])
+    begin = pa.py_buffer(whole).address
+    inside = [
+        begin <= buffer.address < begin + len(whole)
+        for column in ChunkDecoder().decode(msg).batch.columns
+        for buffer in column.buffers()
+        if buffer is not None
+    ]
+    assert all(inside) == any(inside) == (len(whole) <= 2 * len(payload))
+
+
+def test_no_message_is_larger_than_messages_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk = make_chunk("/a", {"frame": [1]}, {"S:x": [[1.0] * 10_000]})
+    msg = encode_chunk(STORE_ID, chunk)
+    assert msg.uncompressed_size > 20_000
+    monkeypatch.setattr(limits, "MESSAGE_SIZE_BYTES_MAX", 20_000)
+    with pytest.raises(InvalidChunkError, match="more than a message holds"):
+        ChunkDecoder().decode(msg)

@@ -154,3 +154,29 @@ def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.Mon
         patterns: BatchPatterns = decoder._batches
         held = sum(len(one.rest) for one in patterns._known.values())
         assert held <= patterns._num_bytes <= 4096
+
+
+def test_messages_seen_once_are_forgotten_before_they_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_patterns, "BATCH_MESSAGES_SEEN_MAX", 3)
+    decoder = ChunkDecoder()
+    for rows in range(2, 20):
+        decoder.decode(encoded(message("/a", 0, rows)))
+        assert len(decoder._batches._seen) <= 3
+
+
+def test_buffers_that_share_a_byte_are_not_apart() -> None:
+    chunk = message("/a", 1)
+    kind = pa.float64()
+    memory = pa.py_buffer(bytes(200))
+    for gap, are_apart in ((0, True), (-1, False)):
+        begin = 16 * ROWS + gap
+        row_ids = pa.Array.from_buffers(pa.binary(16), ROWS, [None, memory.slice(0, 16 * ROWS)])
+        cells = pa.Array.from_buffers(kind, ROWS, [None, memory.slice(begin, 8 * ROWS)])
+        batch = pa.record_batch([row_ids, cells], names=["a", "b"])
+        two = Chunk(chunk.id, chunk.layout, batch)
+        end = memory.address + memory.size
+        assert batch_patterns._are_apart(two, memory.address, end) == are_apart
+        assert not batch_patterns._are_apart(two, memory.address + 1, end)
+        assert not batch_patterns._are_apart(two, memory.address, memory.address + begin)

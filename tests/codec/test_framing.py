@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import limits
-from forebay.codec import StreamDecoder, StreamEncoder, scan
+from forebay.codec import StreamDecoder, StreamEncoder, framing, scan
 from forebay.codec.framing import MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.errors import (
@@ -301,3 +301,27 @@ def test_damage_among_many_messages_is_found_as_it_is_alone(at: int, change: int
     alone, error_alone = decode(bytes(data), 1)
     assert together == alone
     assert str(error) == str(error_alone)
+
+
+def test_what_is_taken_back_and_fed_again_keeps_its_place() -> None:
+    data = HEADER + framed(ARROW) * 3 + END
+    size = len(framed(ARROW))
+    decoder = StreamDecoder()
+    found = decoder.feed(data[: len(HEADER) + size + 20])
+    begun = b"".join(decoder.take_back())
+    assert len(begun) < 20, "the header was understood"
+    found += decoder.feed(begun + data[len(HEADER) + size + 20 :])
+    decoder.finish()
+    offsets = [one.byte_offset for one in found if isinstance(one, ArrowMsg)]
+    assert offsets == [len(HEADER) + number * size for number in range(3)]
+
+
+def test_a_whole_message_may_not_be_larger_than_allowed_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = HEADER + framed(ARROW) + END
+    assert decode(data)[1] is None
+    monkeypatch.setattr(framing, "MESSAGE_SIZE_BYTES_MAX", len(framed(ARROW)) - 17)
+    messages, error = decode(data)
+    assert messages == []
+    assert isinstance(error, CorruptError)

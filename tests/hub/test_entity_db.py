@@ -14,7 +14,7 @@ from forebay.errors import (
     StoreError,
     WorkerClosedError,
 )
-from forebay.hub import EntityDb, WorkerOutput
+from forebay.hub import EntityDb, WorkerOutput, inflow
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
 from tests.chunks import make_chunk
@@ -367,3 +367,15 @@ def test_a_message_of_another_store_is_taken_and_told_of_once(
     assert numbers(db) == [0.0, 1.0, 2.0, 3.0]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "hub.receive_log_msg() hands each message to the store that it names" in caplog.text
+
+
+def test_of_many_rejections_the_first_and_the_last_are_kept(
+    db: EntityDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflow, "REJECTIONS_KEPT_MAX", 4)
+    for number in range(7):
+        with pytest.raises(InvalidChunkError):
+            db.add_log_msg(broken()._replace(byte_offset=number))
+    assert [one.error.byte_offset for one in db.rejections()] == [0, 1, 5, 6]
+    assert (db.ingestion_stats().rejected, db.ingestion_stats().accepted) == (7, 7)
+    assert conserved(db)

@@ -9,7 +9,7 @@ from forebay import limits
 from forebay.hub import EntityDb, Event, StoreHub
 from forebay.hub.subscribers import Subscription
 from forebay.runtime import Event as Flag
-from forebay.runtime import InlineRuntime, NativeRuntime, Runtime, WebWorkerRuntime
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime, Task, WebWorkerRuntime
 from forebay.store import ChunkStore
 from tests.chunks import make_chunk
 from tests.hub.conftest import PATIENCE_S, added, came, message, numbers, recording_id
@@ -289,3 +289,19 @@ def test_an_event_in_hand_when_ctrl_c_comes_is_told_with_the_next() -> None:
     subscription.deliver()
     runtime.run_all()
     assert seen == events
+
+
+def test_one_subscription_has_one_turn_at_a_time() -> None:
+    class Counting(NativeRuntime):
+        num_scheduled = 0
+
+        def schedule(self, task: Task) -> None:
+            del task
+            self.num_scheduled += 1
+
+    runtime = Counting()
+    subscription = Subscription(print, runtime)
+    for _ in range(3):
+        subscription.offer(told(1))
+        subscription.deliver()
+    assert runtime.num_scheduled == 1

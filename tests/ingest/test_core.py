@@ -250,3 +250,10 @@ def test_a_planted_bug_is_found(mutant: type[IngestCore]) -> None:
     )
     with pytest.raises(Exception):  # noqa: B017, PT011, RUF100 - whatever it trips over first
         case("runTest").runTest()
+
+
+def test_many_find_no_room_before_those_on_disk() -> None:
+    core = IngestCore(CAPACITY, BUDGET)
+    assert core.room_for([SIZE, SIZE]) == 2
+    core.spill(SIZE)
+    assert core.room_for([SIZE, SIZE]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from forebay.errors import QueueFullError
 from forebay.ingest import ByteBudget, IngestionWorker, message_cost
 from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
 from forebay.model import Compression
@@ -131,3 +132,25 @@ def test_a_dropped_store_is_busy_no_more(native: NativeRuntime) -> None:
     del share
     assert budget.num_busy == 0
     assert budget.used_bytes == 0
+
+
+def test_a_store_with_nothing_in_flight_may_always_have_one_message(native: NativeRuntime) -> None:
+    budget = ByteBudget(10 * SIZE, runtime=native)
+    first, second = budget.open_share(), budget.open_share()
+    assert first.try_charge(100 * SIZE)
+    assert second.try_charge(100 * SIZE)
+    assert not first.try_charge(1)
+    first.release(100 * SIZE)
+    assert first.try_charge(1)
+
+
+def test_who_gave_up_waiting_is_woken_by_nobody(native: NativeRuntime) -> None:
+    held = HeldDecoder()
+    budget = ByteBudget(2 * SIZE, runtime=native)
+    worker = IngestionWorker(runtime=native, hub_budget=budget, decoder_factory=lambda: held)
+    worker.submit(numbered(0))
+    with pytest.raises(QueueFullError):
+        worker.submit(numbered(1), timeout=0.001)
+    assert budget._waiting == {}
+    held.go.set()
+    worker.close(TIMEOUT_S)

@@ -18,6 +18,7 @@ from forebay.errors import (
 from forebay.model import ChunkAddition, ChunkCompaction, StoreId, Timeline, TimeType
 from forebay.store import Cell, ChunkStore
 from tests.chunks import make_chunk, make_clear, row_id
+from tests.store.rows import narrow_nodes
 
 STORE = StoreId.recording("app", "run")
 
@@ -247,3 +248,40 @@ def test_a_chunk_without_components_is_nothing() -> None:
     assert store.insert(bare) == []
     assert (store.is_empty, store.generation) == (True, 0)
     assert store.snapshot().timelines() == {}
+
+
+def test_a_generation_comes_with_every_change_and_with_nothing_else() -> None:
+    store = filled(scalars(5))
+    assert store.generation == 5
+    assert store.drop_time_range("frame", 100, 200) == store.gc(0) == []
+    assert store.generation == 5
+    [*_, event] = store.drop_time_range("frame", 0, 1)
+    assert store.generation == event.generation == 6
+    store.gc()
+    store.drop_entity("/a")
+    assert store.generation == 8
+
+
+def test_a_static_chunk_that_was_overwritten_is_not_known_any_more() -> None:
+    store = ChunkStore(STORE)
+    first = make_chunk("/a", {}, {"S:x": [[1.0]]}, [1], 11)
+    second = make_chunk("/a", {}, {"S:x": [[2.0]]}, [2], 12)
+    store.insert(first)
+    assert len(store.insert(second)) == 2
+    assert len(store.insert(first)) == 2, "added, and found to be out of sight"
+    assert store.insert(second) == []
+    assert store.snapshot().latest_at(None, None, "/a")["S:x"].value.to_pylist() == [2.0]
+
+
+def test_a_snapshot_is_not_touched_by_merges_that_come_later() -> None:
+    with narrow_nodes(4):
+        store = ChunkStore(STORE)
+        snapshots = []
+        for number, chunk in enumerate(scalars(70)):
+            store.insert(chunk)
+            snapshots.append((number, store.snapshot()))
+        for number, snapshot in snapshots:
+            assert snapshot.num_rows == number + 1
+            frames = snapshot.range("frame", 0, 100, "/a")["frame"].to_pylist()
+            assert frames == list(range(number + 1))
+            assert snapshot.latest_at("frame", 100, "/a")["S:x"].time == number

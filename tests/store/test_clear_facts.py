@@ -270,3 +270,12 @@ def test_of_several_clears_above_each_other_the_latest_counts() -> None:
             row(3, 15, {"P:colors": [3]}, CHILD),
         )
         assert "P:colors" not in latest_ids(store, "frame", 30, CHILD)
+
+
+def test_a_static_clear_hides_static_data_of_its_own_row_and_of_earlier_ones() -> None:
+    store = store_of_rows(
+        row(1, None, {"P:labels": ["before"]}, PARENT),
+        row(2, None, {"P:colors": [2], CLEAR: [False]}, PARENT),
+        row(3, None, {"P:points": [[3.0, 3.0]]}, PARENT),
+    )
+    assert latest_ids(store, None, 0, PARENT) == {CLEAR: row_id(2), "P:points": row_id(3)}

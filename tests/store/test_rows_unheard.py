@@ -118,3 +118,13 @@ def test_a_failure_of_one_entity_keeps_nothing_of_the_others_out(
     there = {str(path) for path in store._state.entities if path != failed[0].path}  # type: ignore[attr-defined]
     assert there == {"/b", "/c"}
     assert sum(leaf.rows for leaf in store._state.entities["/b"].leaves()) == 10  # type: ignore[index]
+
+
+def test_rows_that_fill_a_node_that_was_begun_are_merged_as_they_are_one_by_one() -> None:
+    chunks = [row(0, number) for number in range(150)]
+    together, alone = ChunkStore(STORE), ChunkStore(STORE)
+    for store in (together, alone):
+        store.insert_unheard(iter(chunks[:10]))
+    together.insert_rows_unheard(chunks[10:])
+    alone.insert_unheard(iter(chunks[10:]))
+    assert content(together) == content(alone)

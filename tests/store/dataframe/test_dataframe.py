@@ -330,3 +330,13 @@ def test_a_value_logged_right_after_a_clear_is_shown_in_its_own_row() -> None:
     table = dataframe(taken, "frame", fill_latest_at=True)
     assert table.column("frame").to_pylist() == [0, 1, 2, 3]
     assert cells(table) == [[0.0], [], [2.0], [2.0]]
+
+
+def test_an_empty_clear_is_not_recursive() -> None:
+    taken = snapshot(
+        make_chunk("/a/b", {"frame": [0]}, {"S:x": [[0.0]]}, [1]),
+        make_chunk("/a", {"frame": [1, 2]}, {CLEAR: [[], [True]]}, [2, 3]),
+    )
+    table = dataframe(taken, "frame", contents="/a/b", fill_latest_at=True)
+    assert table.column("frame").to_pylist() == [0, 2]
+    assert cells(table, "/a/b:S:x") == [[0.0], []]
