@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
 from forebay.hub.commits import Commits
 from forebay.hub.reports import Reports, WorkerOutput
+from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
     AdaptiveBudget,
     Gap,
@@ -303,23 +303,3 @@ def _with_rejection(
         return (*kept, rejected)
     half = REJECTIONS_KEPT_MAX // 2
     return (*kept[:half], *kept[half + 1 :], rejected)
-
-
-def weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """`method`, without keeping its object alive: a store that is dropped is gone at once."""
-    return _WeakCall(weakref.ref(method.__self__), method.__func__)  # type: ignore[attr-defined]
-
-
-class _WeakCall:
-    """A third of the memory of a `weakref.WeakMethod` in a closure; each store has two."""
-
-    __slots__ = ("_function", "_owner")
-
-    def __init__(self, owner: weakref.ref[object], function: Callable[[object], object]) -> None:
-        self._owner = owner
-        self._function = function
-
-    def __call__(self) -> None:
-        owner = self._owner()
-        if owner is not None:
-            self._function(owner)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Never
 
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
-from forebay.hub.inflow import weakly
 from forebay.hub.memory import MemoryLimit
 from forebay.hub.store_set import StoreSet
 from forebay.hub.subscribers import Subscribers
+from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
     ByteBudget,
     DecoderPool,
