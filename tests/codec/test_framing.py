@@ -325,3 +325,11 @@ def test_a_whole_message_may_not_be_larger_than_allowed_either(
     messages, error = decode(data)
     assert messages == []
     assert isinstance(error, CorruptError)
+
+
+def test_a_stream_that_ends_inside_its_footer_is_cut_where_the_footer_begins() -> None:
+    data = HEADER + framed(ARROW) + MESSAGE_HEADER.pack(0, 100) + bytes(50)
+    messages, error = decode(data)
+    assert len(messages) == 1
+    assert isinstance(error, TruncatedError)
+    assert error.byte_offset == len(HEADER + framed(ARROW))

@@ -199,3 +199,29 @@ def test_a_limit_that_cannot_be_kept_is_not_tried_at_every_message(
     assert len(tries) == 1, "it is not much more than what could not be freed"
     db.add_log_msg(bulky(1))
     assert len(tries) == 2
+
+
+def test_a_hub_s_limit_that_cannot_be_kept_is_tried_again_when_there_is_more(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = StoreHub(runtime=runtime)
+    db = hub.entity_db(recording_id())
+    db.add_log_msg(bulky(0, static=True))
+    limit = MemoryLimit(90_000, runtime)
+    tries: list[int] = []
+    collect = limit._collect
+
+    def counted(dbs: list[EntityDb]) -> list[Event]:
+        tries.append(len(dbs))
+        assert limit.enforce(hub.entity_dbs) == [], "one at a time"
+        return collect(dbs)
+
+    monkeypatch.setattr(limit, "_collect", counted)
+    limit.enforce(hub.entity_dbs)
+    assert tries == [1]
+    db.add_log_msg(message(0))
+    limit.enforce(hub.entity_dbs)
+    assert tries == [1]
+    db.add_log_msg(bulky(1))
+    limit.enforce(hub.entity_dbs)
+    assert tries == [1, 1]

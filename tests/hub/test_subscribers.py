@@ -305,3 +305,19 @@ def test_one_subscription_has_one_turn_at_a_time() -> None:
         subscription.offer(told(1))
         subscription.deliver()
     assert runtime.num_scheduled == 1
+
+
+def test_a_turn_too_many_finds_nothing_to_do() -> None:
+    runtime, seen = WebWorkerRuntime(), list[Event]()
+    nested: list[bool] = []
+
+    def callback(event: Event) -> None:
+        nested.append(subscription.run_turn())
+        seen.append(event)
+
+    subscription = Subscription(callback, runtime)
+    events = told(3)
+    subscription.offer(events)
+    subscription.deliver()
+    runtime.run_all()
+    assert (seen, nested) == (events, [False] * 3)

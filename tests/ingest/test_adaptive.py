@@ -115,3 +115,16 @@ def test_free_memory_as_the_machine_and_its_groups_tell(tmp_path: Path) -> None:
 def test_this_machine_tells() -> None:
     known = memory_available_bytes()
     assert known is None or known > MIB
+
+
+def test_it_doubles_at_most_and_shrinks_at_once() -> None:
+    controller = BudgetController(AdaptiveBudget(1 * MIB, 1024 * MIB, 0))
+    budgets = [controller.step(Measured(1 << 40)) for _ in range(5)]
+    assert budgets == [128 * MIB, 256 * MIB, 512 * MIB, 1024 * MIB, 1024 * MIB]
+    assert controller.step(Measured(0)) == 1 * MIB
+
+
+def test_small_changes_move_nothing() -> None:
+    controller = BudgetController(AdaptiveBudget(1 * MIB, 1024 * MIB, 0))
+    assert controller.step(Measured(140 * MIB)) == 64 * MIB
+    assert controller.step(Measured(150 * MIB)) == 75 * MIB

@@ -257,3 +257,53 @@ def test_many_find_no_room_before_those_on_disk() -> None:
     assert core.room_for([SIZE, SIZE]) == 2
     core.spill(SIZE)
     assert core.room_for([SIZE, SIZE]) == 0
+
+
+def test_room_is_counted_to_the_byte() -> None:
+    core = IngestCore(10, 100)
+    assert core.room_for([50, 50]) == 2
+    assert core.room_for([50, 51]) == 1
+    core.accept(numbered(0), "s", 50, 0.0)
+    assert core.has_room(50)
+    assert not core.has_room(51)
+
+
+def test_what_was_spilled_comes_back_when_half_of_both_is_free() -> None:
+    for capacity, byte_budget in ((4, 100 * SIZE), (100, 4 * SIZE)):
+        core = IngestCore(capacity, byte_budget)
+        for number in range(3):
+            core.accept(numbered(number), "s", SIZE, 0.0)
+        core.spill(SIZE)
+        assert not core.wants_spilled
+        batch = core.take(1, 100 * SIZE, 0.0)
+        assert batch is not None
+        core.finish(batch, [RejectedMsg(0, STORE, None, StoreError("no"))], 0.0, 0.0)
+        core.hand_over(0.0)
+        core.settle()
+        assert core.wants_spilled
+
+
+def test_what_is_on_disk_is_neither_queued_nor_output() -> None:
+    core = IngestCore(CAPACITY, BUDGET)
+    core.accept(numbered(0), "s", SIZE, 0.0)
+    core.spill(SIZE)
+    core.spill(SIZE)
+    stats = core.stats(0.0, is_closed=False)
+    assert (stats.in_flight, stats.queue_depth, stats.spill_depth) == (3, 1, 2)
+    assert stats.output_depth == 0
+    assert stats.spill_bytes == 2 * SIZE
+
+
+def test_rejections_are_in_order_whoever_refused() -> None:
+    core = IngestCore(CAPACITY, BUDGET)
+    for number in range(2):
+        core.accept(numbered(number), "s", SIZE, 0.0)
+    batch = core.take(10, 100 * SIZE, 0.0)
+    assert batch is not None
+    chunk = ProcessedChunk(0, cast("Any", 0), "s", SIZE)
+    late = RejectedMsg(1, STORE, None, StoreError("no"))
+    core.finish(batch, [chunk, late], 0.0, 0.0)
+    core.hand_over(0.0)
+    core.settle([RejectedMsg(0, STORE, None, StoreError("refused"))])
+    assert [one.seq for one in core.rejections] == [0, 1]
+    assert (core.counts.committed, core.counts.rejected) == (0, 2)

@@ -422,3 +422,14 @@ def test_what_is_on_its_way_to_disk_when_the_store_closes_is_refused(
     with pytest.raises(WorkerClosedError):
         spilling.worker.submit(message(5, "/camera"))
     assert frames(spilling.finish()) == [0, 1, 2, 3, 4]
+
+
+def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> None:
+    held = Held(native, DropNewest())
+    offer = held.worker._offer(message(1), None)
+    held.gate.go.set()
+    held.worker.close(TIMEOUT_S)
+    with pytest.raises(WorkerClosedError):
+        held.worker._drop(offer)
+    held.finish()
+    assert (held.worker.stats().accepted, held.worker.gaps()) == (1, [])

@@ -279,3 +279,13 @@ def test_a_static_clear_hides_static_data_of_its_own_row_and_of_earlier_ones() -
         row(3, None, {"P:points": [[3.0, 3.0]]}, PARENT),
     )
     assert latest_ids(store, None, 0, PARENT) == {CLEAR: row_id(2), "P:points": row_id(3)}
+
+
+def test_of_two_clears_of_one_time_the_one_logged_later_counts() -> None:
+    for own, above in ((1, 3), (3, 1)):
+        store = store_of_rows(
+            clear(own, 10, CHILD, recursive=False),
+            clear(above, 10, PARENT, recursive=True),
+            row(2, 10, {"P:colors": [2]}, CHILD),
+        )
+        assert latest_ids(store, "frame", 30, CHILD).get("P:colors") is None

@@ -170,3 +170,13 @@ def test_dropping_equals_never_having_logged(
             for time in (start - 1, start, start + span, LAST):
                 expected = model.latest_at(left, timeline, time, entity)
                 assert latest(snapshot, timeline, time, entity) == expected
+
+
+def test_a_chunk_is_known_until_the_last_of_its_rows_is_dropped() -> None:
+    chunk = chunk_of(*(row(n, n, {"P:colors": [n]}) for n in range(10)))
+    store = store_of(chunk)
+    store.drop_time_range("frame", 0, 4)
+    assert store.insert(chunk) == []
+    store.drop_time_range("frame", 5, 9)
+    assert store.is_empty
+    assert len(store.insert(chunk)) == 1

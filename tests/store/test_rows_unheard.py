@@ -128,3 +128,18 @@ def test_rows_that_fill_a_node_that_was_begun_are_merged_as_they_are_one_by_one(
     together.insert_rows_unheard(chunks[10:])
     alone.insert_unheard(iter(chunks[10:]))
     assert content(together) == content(alone)
+
+
+def test_a_component_that_only_later_rows_have_is_known() -> None:
+    cells = {"S:x": [[1.0]], "T:y": [[2.0]]}
+    chunk = make_chunk("/a", {"frame": [7], "step": [8]}, cells)
+    found = RowForm.of(chunk, 0)
+    assert found is not None
+    memory = b"".join(
+        pa.foreign_buffer(begin, end - begin, chunk).to_pybytes() for begin, end in found.spans
+    )
+    store = ChunkStore(STORE)
+    store.insert_rows_unheard([row(0, 1), PackedChunk(ChunkId.from_parts(99, 9), found, memory)])
+    snapshot = store.snapshot()
+    assert set(snapshot.timelines()) == {"frame", "step"}
+    assert set(snapshot.latest_at("step", 8, "/a")) == {"S:x", "T:y"}

@@ -23,7 +23,7 @@ from forebay.model import StoreId, Timeline, TimeType
 from forebay.store.chunk_store import ChunkStore
 from forebay.store.dataframe import arrays as arrays_module
 from forebay.store.dataframe import cells as cells_module
-from forebay.store.dataframe.query import dataframe
+from forebay.store.dataframe.query import DataframeQuery, dataframe, plan
 from forebay.store.dataframe.view import dataframe_batches, dataframe_view
 from forebay.store.snapshot import StoreSnapshot
 from tests.chunks import make_chunk
@@ -340,3 +340,44 @@ def test_an_empty_clear_is_not_recursive() -> None:
     table = dataframe(taken, "frame", contents="/a/b", fill_latest_at=True)
     assert table.column("frame").to_pylist() == [0, 2]
     assert cells(table, "/a/b:S:x") == [[0.0], []]
+
+
+def test_a_clear_logged_in_one_row_with_data_leaves_the_data_be() -> None:
+    taken = snapshot(make_chunk("/a", {"frame": [1]}, {"S:x": [[1.0]], CLEAR: [[False]]}, [5]))
+    for options in ({}, {"fill_latest_at": True}):
+        assert cells(dataframe(taken, "frame", **options)) == [[1.0]]  # type: ignore[arg-type]
+
+
+def test_behind_a_static_clear_no_other_is_seen() -> None:
+    taken = snapshot(
+        make_chunk("/a", {"frame": [0, 2]}, {"S:x": [[0.0], [2.0]]}, [1, 2]),
+        make_chunk("/a", {"frame": [1]}, {CLEAR: [[True]]}, [3]),
+        make_chunk("/a", {}, {CLEAR: [[True]]}, [4]),
+    )
+    assert dataframe(taken, "frame").column("frame").to_pylist() == [0, 2]
+
+
+def test_the_time_that_stands_for_static_is_taken_as_the_next() -> None:
+    taken = snapshot(make_chunk("/a", {"frame": [-(2**63), 0]}, {"S:x": [[1.0], [2.0]]}))
+    table = dataframe(taken, "frame")
+    assert table.column("frame").to_pylist() == [-(2**63) + 1, 0]
+    assert cells(table) == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]"])
+def test_no_time_at_all_is_no_index_value(kind: str) -> None:
+    line = Timeline("t", TimeType.TIMESTAMP if "date" in kind else TimeType.DURATION)
+    taken = snapshot(make_chunk("/a", {line: [1]}, {"S:x": [[1.0]]}))
+    with pytest.raises(TimeTypeError, match="NaT"):
+        dataframe(taken, "t", using_index_values=np.array(["NaT"], kind))
+
+
+def test_batches_are_bounded_in_bytes() -> None:
+    taken = snapshot(make_chunk("/a", {"frame": list(range(64))}, {"S:x": [[0.0] * 100] * 64}))
+    reader = plan(taken, DataframeQuery(index="frame")).batches(1000, 10_000)
+    sizes = [batch.num_rows for batch in reader]
+    assert sum(sizes) == 64
+    assert max(sizes) * 800 <= 10_000
+    assert [batch.num_rows for batch in plan(taken, DataframeQuery(index="frame")).batches()] == [
+        64
+    ]
