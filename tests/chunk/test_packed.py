@@ -99,8 +99,9 @@ def test_a_packed_chunk_has_no_other_rows_nor_attributes() -> None:
 
 def test_a_part_of_a_larger_batch_has_no_form() -> None:
     """Its columns begin somewhere inside their buffers, where no row of its kin begins."""
-    chunk = make_chunk("/a", {"frame": [7, 8]}, {"S:x": [[1.0], [2.0]]})
-    assert RowForm.of(sliced(chunk, 1, 1), 0) is None
+    for cells in ([[1.0], [2.0]], [[], []]):
+        chunk = make_chunk("/a", {"frame": [7, 8]}, {"S:x": cells})
+        assert RowForm.of(sliced(chunk, 1, 1), 0) is None
 
 
 @pytest.mark.parametrize(

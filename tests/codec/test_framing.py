@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import limits
-from forebay.codec import StreamDecoder, StreamEncoder, framing, scan
-from forebay.codec.framing import MESSAGE_HEADER
+from forebay.codec import StreamDecoder, StreamEncoder, framing, rrf2, scan
+from forebay.codec.rrf2 import MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.errors import (
     CodecError,
@@ -321,7 +321,8 @@ def test_a_whole_message_may_not_be_larger_than_allowed_either(
 ) -> None:
     data = HEADER + framed(ARROW) + END
     assert decode(data)[1] is None
-    monkeypatch.setattr(framing, "MESSAGE_SIZE_BYTES_MAX", len(framed(ARROW)) - 17)
+    for module in (framing, rrf2):
+        monkeypatch.setattr(module, "MESSAGE_SIZE_BYTES_MAX", len(framed(ARROW)) - 17)
     messages, error = decode(data)
     assert messages == []
     assert isinstance(error, CorruptError)

@@ -6,7 +6,9 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from forebay.codec.arrow import ChunkDecoder
-from forebay.codec.framing import (
+from forebay.codec.manifest import ManifestBuilder
+from forebay.codec.proto import log_msg_pb2
+from forebay.codec.rrf2 import (
     ARROW_MSG,
     BLUEPRINT_ACTIVATION_COMMAND,
     END,
@@ -17,8 +19,6 @@ from forebay.codec.framing import (
     SET_STORE_INFO,
     STREAM_HEADER,
 )
-from forebay.codec.manifest import ManifestBuilder
-from forebay.codec.proto import log_msg_pb2
 from forebay.codec.wire import encode_content
 from forebay.codec.xxh32 import xxh32
 from forebay.errors import InvalidChunkError

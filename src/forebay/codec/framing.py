@@ -1,20 +1,29 @@
 """RRF2 streams: bytes in, messages out, whatever way the bytes are cut.
 
-```
-stream  = header message* [END [payload]] [stream footer]        streams may follow one another
-header  = "RRF2" version[4] compression serializer 0 0
-message = kind:u64 length:u64 payload                            little-endian
-stream footer = (start:u64 length:u64 crc:u32)* "RRF2" "FOOT" count:u32
-```
+What a stream looks like is said in `rrf2`.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forebay.codec.rrf2 import (
+    ARROW_MSG,
+    BLUEPRINT_ACTIVATION_COMMAND,
+    END,
+    FOOT,
+    FOOTER_ENTRY_SIZE,
+    MAGIC,
+    MESSAGE_HEADER,
+    SET_STORE_INFO,
+    STREAM_HEADER,
+    STREAM_TRAILER,
+    arrow_msg_extents,
+    check_stream_header,
+)
 from forebay.codec.scan import ArrowMsgScanner
 from forebay.codec.wire import (
     decode_activation,
@@ -26,33 +35,14 @@ from forebay.errors import (
     CorruptError,
     NotAnRrdError,
     TruncatedError,
-    UnsupportedRrdError,
 )
 from forebay.limits import MESSAGE_SIZE_BYTES_MAX, SCAN_MSGS_MAX
-from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreKind
+from forebay.model import ArrowMsg, LogMsg, StoreId, StoreKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.model import Payload
-
-MAGIC: Final = b"RRF2"
-FOOT: Final = b"FOOT"
-OLD_MAGICS: Final = (b"RRF0", b"RRF1", b"RRIO")
-STREAM_HEADER: Final = struct.Struct("<4s4sBBH")
-MESSAGE_HEADER: Final = struct.Struct("<QQ")
-STREAM_TRAILER: Final = struct.Struct("<4s4sI")
-FOOTER_ENTRY_SIZE: Final = 20
-SERIALIZER_MSGPACK: Final = 1
-SERIALIZER_PROTOBUF: Final = 2
-COMPRESSIONS: Final = (0, 1)
-
-END: Final = 0
-SET_STORE_INFO: Final = 1
-ARROW_MSG: Final = 2
-BLUEPRINT_ACTIVATION_COMMAND: Final = 3
-
-_MIGRATE: Final = "convert it with `rerun rrd migrate FILE`"
 
 
 class StreamDecoder:
@@ -202,7 +192,7 @@ class StreamDecoder:
         """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
         scanner = self._scanner
         while True:
-            begins, ends = _extents(view, at)
+            begins, ends = arrow_msg_extents(view, at)
             offsets = [begin + one - MESSAGE_HEADER.size for one in begins]
             found: list[ArrowMsg] = []
             together = len(begins) > 1
@@ -241,27 +231,7 @@ class StreamDecoder:
     # --- what an item may be ---
 
     def _stream_header(self, item: memoryview) -> None:
-        magic, version, compression, serializer, reserved = STREAM_HEADER.unpack(item)
-        if magic in OLD_MAGICS:
-            msg = f"a recording of an old format ({magic.decode()}); {_MIGRATE}"
-            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
-        if magic != MAGIC:
-            if self._item_offset == 0:
-                msg = f"this is not a Rerun recording: it begins with {bytes(item)!r}"
-                raise NotAnRrdError(msg, byte_offset=0)
-            msg = f"neither a message nor a stream begins at byte {self._item_offset}"
-            raise CorruptError(msg, byte_offset=self._item_offset)
-        if serializer == SERIALIZER_MSGPACK:
-            msg = f"a recording serialized with MessagePack, as old versions did; {_MIGRATE}"
-            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
-        if serializer != SERIALIZER_PROTOBUF or compression not in COMPRESSIONS or reserved:
-            msg = (
-                f"the stream at byte {self._item_offset} asks for compression {compression}, "
-                f"serializer {serializer} and options {reserved}, which Forebay does not know; "
-                "its writer may be newer, or the header is damaged"
-            )
-            raise UnsupportedRrdError(msg, byte_offset=self._item_offset)
-        self.crate_version = version
+        self.crate_version = check_stream_header(item, self._item_offset)
         self._expect(self._message_header, MESSAGE_HEADER.size)
 
     def _message_header(self, item: memoryview) -> LogMsg | None:
@@ -337,26 +307,3 @@ class StreamDecoder:
             msg = f"the stream footer at byte {self._item_offset} is damaged"
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._expect(self._after_end, STREAM_HEADER.size)
-
-
-def _extents(view: memoryview, at: int) -> tuple[list[int], list[int]]:
-    """Begins and ends of the next whole `ArrowMsg`s, behind their headers."""
-    unpack = MESSAGE_HEADER.unpack_from
-    size = len(view)
-    last = size - MESSAGE_HEADER.size
-    begins: list[int] = []
-    ends: list[int] = []
-    for _ in range(SCAN_MSGS_MAX):
-        if at >= last:
-            break
-        kind, length = unpack(view, at)
-        begin = at + MESSAGE_HEADER.size
-        at = begin + length
-        if kind != ARROW_MSG or at > size or not 0 < length <= MESSAGE_SIZE_BYTES_MAX:
-            break
-        begins.append(begin)
-        ends.append(at)
-    return begins, ends
-
-
-__all__ = ["ArrowMsg", "SetStoreInfo", "StreamDecoder"]
