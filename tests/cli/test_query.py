@@ -88,6 +88,28 @@ def test_contents_times_components_and_flattening(path: Path, tmp_path: Path) ->
     assert not [column for column in table.column_names if column.startswith("/plot")]
 
 
+def test_exploding_makes_a_row_of_each_instance(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.parquet"
+    command = ["query", str(path), "--index", "frame", "--contents", "/world/**", "--explode"]
+    command += ["--component", "Points3D:positions"]
+    name = "/world/points:Points3D:positions"
+    assert run([*command, "-o", str(out)]) == 0
+    table = pq.read_table(out)
+    assert table["frame"].to_pylist() == [0, 0, 10, 10, 20, 20, 30, 30, 40, 40]
+    assert table[name].to_pylist()[3] == [0.0, 10.0, 0.0]
+    assert "10 rows written" in capsys.readouterr().err
+    assert run([*command, "--flatten", "-o", str(out)]) == 0
+    assert pq.read_table(out)[f"{name}.1"].to_pylist()[:4] == [0.0, 0.0, 0.0, 10.0]
+    assert run([*command, "--rows", "3"]) == 0
+    screen = capsys.readouterr().out
+    assert screen.count("[0.0, 0.0, 0.0]") == 2
+    assert "… more rows" in screen
+    assert run([*command, "--rows", "5"]) == 0
+    assert "… 5 more rows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("start", "rows"),
     [("2001-09-09T01:46:50", 40), ("1000000049000000000", 1), ("2001-09-09T01:46:50Z", 40)],

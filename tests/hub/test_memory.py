@@ -18,12 +18,14 @@ from tests.hub.conftest import PATIENCE_S, blueprint_id, message, numbers, recor
 SIZE = 100_000
 
 
-def bulky(number: int, store_id: StoreId | None = None, static: bool = False) -> ArrowMsg:
+def bulky(
+    number: int, store_id: StoreId | None = None, static: bool = False, entity: str = "/image"
+) -> ArrowMsg:
     """A chunk of about 100 kB at frame `number`, the same every time but for its ids."""
     values = pa.array(np.arange(SIZE, dtype=np.uint8))
     cells = pa.ListArray.from_arrays(pa.array([0, SIZE], pa.int32()), values)
     timelines = None if static else {"frame": [number]}
-    chunk = make_chunk("/image", timelines, {"Image:buffer": cells})
+    chunk = make_chunk(entity, timelines, {"Image:buffer": cells})
     return encode_chunk(store_id or recording_id(), chunk)
 
 
@@ -170,7 +172,8 @@ def test_what_one_store_cannot_give_the_others_must(runtime: Runtime) -> None:
     hub = StoreHub(runtime=runtime)
     stores = [recording_id(name) for name in ("stuck", "a", "b")]
     for number in range(6):
-        hub.entity_db(stores[0]).add_log_msg(bulky(number, stores[0], static=True))
+        still = bulky(number, stores[0], static=True, entity=f"/image/{number}")
+        hub.entity_db(stores[0]).add_log_msg(still)
     for frame in range(5):
         for number, store_id in enumerate(stores[1:]):
             hub.entity_db(store_id).add_log_msg(bulky(10 * number + frame, store_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from forebay.errors import (
 )
 from forebay.hub import load as load_files
 from forebay.model import Timeline, TimeType
-from forebay.store import ContentFilter, flatten
+from forebay.store import ContentFilter, explode, flatten
 from forebay.store.contents import EVERYTHING
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _UNITS_NS: Final = {
 @click.option("--to", "end", metavar="TIME", help="Last time, included.")
 @click.option("--recording", metavar="ID", help="Which recording, if the file has several.")
 @click.option("--application", metavar="ID", help="Whose recording, if several have that id.")
+@click.option("--explode", is_flag=True, help="One row for each instance, as of each point.")
 @click.option("--flatten", "flat", is_flag=True, help="Nested components as columns of numbers.")
 @click.option(
     "--rows",
@@ -100,13 +102,17 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
         start=_time(db, index, options["start"]),
         end=_time(db, index, options["end"]),
     )
+    shape = _Shape(is_exploded=options["explode"], is_flat=options["flat"])
     if output is None:
-        _show(view, rows, flat=options["flat"])
+        _show(view, rows, shape)
         return
-    # How many columns a list makes is known only when all of it was seen.
-    reader = _flat(view.table()).to_reader() if options["flat"] else view.batches()
-    write(reader, view.num_rows, output)
-    click.echo(f"{count(view.num_rows, 'row')} written to {output}", err=True)
+    reader, num_rows = view.batches(), view.num_rows
+    if shape.is_exploded or shape.is_flat:
+        # How many rows and columns lists make is known only when all of it was seen.
+        table = shape.given(view.table())
+        reader, num_rows = table.to_reader(), table.num_rows
+    write(reader, num_rows, output)
+    click.echo(f"{count(num_rows, 'row')} written to {output}", err=True)
 
 
 def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
@@ -178,7 +184,27 @@ def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
     raise QueryError(msg)
 
 
-def _show(view: DataframeView, rows: int, *, flat: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What becomes of nested components: rows of instances, columns of numbers, or both."""
+
+    is_exploded: bool
+    is_flat: bool
+
+    def given(self, table: pa.Table) -> pa.Table:
+        """The table in this shape."""
+        if self.is_exploded:
+            table = explode(table)
+        if not self.is_flat:
+            return table
+        try:
+            return flatten(table)
+        except QueryError as error:
+            msg = f"{error}; here, choose other columns with --contents or --component"
+            raise QueryError(msg) from error
+
+
+def _show(view: DataframeView, rows: int, shape: _Shape) -> None:
     """The first rows as CSV-like columns that fit a screen."""
     from forebay.cli.table import print_table  # noqa: PLC0415
 
@@ -188,12 +214,8 @@ def _show(view: DataframeView, rows: int, *, flat: bool) -> None:
         if sum(one.num_rows for one in batches) >= rows:
             break
     table = pa.Table.from_batches(batches, view.schema).slice(0, rows)
-    print_table(_flat(table) if flat else table, view.num_rows)
-
-
-def _flat(table: pa.Table) -> pa.Table:
-    try:
-        return flatten(table)
-    except QueryError as error:
-        msg = f"{error}; here, choose other columns with --contents or --component"
-        raise QueryError(msg) from error
+    num_rows: int | None = view.num_rows
+    shown = shape.given(table)
+    if shape.is_exploded:
+        num_rows = shown.num_rows if table.num_rows == view.num_rows else None
+    print_table(shown.slice(0, rows), num_rows)

@@ -33,8 +33,8 @@ def as_json(column: pa.Array) -> pa.Array:
     return pa.array(cells, pa.string())
 
 
-def print_table(table: pa.Table, num_rows: int) -> None:
-    """Print `table`, the beginning of a dataframe of `num_rows` rows."""
+def print_table(table: pa.Table, num_rows: int | None) -> None:
+    """Print `table`, the beginning of `num_rows` rows, or of more than anybody has counted."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
@@ -48,8 +48,9 @@ def print_table(table: pa.Table, num_rows: int) -> None:
     for row in zip(*texts, strict=True):
         grid.add_row(*row)
     console.print(grid)
+    rows_left = None if num_rows is None else num_rows - table.num_rows
     left_out = [
-        f"{num_rows - table.num_rows:,} more rows" if num_rows > table.num_rows else "",
+        "more rows" if rows_left is None else f"{rows_left:,} more rows" if rows_left else "",
         f"{len(names) - len(shown)} more columns" if len(names) > len(shown) else "",
     ]
     if any(left_out):
