@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from forebay.errors import StoreError
 from forebay.ingest import Outcome, ProcessedChunk, RejectedMsg
 from forebay.ingest.core import Batch, Finished, IngestCore
+from forebay.ingest.queue import Entry
 from tests.ingest.support import SIZE, STORE, decode_number, numbered
 
 CAPACITY = 4
@@ -307,3 +308,18 @@ def test_rejections_are_in_order_whoever_refused() -> None:
     core.settle([RejectedMsg(0, STORE, None, StoreError("refused"))])
     assert [one.seq for one in core.rejections] == [0, 1]
     assert (core.counts.committed, core.counts.rejected) == (0, 2)
+
+
+def test_static_data_passes_what_is_spilled_but_no_barrier_behind_it() -> None:
+    core = IngestCore(10, BUDGET, has_lanes=True)
+    assert core.spill(SIZE) == 0
+    assert core.has_room(SIZE, is_first=True)
+    assert not core.has_room(SIZE)
+    core.set_barrier()
+    assert not core.has_room(SIZE, is_first=True)
+    core.unspill(Entry(numbered(0), "s", SIZE, 0.0, 0), SIZE)
+    assert core.has_room(SIZE, is_first=True)
+    core.accept(numbered(1), "s", SIZE, 0.0, is_first=True)
+    batch = core.take(10, BUDGET, 0.0)
+    assert batch is not None
+    assert [one.seq for one in batch.entries] == [0], "the barrier holds for what came from disk"

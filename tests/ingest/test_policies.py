@@ -30,9 +30,9 @@ from forebay.ingest import (
 from forebay.ingest.outcomes import DroppedMsg
 from forebay.ingest.spill import SpillFiles
 from forebay.model import ArrowMsg, EntityPath, StoreId
-from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime
+from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime, WebWorkerRuntime
 from tests.chunks import make_chunk
-from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, decode_number, numbered
+from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, OneAtATime, decode_number, numbered
 
 CAPACITY = 4
 
@@ -433,3 +433,25 @@ def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> N
         held.worker._drop(offer)
     held.finish()
     assert (held.worker.stats().accepted, held.worker.gaps()) == (1, [])
+
+
+def test_it_is_one_episode_until_three_quarters_are_free() -> None:
+    runtime = WebWorkerRuntime(can_wait=False)
+    worker = OneAtATime(
+        8,
+        runtime=runtime,
+        policies=PolicyRules().with_policy("drop_newest"),
+        decoder_factory=lambda: decode_number,
+    )
+
+    def fill() -> int:
+        for number in range(9):
+            worker.submit(numbered(number))
+        return worker.stats().full_episodes
+
+    assert fill() == 1
+    for turns, episodes in ((1, 1), (5, 1), (6, 2)):
+        for _ in range(turns):
+            runtime.run_turn()
+        worker.poll()
+        assert fill() == episodes, turns
