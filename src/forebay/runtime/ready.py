@@ -43,8 +43,20 @@ class ReadyQueue:
 
     def append(self, task: Task) -> None:
         """Let a task wait behind those of its kind."""
-        is_light = self._takes_turns and getattr(task, "is_light", False)
-        (self._light if is_light else self._heavy).append(task)
+        (self._light if self._is_light(task) else self._heavy).append(task)
+
+    def begin(self, task: Task, thread: int, now_s: float) -> bool:
+        """Let a turn of a task that does not wait here begin on `thread`, if nobody waits."""
+        if self:
+            return False
+        if self._is_light(task):
+            if not self._light_turn_is_free(now_s):
+                return False
+            self._holder, self._until_s = thread, now_s + LIGHT_TURN_S
+        return True
+
+    def _is_light(self, task: Task) -> bool:
+        return self._takes_turns and getattr(task, "is_light", False)
 
     def pick(self, thread: int, now_s: float) -> Task | None:
         """The task whose turn begins now on `thread`, if one may begin."""
