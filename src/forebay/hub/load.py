@@ -102,7 +102,8 @@ def load(
         except LoadError as error:
             errors.append(error)
 
-    run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+    with collections_rare():
+        run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
     target.flush()
     errors += _rejections(target, names, before)
     if errors and on_error == "raise":
@@ -177,20 +178,19 @@ class _FileLoading:
 
     def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
         """Load the next block; False if there is none. Its memory is then for the next one."""
-        with collections_rare():
-            messages = next(blocks, None)
-            if messages is None:
-                return False
-            messages = self._renamed(messages)
-            last = messages[-1] if messages else None
-            if isinstance(last, ArrowMsg):
-                self._is_small = len(last.payload) <= BULKY_MESSAGE_BYTES_MIN
-            # Under a GIL this thread decodes small messages itself: it would only wait for it.
-            with self._hub.runtime.lend_thread() if self._is_small else nullcontext():
-                self._hub.receive_log_msgs(messages, self._path)
-            if isinstance(last, ArrowMsg):
-                self._keep_pace(last.store_id)
-            return True
+        messages = next(blocks, None)
+        if messages is None:
+            return False
+        messages = self._renamed(messages)
+        last = messages[-1] if messages else None
+        if isinstance(last, ArrowMsg):
+            self._is_small = len(last.payload) <= BULKY_MESSAGE_BYTES_MIN
+        # Under a GIL this thread decodes small messages itself: it would only wait for it.
+        with self._hub.runtime.lend_thread() if self._is_small else nullcontext():
+            self._hub.receive_log_msgs(messages, self._path)
+        if isinstance(last, ArrowMsg):
+            self._keep_pace(last.store_id)
+        return True
 
     def _keep_pace(self, store_id: StoreId) -> None:
         """Let reading be a few blocks ahead of decoding, and no more.
