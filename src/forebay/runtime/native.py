@@ -88,7 +88,7 @@ class NativeRuntime(Primitives):
         self._num_idle = 0
         self._num_watching = 0
         self._num_started = 0
-        self._ready.forget_holder()
+        self._ready.forget_holders()
         self._lent.forget()
 
     @property
