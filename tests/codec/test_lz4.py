@@ -37,7 +37,7 @@ def test_any_other_size_is_refused(data: bytes, off_by: int) -> None:
             decompressor.decompress(compressed(data), size)
 
 
-@pytest.mark.parametrize("make", [Lz4Decompressor, lambda: Lz4Decompressor(None)], ids=WAYS)
+@pytest.mark.parametrize("make", [Lz4Decompressor, lambda: Lz4Decompressor(bound=None)], ids=WAYS)
 def test_too_large_a_size_is_refused_even_where_memory_holds_an_earlier_seal(
     make: Callable[[], Lz4Decompressor],
 ) -> None:
@@ -78,7 +78,7 @@ def test_garbage_is_refused_or_has_the_size_claimed(block: bytes, size: int) -> 
 def answers(block: bytes, size: int) -> list[bytes | str]:
     """With cramjam and without: the bytes, or why there are none."""
     found: list[bytes | str] = []
-    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(bound=None)):
         try:
             found.append(bytes(decompressor.decompress(block, size)))
         except ValueError as error:
@@ -117,7 +117,7 @@ def test_blocks_of_one_size_are_read_together(parts: list[bytes], draw: st.DataO
     damaged = draw.draw(st.sampled_from([None, *range(len(blocks))]))
     if damaged is not None:
         blocks[damaged] = blocks[damaged][:-1]
-    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(bound=None)):
         if damaged is None:
             assert decompressor.decompress_alike(blocks, 40) == b"".join(parts)
         else:

@@ -93,7 +93,7 @@ class Turns(WorkerState):
             with self._lock:
                 more = self._end_turn(thread, interrupt)
         if interrupt is not None:
-            if not runtime.has_threads:
+            if runtime.is_in_caller:
                 raise interrupt
             logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
         return more
