@@ -1,174 +1,36 @@
 """`WorkerState`: what the parts of a worker share, behind one lock.
 
-The worker is one state in six files: `room` (finding room, waiting for it), `shedding` (dropping,
-spilling), `admission` (submitting), `turns` (decoding), `worker` (output, waiting, ending) and
-this. Whoever changes how submitters wait has to see how turns and owners wake them. What can be
-decided without the lock is in `core`. Three other locks are ever taken while `_lock` is held, those
-of the byte budget, the gaps and the pool of decoders, which are leaves; the spill files' lock is
-taken before it. Callbacks and `Runtime.schedule` are called without any.
+The worker is one state (`worker_fields`) in six files: `room` (finding room, waiting for it),
+`shedding` (dropping, spilling), `admission` (submitting), `turns` (decoding), `worker` (output,
+waiting, ending) and this. Whoever changes how submitters wait has to see how turns and owners wake
+them. What can be decided without the lock is in `core`. Three other locks are ever taken while
+`_lock` is held, those of the byte budget, the gaps and the pool of decoders, which are leaves; the
+spill files' lock is taken before it. Callbacks and `Runtime.schedule` are called without any.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from forebay.ingest.adaptive import AdaptiveBudget, BudgetController
-from forebay.ingest.core import IngestCore
-from forebay.ingest.decoders import DecoderPool
-from forebay.ingest.gaps import GapLog, Peekers
-from forebay.ingest.policy import PolicyRules
-from forebay.ingest.spill import SpillFiles
-from forebay.limits import (
-    BRIEF_MSGS_MAX,
-    PARALLEL_MSG_BYTES_MIN,
-    TURN_BYTES_MAX,
-    TURN_MSGS_MAX,
-    TURN_SLICE_S,
-)
-from forebay.runtime import default_runtime, fresh_memory, memory_available_bytes, wall_clock_ns
+from forebay.ingest.gaps import Peekers
+from forebay.ingest.worker_fields import Decode, WorkerFields, chunk_decoder
+from forebay.limits import BRIEF_MSGS_MAX, PARALLEL_MSG_BYTES_MIN, TURN_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from forebay.chunk import Chunk
-    from forebay.ingest.budget import ByteBudget
-    from forebay.ingest.core import Batch
-    from forebay.model import ArrowMsg, EntityPath, StoreId
-    from forebay.runtime import Condition, Runtime
+    from forebay.model import ArrowMsg, EntityPath
 
-Decode: TypeAlias = "Callable[[ArrowMsg], Chunk]"
-"""Turns a message into a chunk; whatever it raises rejects that message."""
+__all__ = ["Decode", "WorkerState", "chunk_decoder", "logger"]
 
 logger = logging.getLogger(__name__)
 
 
-def chunk_decoder() -> Decode:
-    """A decoder of its own for one turn at a time; it learns the schemas it meets."""
-    from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
+class WorkerState(WorkerFields):
+    """What every part of a worker does: wait, wake, ask for a turn."""
 
-    return ChunkDecoder(fresh_memory()).decode
-
-
-class WorkerState:
-    """The state of a worker, and what every part of it does: wait, wake, ask for a turn."""
-
-    __slots__ = (
-        "__weakref__",
-        "_adapt_s",
-        "_adaptive",
-        "_busy_threads",
-        "_changed",
-        "_clock",
-        "_core",
-        "_decoder_factory",
-        "_decoders",
-        "_free_memory",
-        "_gaps",
-        "_has_lanes",
-        "_has_warned",
-        "_hub_budget",
-        "_interrupted_seq",
-        "_is_closed",
-        "_is_disk_full",
-        "_is_full",
-        "_is_reading_back",
-        "_lock",
-        "_num_turns",
-        "_num_waiting",
-        "_on_full",
-        "_on_output",
-        "_owner_thread",
-        "_peekers",
-        "_pool",
-        "_rules",
-        "_runtime",
-        "_share",
-        "_spill",
-        "_spill_lock",
-        "_spill_waits",
-        "_turns_max",
-        "_wall_clock",
-        "_watched_seqs",
-        "_woken_s",
-        "priority",
-        "store_id",
-    )
-
-    _core_type: type[IngestCore] = IngestCore
-    _turn_msgs_max = TURN_MSGS_MAX
-    _turn_slice_s = TURN_SLICE_S
-    _spill_type = SpillFiles
-
-    def __init__(
-        self,
-        capacity: int,
-        byte_budget: int | AdaptiveBudget,
-        *,
-        store_id: StoreId | None,
-        runtime: Runtime | None,
-        hub_budget: ByteBudget | None,
-        turns_max: int | None,
-        has_lanes: bool,
-        policies: PolicyRules | None,
-        on_output: Callable[[], object] | None,
-        on_full: Callable[[], object] | None,
-        decoder_factory: Callable[[], Decode],
-    ) -> None:
-        adaptive = None if isinstance(byte_budget, int) else BudgetController(byte_budget)
-        start_bytes = byte_budget if isinstance(byte_budget, int) else byte_budget.start_bytes
-        if capacity < 1 or start_bytes < 1 or (turns_max is not None and turns_max < 1):
-            msg = "capacity, byte_budget and turns_max must be at least 1"
-            raise ValueError(msg)
-        self.store_id = store_id
-        self.priority = int(store_id is not None and store_id.is_blueprint)
-        self._runtime = runtime = runtime or default_runtime()
-        self._lock = runtime.lock()
-        self._changed: Condition | None = None  # while somebody waits
-        self._clock = runtime.monotonic_s
-        self._wall_clock = getattr(runtime, "wall_clock_ns", wall_clock_ns)
-        self._free_memory: Callable[[], int | None] = memory_available_bytes
-        self._core = self._core_type(capacity, start_bytes, has_lanes=has_lanes)
-        self._hub_budget = hub_budget
-        self._share = (
-            None if hub_budget is None else hub_budget.open_share(urgent=bool(self.priority))
-        )
-        self._adaptive = adaptive
-        self._adapt_s = 0.0
-        self._turns_max = turns_max
-        self._num_turns = 0
-        self._busy_threads: dict[int, Batch] = {}
-        self._owner_thread: int | None = None
-        self._num_waiting = 0
-        self._watched_seqs: list[int] = []
-        self._woken_s = 0.0
-        self._is_closed = False
-        self._interrupted_seq = -1
-        self._on_output = on_output
-        self._on_full = on_full
-        self._decoder_factory = decoder_factory
-        self._decoders: list[Decode] = []
-        self._pool = decoder_factory if isinstance(decoder_factory, DecoderPool) else None
-        self._gaps = GapLog(runtime)
-        self._peekers: Peekers | None = None
-        self._has_lanes = has_lanes
-        self._is_full = False
-        self._has_warned = False
-        self._spill: SpillFiles | None = None
-        self._is_reading_back = False
-        self._is_disk_full = False
-        self._spill_waits = False
-        self._spill_lock = runtime.lock()
-        self._rules: PolicyRules | None = None
-        self.set_policies(policies or PolicyRules())
-
-    def set_policies(self, policies: PolicyRules) -> None:
-        """Choose what becomes of messages that find no room from now on.
-
-        A blueprint keeps all its messages, whatever is chosen.
-        """
-        is_plain = policies.is_blocking and not self._has_lanes
-        self._rules = None if is_plain or self.priority else policies
+    __slots__ = ()
 
     # Turns wanted
 

@@ -31,7 +31,8 @@ from forebay.runtime.services import (
     run_side_by_side,
     spawn,
 )
-from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.simulated import SimulatedRuntime
+from forebay.runtime.simulated_locks import SimulationError
 from forebay.runtime.slabs import fresh_memory
 from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime

@@ -11,7 +11,13 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from forebay.runtime.simulated_locks import (
+    SimulatedCondition,
+    SimulatedLock,
+    SimulationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,19 +25,14 @@ if TYPE_CHECKING:
 
     from forebay.runtime.protocol import Condition, Lock, Task
 
-_T = TypeVar("_T")
 _A_TASK = "a task"
-
-
-class SimulationError(AssertionError):
-    """An actor failed, a check failed, or nobody could go on; the message says how to replay."""
 
 
 class _Aborted(BaseException):
     """Ends the threads of a simulation that failed."""
 
 
-class _Actor:
+class Actor:
     """A thread that runs only while it holds the baton."""
 
     def __init__(self, name: str, run: Callable[[], object], *, is_worker: bool) -> None:
@@ -75,10 +76,10 @@ class SimulatedRuntime:
         self._steps_max = steps_max
         self._now_s = 0.0
         self._actors = [
-            _Actor(f"worker-{number}", self._work, is_worker=True) for number in range(workers)
+            Actor(f"worker-{number}", self._work, is_worker=True) for number in range(workers)
         ]
         self._ready: list[Task] = []
-        self._current: _Actor | None = None
+        self._current: Actor | None = None
         self._check: Callable[[], object] | None = None
         self._error: BaseException | None = None
         self._is_aborting = False
@@ -151,7 +152,7 @@ class SimulatedRuntime:
 
     def spawn(self, name: str, run: Callable[[], object]) -> None:
         """Add an actor; the simulation is over when all actors are and no task is left."""
-        self._actors.append(_Actor(name, run, is_worker=False))
+        self._actors.append(Actor(name, run, is_worker=False))
 
     def run(self, check: Callable[[], object] | None = None) -> None:
         """Run all actors to their end, calling `check` at every step.
@@ -190,7 +191,7 @@ class SimulatedRuntime:
         """Let virtual time pass."""
         self._block("a time", self._now_s + seconds)
 
-    def _live(self, actor: _Actor) -> None:
+    def _live(self, actor: Actor) -> None:
         actor.gate.acquire()
         try:
             if not self._is_aborting:
@@ -223,7 +224,7 @@ class SimulatedRuntime:
         self._hand_on(me)
         return me.notified
 
-    def _hand_on(self, me: _Actor | None) -> None:
+    def _hand_on(self, me: Actor | None) -> None:
         """Give the baton to whom the schedule picks; return when `me` has it again."""
         if self._is_aborting:
             raise _Aborted
@@ -246,7 +247,7 @@ class SimulatedRuntime:
             if self._is_aborting:
                 raise _Aborted
 
-    def _pick(self, me: _Actor | None) -> _Actor | None:
+    def _pick(self, me: Actor | None) -> Actor | None:
         self.steps += 1
         self._now_s += 1e-6
         if self.steps > self._steps_max:
@@ -280,91 +281,3 @@ class SimulatedRuntime:
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
             self._error = error
-
-
-class SimulatedLock:
-    """A lock whose every taking is a choice of the schedule."""
-
-    def __init__(self, runtime: SimulatedRuntime, *, reentrant: bool) -> None:
-        self._runtime = runtime
-        self._reentrant = reentrant
-        self._holder: _Actor | None = None
-        self._depth = 0
-        self._waiting: list[_Actor] = []
-
-    def locked(self) -> bool:
-        """Whether somebody holds it."""
-        return self._depth > 0
-
-    def __enter__(self) -> bool:
-        runtime = self._runtime
-        runtime.pause()
-        me = runtime._current  # noqa: SLF001 - runtime and lock are one thing in two parts
-        if self._depth and self._holder is me and not self._reentrant:
-            msg = f"{me.name if me else 'the test'} takes a lock that it holds"
-            raise SimulationError(msg)
-        while self._depth and self._holder is not me:
-            if me is None or self._holder is None:
-                msg = "the test takes a lock that is held"
-                raise SimulationError(msg)
-            self._waiting.append(me)
-            runtime._block(f"a lock that {self._holder.name} holds", None)  # noqa: SLF001
-        self._holder = me
-        self._depth += 1
-        return True
-
-    def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._holder = None
-            for actor in self._waiting:
-                actor.blocked_on = None
-            self._waiting.clear()
-
-
-class SimulatedCondition:
-    """A condition whose waiters wake in an order that the schedule picks."""
-
-    def __init__(self, runtime: SimulatedRuntime, lock: SimulatedLock) -> None:
-        self._runtime = runtime
-        self._lock = lock
-        self._waiting: list[_Actor] = []
-
-    def __enter__(self) -> bool:
-        return self._lock.__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        self._lock.__exit__(*exception)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Let go of the lock until notified or until virtual time has passed."""
-        runtime = self._runtime
-        me = runtime._current  # noqa: SLF001
-        if me is None:
-            return False
-        self._waiting.append(me)
-        self._lock.__exit__()
-        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
-        notified = runtime._block("a notification", deadline_s)  # noqa: SLF001
-        if me in self._waiting:
-            self._waiting.remove(me)
-        self._lock.__enter__()
-        return notified
-
-    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
-        """Wait until `predicate` holds, or until virtual time has passed."""
-        runtime = self._runtime
-        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
-        while not (result := predicate()):
-            left = None if deadline_s is None else deadline_s - runtime.monotonic_s()
-            if (left is not None and left <= 0) or not self.wait(left):
-                return predicate()
-        return result
-
-    def notify_all(self) -> None:
-        """Wake everybody who waits."""
-        for actor in self._waiting:
-            if actor.blocked_on is not None:
-                actor.notified = True
-                actor.blocked_on = actor.deadline_s = None
-        self._waiting.clear()

@@ -1,0 +1,104 @@
+"""Locks and conditions of a simulation: whenever one is taken, the schedule has a choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.runtime.simulated import Actor, SimulatedRuntime
+
+_T = TypeVar("_T")
+
+
+class SimulationError(AssertionError):
+    """An actor failed, a check failed, or nobody could go on; the message says how to replay."""
+
+
+class SimulatedLock:
+    """A lock whose every taking is a choice of the schedule."""
+
+    def __init__(self, runtime: SimulatedRuntime, *, reentrant: bool) -> None:
+        self._runtime = runtime
+        self._reentrant = reentrant
+        self._holder: Actor | None = None
+        self._depth = 0
+        self._waiting: list[Actor] = []
+
+    def locked(self) -> bool:
+        """Whether somebody holds it."""
+        return self._depth > 0
+
+    def __enter__(self) -> bool:
+        runtime = self._runtime
+        runtime.pause()
+        me = runtime._current  # noqa: SLF001 - runtime and lock are one thing in two parts
+        if self._depth and self._holder is me and not self._reentrant:
+            msg = f"{me.name if me else 'the test'} takes a lock that it holds"
+            raise SimulationError(msg)
+        while self._depth and self._holder is not me:
+            if me is None or self._holder is None:
+                msg = "the test takes a lock that is held"
+                raise SimulationError(msg)
+            self._waiting.append(me)
+            runtime._block(f"a lock that {self._holder.name} holds", None)  # noqa: SLF001
+        self._holder = me
+        self._depth += 1
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._holder = None
+            for actor in self._waiting:
+                actor.blocked_on = None
+            self._waiting.clear()
+
+
+class SimulatedCondition:
+    """A condition whose waiters wake in an order that the schedule picks."""
+
+    def __init__(self, runtime: SimulatedRuntime, lock: SimulatedLock) -> None:
+        self._runtime = runtime
+        self._lock = lock
+        self._waiting: list[Actor] = []
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.__exit__(*exception)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let go of the lock until notified or until virtual time has passed."""
+        runtime = self._runtime
+        me = runtime._current  # noqa: SLF001
+        if me is None:
+            return False
+        self._waiting.append(me)
+        self._lock.__exit__()
+        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
+        notified = runtime._block("a notification", deadline_s)  # noqa: SLF001
+        if me in self._waiting:
+            self._waiting.remove(me)
+        self._lock.__enter__()
+        return notified
+
+    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
+        """Wait until `predicate` holds, or until virtual time has passed."""
+        runtime = self._runtime
+        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
+        while not (result := predicate()):
+            left = None if deadline_s is None else deadline_s - runtime.monotonic_s()
+            if (left is not None and left <= 0) or not self.wait(left):
+                return predicate()
+        return result
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits."""
+        for actor in self._waiting:
+            if actor.blocked_on is not None:
+                actor.notified = True
+                actor.blocked_on = actor.deadline_s = None
+        self._waiting.clear()
