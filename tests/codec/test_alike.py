@@ -284,3 +284,18 @@ def test_sizes_that_lz4_cannot_reach_are_not_allocated_for_many_either() -> None
     for size in (2**40, 2**63, limits.LZ4_RATIO_MAX * len(block) + 1):
         with pytest.raises(ValueError, match="cannot become"):
             Lz4Decompressor().decompress_alike([block], size)
+
+
+def test_messages_of_one_size_may_differ_in_several_sets_of_places() -> None:
+    def pixels(count: int, number: int) -> ArrowMsg:
+        cells = pa.array([[number] * count], pa.list_(pa.uint8()))
+        return encode_chunk(STORE, make_chunk("/a", {"frame": [number]}, {"S:x": cells}))
+
+    decoder = ChunkDecoder()
+    for count in (5, 8):  # padded to the same
+        for number in range(4):
+            decoder.decode(pixels(count, number))
+    [(_, shapes)] = decoder._alike._shapes.items()
+    assert len(shapes) == 2, "or this test tests nothing"
+    msgs = [pixels((5, 8)[number % 2], number) for number in range(20)]
+    assert all(type(chunk) is PackedChunk for chunk in decoder.decode_alike(msgs))

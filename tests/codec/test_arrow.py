@@ -348,3 +348,27 @@ def test_no_message_is_larger_than_messages_may_be(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(limits, "MESSAGE_SIZE_BYTES_MAX", 20_000)
     with pytest.raises(InvalidChunkError, match="more than a message holds"):
         ChunkDecoder().decode(msg)
+
+
+def test_a_value_that_two_keys_share_is_parsed_every_time() -> None:
+    """A sender may let two keys point to one text: then it is not the id alone that varies."""
+
+    def crafted(number: int) -> bytes:
+        own = f"chunk_{number:032x}".encode()
+        texts = (b"y" * len(own), b"z" * len(own))
+        batch = chunk_batch(metadata={"rerun:id": texts[0].decode(), "other": texts[1].decode()})
+        data = bytearray(ipc_stream(batch))
+        first, last = sorted(data.find(text) for text in texts)
+        [pointer] = [  # what points to the first text, from before it; now it points to the last
+            at
+            for at in range(0, first, 4)
+            if at + int.from_bytes(data[at : at + 4], "little") == first - 4
+        ]
+        data[pointer : pointer + 4] = (last - 4 - pointer).to_bytes(4, "little")
+        data[last : last + len(own)] = own
+        return bytes(data)
+
+    decoder = ChunkDecoder()
+    for number in (1, 2):
+        chunk = decoder.decode(plain_msg(crafted(number)))
+        assert chunk.batch.schema.metadata[b"other"] == str(chunk.id).encode()

@@ -180,3 +180,11 @@ def test_buffers_that_share_a_byte_are_not_apart() -> None:
         assert batch_patterns._are_apart(two, memory.address, end) == are_apart
         assert not batch_patterns._are_apart(two, memory.address + 1, end)
         assert not batch_patterns._are_apart(two, memory.address, memory.address + begin)
+
+
+def test_a_static_chunk_is_opened_however_often_its_kin_came() -> None:
+    """It is looked into at once, so there is nothing to save."""
+    decoder = ChunkDecoder()
+    for number in range(4):
+        msg = encoded(make_chunk("/a", {}, {"S:x": [[float(number)]] * ROWS}))
+        assert type(decoder.decode(msg)) is Chunk

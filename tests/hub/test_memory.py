@@ -228,3 +228,14 @@ def test_a_hub_s_limit_that_cannot_be_kept_is_tried_again_when_there_is_more(
     db.add_log_msg(bulky(1))
     limit.enforce(hub.entity_dbs)
     assert tries == [1, 1]
+
+
+def test_blueprints_count_but_give_nothing(runtime: Runtime) -> None:
+    hub = StoreHub(runtime=runtime)
+    for number in range(5):
+        hub.entity_db(blueprint_id()).add_log_msg(bulky(number, blueprint_id()))
+        hub.entity_db(recording_id()).add_log_msg(bulky(number))
+    before = hub[blueprint_id()].held_bytes
+    MemoryLimit(8 * SIZE, runtime).enforce(hub.entity_dbs)
+    assert hub[blueprint_id()].held_bytes == before
+    assert sum(db.held_bytes for db in hub) <= 8 * SIZE * GC_TARGET_FRACTION

@@ -437,3 +437,23 @@ def test_latency_is_told_by_stage(runtime: Runtime) -> None:
         stage = latency[name]
         assert stage.samples >= 1
         assert 0 <= stage.p50_s <= stage.p99_s <= stage.max_s < TIMEOUT_S
+
+
+def test_an_owner_that_commits_nothing_is_asked_once_and_then_waited_for(
+    native: NativeRuntime,
+) -> None:
+    asked: list[int] = []
+
+    def on_full() -> None:
+        asked.append(len(asked))
+        if len(asked) > 50:
+            worker.poll()
+
+    worker = IngestionWorker(
+        byte_budget=SIZE, runtime=native, on_full=on_full, decoder_factory=NUMBERS
+    )
+    worker.submit(numbered(0))
+    assert worker.wait_processed(timeout=TIMEOUT_S)
+    with pytest.raises(QueueFullError):
+        worker.submit(numbered(1), timeout=0.001)
+    assert len(asked) == 1

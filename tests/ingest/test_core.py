@@ -323,3 +323,45 @@ def test_static_data_passes_what_is_spilled_but_no_barrier_behind_it() -> None:
     batch = core.take(10, BUDGET, 0.0)
     assert batch is not None
     assert [one.seq for one in batch.entries] == [0], "the barrier holds for what came from disk"
+
+
+def test_a_second_turn_is_worth_it_for_many_messages_or_for_bulky_ones() -> None:
+    core = IngestCore(10, BUDGET)
+    core.accept(numbered(0), "s", 3 * SIZE, 0.0)
+    assert not core.exceeds(4, 2 * SIZE), "one message is one turn, whatever its size"
+    core.accept(numbered(1), "s", SIZE, 0.0)
+    assert core.exceeds(4, 2 * SIZE)
+    assert core.exceeds(1, 100 * SIZE)
+    assert not core.exceeds(4, 100 * SIZE)
+
+
+def test_a_barrier_holds_only_while_something_is_on_disk() -> None:
+    core = IngestCore(10, BUDGET, has_lanes=True)
+    core.spill(SIZE)
+    core.set_barrier()
+    core.unspill(Entry(numbered(0), "s", SIZE, 0.0, 0), SIZE)
+    core.spill(SIZE)
+    assert core.has_room(SIZE, is_first=True)
+
+
+def test_what_came_back_from_disk_is_known_to_have_come() -> None:
+    """So that nothing is queued twice if a Ctrl-C comes before its file hears of it."""
+    core = IngestCore(10, BUDGET)
+    core.spill(SIZE)
+    core.spill(SIZE)
+    assert not core.is_unspilled(0)
+    core.unspill(Entry(numbered(0), "s", SIZE, 0.0, 0), SIZE)
+    assert core.is_unspilled(0)
+    assert not core.is_unspilled(1)
+
+
+def test_what_is_on_disk_is_not_processed_whatever_went_by() -> None:
+    core = IngestCore(10, BUDGET, has_lanes=True)
+    core.spill(SIZE)
+    core.accept(numbered(1), "s", SIZE, 0.0, is_first=True)
+    batch = core.take(10, BUDGET, 0.0)
+    assert batch is not None
+    core.finish(batch, [ProcessedChunk(1, cast("Any", 1), "s", SIZE)], 0.0, 0.0)
+    assert core.next_output_place == 1
+    assert not core.is_processed(0)
+    assert not core.is_processed(1), "all up to it"

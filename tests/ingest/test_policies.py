@@ -32,7 +32,16 @@ from forebay.ingest.spill import SpillFiles
 from forebay.model import ArrowMsg, EntityPath, StoreId
 from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime, WebWorkerRuntime
 from tests.chunks import make_chunk
-from tests.ingest.support import STORE, TIMEOUT_S, HeldDecoder, OneAtATime, decode_number, numbered
+from tests.ingest.support import (
+    SIZE,
+    STORE,
+    TIMEOUT_S,
+    HeldDecoder,
+    OneAtATime,
+    decode_number,
+    numbered,
+    numbers,
+)
 
 CAPACITY = 4
 
@@ -455,3 +464,26 @@ def test_it_is_one_episode_until_three_quarters_are_free() -> None:
             runtime.run_turn()
         worker.poll()
         assert fill() == episodes, turns
+
+
+def test_no_turn_is_spent_on_waiting_for_who_is_writing_to_disk(tmp_path: Path) -> None:
+    runtime = WebWorkerRuntime(can_wait=False)
+    worker = OneAtATime(
+        1,
+        runtime=runtime,
+        policies=PolicyRules().with_policy(Spill(tmp_path)),
+        decoder_factory=lambda: decode_number,
+    )
+    worker.submit(numbered(0))
+    worker.submit(numbered(1))
+    assert worker._spill is not None
+    assert worker._spill.write(numbered(2), None, SIZE, 0.0) is None, "not numbered yet"
+    turns = 0
+    while runtime.run_turn() and turns < 100:
+        turns += 1
+        worker.poll()
+    assert turns < 10
+    worker._spill.unwrite()
+    worker.submit(numbered(2))
+    runtime.run_all()
+    assert numbers(worker.poll())[-1] == 2

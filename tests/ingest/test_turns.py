@@ -230,3 +230,13 @@ def test_a_few_bulky_messages_are_no_brief_turn() -> None:
     assert worker.is_brief
     worker.submit(numbered(1, 4 * PARALLEL_MSG_BYTES_MIN))
     assert not worker.is_brief
+
+
+def test_a_turn_that_nobody_asked_for_changes_nothing() -> None:
+    worker = IngestionWorker(runtime=InlineRuntime(), decoder_factory=lambda: decode_number)
+    assert not worker.run_turn()
+    worker.validate()
+    worker.submit(numbered(0))
+    assert not worker.run_turn()
+    worker.validate()
+    assert numbers(worker.poll()) == [0]

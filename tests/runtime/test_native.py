@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from forebay.limits import QUERY_ROOM_S_MAX
+from forebay.limits import QUERY_ROOM_S_MAX, QUERY_ROOM_SHARE
 from forebay.runtime import NativeRuntime, default_runtime
 from tests.runtime.conformance import TIMEOUT_S, Counting, RuntimeConformance
 
@@ -266,9 +266,11 @@ def test_heavy_tasks_run_beside_a_light_one_and_light_ones_too_without_a_gil() -
         assert runtime.join(TIMEOUT_S)
 
 
-def test_room_is_made_for_queries_under_a_gil_only() -> None:
-    began_s = time.monotonic()
+def test_room_is_made_for_queries_under_a_gil_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept_s.append)
     NativeRuntime(takes_turns=False).make_room(1000.0)
-    NativeRuntime(takes_turns=True).make_room(1000.0)
-    assert time.monotonic() - began_s >= QUERY_ROOM_S_MAX
-    assert time.monotonic() - began_s < TIMEOUT_S
+    assert slept_s == []
+    for worked_s in (1000.0, QUERY_ROOM_S_MAX / QUERY_ROOM_SHARE / 2):
+        NativeRuntime(takes_turns=True).make_room(worked_s)
+    assert slept_s == [QUERY_ROOM_S_MAX, pytest.approx(QUERY_ROOM_S_MAX / 2)]

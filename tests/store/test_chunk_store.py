@@ -285,3 +285,13 @@ def test_a_snapshot_is_not_touched_by_merges_that_come_later() -> None:
             frames = snapshot.range("frame", 0, 100, "/a")["frame"].to_pylist()
             assert frames == list(range(number + 1))
             assert snapshot.latest_at("frame", 100, "/a")["S:x"].time == number
+
+
+def test_a_component_of_two_types_keeps_no_others_from_merging() -> None:
+    kinds: list[dict[str, Any]] = [{"S:x": [[1.0]]}, {"S:y": [[1.0]]}, {"S:y": [["text"]]}]
+    with narrow_nodes(6):
+        store = ChunkStore(STORE)
+        for number in range(6):
+            store.insert(make_chunk("/a", {"frame": [number]}, kinds[number % 3]))
+        assert store.num_chunks == 2, "those of texts by themselves"
+        assert store.snapshot().num_rows == 6
