@@ -306,7 +306,7 @@ SLAB_PIECE_BYTES_MAX: Final = 16 * MIB
 SLAB_STEP_BYTES_SMALL: Final = 256 * 1024
 """Small pages that are touched at once."""
 
-SLAB_DEAD_BYTES_MIN: Final = 256 * 1024
+SLAB_DEAD_BYTES_MIN: Final = 64 * 1024
 """Dead bytes of a slab from which its pages are given back; up to as much is held for nothing."""
 
 SLOW_TOUCH_S_PER_BYTE: Final = 0.4e-9

@@ -66,6 +66,10 @@ class Turns(WorkerState):
                 return False
             self._busy_threads[thread] = batch
             decode = self._decoders.pop() if self._decoders else None
+            # Many messages may have come at once, and that asked for one turn.
+            starts = self._wants_turn()
+        if starts:
+            self._start_turn()
         if decode is None:
             decode = self._new_decoder()
         outcomes: list[Outcome] = []
