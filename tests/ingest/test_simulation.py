@@ -10,7 +10,15 @@ import pytest
 from forebay.ingest import IngestionWorker, Outcome, RejectedMsg
 from forebay.ingest.core import IngestCore
 from forebay.model import ArrowMsg
-from tests.ingest.simulate import fails, failure, replay, shortest
+from tests.ingest.simulate import (
+    fails,
+    failure,
+    recorded,
+    replay,
+    shortest,
+    without_end,
+    without_steps,
+)
 from tests.ingest.test_core import LeaksBytes, OutOfOrder
 from tests.ingest.worlds import FailingSpill, SmallTurns, World
 
@@ -196,8 +204,25 @@ def test_a_planted_bug_is_found(mutant: type[IngestionWorker]) -> None:
     assert failure(seed, mutant) == story, "a seed replays"
 
 
-def test_a_failing_schedule_shrinks() -> None:
-    seed = next(seed for seed in range(FOUND_BY) if failure(seed, WithOutOfOrder))
+def test_a_failing_schedule_shrinks_to_what_it_needs() -> None:
+    seed = next(seed for seed in range(FOUND_BY) if recorded(seed, WithOutOfOrder))
+    choices = recorded(seed, WithOutOfOrder)
+
+    def still_fails(candidate: list[int]) -> bool:
+        return fails(replay(seed, WithOutOfOrder, candidate))
+
     short = shortest(seed, WithOutOfOrder)
-    assert fails(replay(seed, WithOutOfOrder, short))
-    assert not fails(replay(seed, WithOutOfOrder, short[:-1])), "no choice too many"
+    assert still_fails(short), "what is printed replays"
+    assert len(short) < len(without_end(choices, still_fails)) < len(choices)
+    for step in range(len(short)):
+        assert not still_fails(short[:step] + short[step + 1 :]), "no choice too many"
+
+
+def test_steps_are_left_out_wherever_they_stand() -> None:
+    needed = [3, 40, 41, 97]
+
+    def still_fails(candidate: list[int]) -> bool:
+        return [one for one in candidate if one in needed] == needed
+
+    assert without_end(list(range(100)), still_fails) == list(range(98))
+    assert without_steps(list(range(100)), still_fails) == needed

@@ -253,10 +253,11 @@ class World:
         seed: int,
         worker_type: type[IngestionWorker] = SmallTurns,
         choose: Callable[[int], int] | None = None,
+        steps_max: int = 20_000,
     ) -> None:
         self.chance = chance = random.Random(seed)
         self.runtime = runtime = SimulatedRuntime(
-            seed, workers=chance.randint(1, 3), steps_max=20_000, choose=choose
+            seed, workers=chance.randint(1, 3), steps_max=steps_max, choose=choose
         )
         self.budget = ByteBudget(12 * SIZE, runtime=runtime)
         self.stores: list[Store] = []
