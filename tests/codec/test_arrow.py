@@ -372,3 +372,23 @@ def test_a_value_that_two_keys_share_is_parsed_every_time() -> None:
     for number in (1, 2):
         chunk = decoder.decode(plain_msg(crafted(number)))
         assert chunk.batch.schema.metadata[b"other"] == str(chunk.id).encode()
+
+
+def test_a_type_of_a_negative_size_is_refused() -> None:
+    """pyarrow reads it, and trips over it later."""
+    size = 123_456_789
+    cells = pa.array([None, None], pa.list_(pa.list_(pa.float64(), size)))
+    batch = chunk_batch(
+        {
+            "row_id": pa.array([bytes(15) + b"\1", bytes(15) + b"\2"], pa.binary(16)),
+            "frame": pa.array([3, 4], pa.int64()),
+            "S:x": cells,
+        }
+    )
+    data = ipc_stream(batch)
+    there = size.to_bytes(4, "little")
+    assert data.count(there) == 1
+    assert ChunkDecoder().decode(plain_msg(data)).num_rows == 2
+    damaged = data.replace(there, (-5).to_bytes(4, "little", signed=True))
+    with pytest.raises(InvalidChunkError, match="does not read"):
+        ChunkDecoder().decode(plain_msg(damaged))

@@ -188,3 +188,17 @@ def test_a_static_chunk_is_opened_however_often_its_kin_came() -> None:
     for number in range(4):
         msg = encoded(make_chunk("/a", {}, {"S:x": [[float(number)]] * ROWS}))
         assert type(decoder.decode(msg)) is Chunk
+
+
+def test_a_batch_that_begins_between_is_parsed() -> None:
+    """Numbers at odd addresses are for Arrow to look at, and to copy if need be."""
+    msg, data = plain()
+    length = int.from_bytes(data[4:8], "little")
+    shifted = data[:4] + (length + 4).to_bytes(4, "little") + data[8 : 8 + length] + bytes(4)
+    moved = with_payload(msg, shifted + data[8 + length :])
+    decoder = trained()
+    assert type(decoder.decode(msg)) is EncodedChunk
+    for _ in range(3):
+        chunk = decoder.decode(moved)
+        assert type(chunk) is Chunk
+    assert said(chunk) == said(ChunkDecoder().decode(msg))

@@ -365,3 +365,14 @@ def test_what_is_on_disk_is_not_processed_whatever_went_by() -> None:
     assert core.next_output_place == 1
     assert not core.is_processed(0)
     assert not core.is_processed(1), "all up to it"
+
+
+def test_a_batch_that_is_given_back_twice_is_queued_once() -> None:
+    core = IngestCore(CAPACITY, BUDGET)
+    core.accept(numbered(0), "s", SIZE, 0.0)
+    batch = core.take(10, BUDGET, 0.0)
+    assert batch is not None
+    core.give_back(batch)
+    core.give_back(batch)
+    assert core.take(10, BUDGET, 0.0) == batch
+    assert core.take(10, BUDGET, 0.0) is None

@@ -295,3 +295,12 @@ def test_a_component_of_two_types_keeps_no_others_from_merging() -> None:
             store.insert(make_chunk("/a", {"frame": [number]}, kinds[number % 3]))
         assert store.num_chunks == 2, "those of texts by themselves"
         assert store.snapshot().num_rows == 6
+
+
+def test_what_is_dropped_with_its_entity_is_counted_out() -> None:
+    store = filled([*scalars(5, "/a"), *scalars(3, "/b", 10), make_chunk("/a", {}, {"S:s": [[1]]})])
+    store.drop_entity("/a")
+    assert (store.num_rows, store.num_chunks) == (3, 3)
+    assert store.snapshot().entity_stats() == [("/b", 3, 3)]
+    store.drop_entity("/b")
+    assert (store.num_rows, store.num_chunks, store.byte_size) == (0, 0, 0)
