@@ -8,7 +8,7 @@ import pytest
 
 from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.hub import EntityDb, StoreHub
+from forebay.hub import EntityDb, StoreHub, WorkerOutput
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
@@ -68,6 +68,11 @@ def added(events: list[ChunkStoreEvent[Chunk]]) -> list[float]:
     ]
 
 
+def collect(db: EntityDb) -> list[WorkerOutput]:
+    db.flush(PATIENCE_S)
+    return db.poll_worker_output()
+
+
 def came(flag: Event, runtime: Runtime) -> bool:
     """Whether a flag is set in the end; where turns come from a loop, this is the loop."""
     if isinstance(runtime, WebWorkerRuntime):
@@ -116,3 +121,8 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def hub(runtime: Runtime) -> StoreHub:
     return StoreHub(runtime=runtime)
+
+
+@pytest.fixture
+def db(runtime: Runtime) -> EntityDb:
+    return EntityDb(recording_id(), runtime=runtime)

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from forebay.hub import EntityDb, WorkerOutput
+from forebay.hub import EntityDb
 from forebay.model import SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime
 from tests.hub.conftest import (
@@ -16,16 +16,6 @@ from tests.hub.conftest import (
     numbers,
     recording_id,
 )
-
-
-@pytest.fixture
-def db(runtime: Runtime) -> EntityDb:
-    return EntityDb(recording_id(), runtime=runtime)
-
-
-def collect(db: EntityDb) -> list[WorkerOutput]:
-    db.flush(PATIENCE_S)
-    return db.poll_worker_output()
 
 
 def test_no_thread_before_the_first_arrow_message(native: NativeRuntime) -> None:

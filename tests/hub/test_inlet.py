@@ -21,20 +21,11 @@ from tests.hub.conftest import (
     Gate,
     added,
     broken,
+    collect,
     message,
     numbers,
     recording_id,
 )
-
-
-@pytest.fixture
-def db(runtime: Runtime) -> EntityDb:
-    return EntityDb(recording_id(), runtime=runtime)
-
-
-def collect(db: EntityDb) -> list[WorkerOutput]:
-    db.flush(PATIENCE_S)
-    return db.poll_worker_output()
 
 
 def conserved(db: EntityDb) -> bool:
