@@ -7,6 +7,8 @@ let session = null;
 let blocksWaiting = 0; // fed but not yet decoded: their credits are owed to the page
 let isFinishing = false;
 
+const PROGRESS_MS = 200;
+
 const post = (message, transfer = []) => self.postMessage(message, transfer);
 
 // ---- boot ----------------------------------------------------------------------------------
@@ -103,32 +105,59 @@ async function boot({ config, modules }) {
 // A message to oneself comes after the messages that wait already, and without the delay that
 // browsers put on nested timeouts.
 const turnstile = new MessageChannel();
-turnstile.port1.onmessage = () => guarded(runSlice);
+turnstile.port1.onmessage = () => {
+  const ms = restsUntil - performance.now();
+  if (ms >= 1) {
+    restedMs += ms;
+    setTimeout(() => guarded(runSlice), ms);
+  } else guarded(runSlice);
+};
+
+let rest = 0; // after each millisecond of work, in milliseconds: the page sets it (see pace.js)
+let restsUntil = 0;
+let restedMs = 0;
 
 function requestSlice() {
   turnstile.port2.postMessage(null);
 }
 
 function runSlice() {
-  if (!session.run_slice()) settle();
+  const began = performance.now();
+  const isMore = session.run_slice();
+  const ended = performance.now();
+  restsUntil = ended + rest * (ended - began);
+  if (!isMore) settle();
 }
 
 function settle() {
   if (!session.is_idle) return;
   if (blocksWaiting) {
-    post({ type: "credit", blocks: blocksWaiting, progress: JSON.parse(session.progress()) });
+    tellProgress();
     blocksWaiting = 0;
-    wakeReader();
+    wakeReader?.();
   }
   if (isFinishing) {
     isFinishing = false;
     session.finish();
     post({
       type: "finished",
+      restedMs,
       progress: JSON.parse(session.progress()),
       overview: JSON.parse(session.overview()),
     });
   }
+}
+
+let wakeReader = null; // while a file is read here
+let toldAt = 0;
+
+/** To the page's source with each credit; of what is read here, as often as the page shows it. */
+function tellProgress() {
+  const now = performance.now();
+  if (wakeReader && now - toldAt < PROGRESS_MS) return;
+  toldAt = now;
+  const progress = JSON.parse(session.progress());
+  post(wakeReader ? { type: "progress", progress } : { type: "credit", blocks: blocksWaiting, progress });
 }
 
 function feed(buffer) {
@@ -142,10 +171,9 @@ function feed(buffer) {
   settle();
 }
 
-let wakeReader = () => {};
-
 /** Read a file here, by the same credits: its bytes never come near the page's thread. */
 async function read({ file, blockBytes, credits }) {
+  wakeReader = () => {};
   for (let at = 0; at < file.size; at += blockBytes) {
     let buffer;
     try {
@@ -222,6 +250,9 @@ self.onmessage = ({ data }) => {
     case "end":
       isFinishing = true;
       guarded(settle);
+      break;
+    case "pace":
+      rest = data.rest;
       break;
     case "ask":
       guarded(() => answer(data));
