@@ -81,9 +81,9 @@ def large(folder: Path) -> list[Path]:
     return [write_large(folder / f"large-{seed}.rrd", seed, LARGE_STEPS) for seed in (1, 2)]
 
 
-def native(path: Path) -> Session:
+def native(path: Path, part: int | None = None) -> Session:
     """The same engine here."""
-    session = Session(path.name)
+    session = Session(path.name, part=part)
     data = path.read_bytes()
     for at in range(0, len(data), BLOCK):
         session.feed(data[at : at + BLOCK])
@@ -286,6 +286,36 @@ def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, in
         page.page.click("#recordings [data-state=lost] .again")
         page.wait_state(lost, "whole")
         assert page.overview(lost)["stores"] == expected
+
+
+def test_each_recording_of_a_file_has_a_worker_of_its_own(page: SitePage) -> None:
+    (first,) = page.open([recording("several_stores")])
+    page.until(f"() => forebay.recordings.length === {first + 2}")
+    second = first + 1
+    for part, number in enumerate((first, second)):
+        assert page.wait_state(number, "whole", "damaged", "lost") == "whole"
+        ours = native(recording("several_stores"), part)
+        theirs = without_made_up_ids(page.overview(number))
+        assert theirs == without_made_up_ids(json.loads(ours.overview()))
+        page.until(
+            "([nth, id]) => document.querySelectorAll('.which')[nth].textContent === id",
+            [number, f"several_{part}"],
+        )
+    expected = page.overview(second)
+    # The first one's worker goes: the other answers as before, and it comes back alone.
+    page.run("() => { forebay.Engine.hangMs = 4000; }")
+    lose(page, first, "killed")
+    page.wait_state(first, "lost")
+    page.run("() => { forebay.Engine.hangMs = 60000; }")
+    assert page.state(second) == "whole"
+    assert page.ask(second, [{"kind": "dataframe", "store": 0, "timeline": "frame"}])[0]
+    page.until("() => document.querySelector('#recordings [data-state=lost]')")
+    page.page.click("#recordings [data-state=lost] .again")
+    page.wait_state(first, "whole")
+    assert page.run("() => forebay.recordings.length") == first + 2
+    assert page.overview(second) == expected
+    for number in (second, first):
+        page.page.click(f"#recordings li:nth-child({number + 1}) .close")
 
 
 @pytest.mark.usefixtures("indexes")

@@ -29,8 +29,8 @@ window.forebay = { recordings, chosen, spares, readTable, Engine, open };
 
 // ---- opening -------------------------------------------------------------------------------
 
-function open(source) {
-  const recording = new Recording(source, spares, changed);
+function open(source, part = 0) {
+  const recording = new Recording(source, spares, changed, part);
   recordings.push(recording);
   if (!chosen.recording) choose(recording);
   changed(recording);
@@ -67,6 +67,8 @@ let isDue = false;
 
 /** Something is new about a recording; however often, the list is drawn five times a second. */
 function changed(recording) {
+  const { source } = recording;
+  while (source.parts < source.recordings.length) open(source, source.parts++);
   if (recording === chosen.recording && recording.overview && recording.state !== "reading") {
     showOverview();
   }
@@ -92,10 +94,10 @@ function drawRecordings() {
 
 function makeCard(recording) {
   const item = document.createElement("li");
-  item.innerHTML = `<button class="card"><b></b><progress max="1"></progress><small></small></button>
+  item.innerHTML = `<button class="card"><b></b><span class="which"></span><progress max="1"></progress><small></small></button>
     <span class="tools"><button class="again" hidden>Try again</button>
     <button class="close" aria-label="Close">×</button></span>`;
-  item.querySelector("b").textContent = recording.name;
+  item.querySelector("b").textContent = item.querySelector("b").title = recording.name;
   item.querySelector(".card").addEventListener("click", () => choose(recording));
   item.querySelector(".again").addEventListener("click", () => recording.retry());
   item.querySelector(".close").addEventListener("click", () => close(recording));
@@ -111,9 +113,13 @@ function drawCard(recording, item) {
   else bar.value = recording.fraction;
   bar.hidden = !["starting", "reading"].includes(recording.state);
   item.querySelector(".again").hidden = recording.state !== "lost";
-  const text = stateText(recording);
-  const small = item.querySelector("small");
-  if (small.textContent !== text) small.textContent = text;
+  setText(item.querySelector(".which"), recording.which);
+  setText(item.querySelector("small"), stateText(recording));
+}
+
+/** What stays the same costs no layout. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function stateText({ state, stage, progress, overview, problems }) {
@@ -315,11 +321,8 @@ function fillTable(table, { rows, columns }, names = []) {
       return made;
     }));
   }
-  // What stays the same costs no layout.
-  texts.forEach((line, row) => line.forEach((text, i) => {
-    const cell = table.rows[row + 1].cells[i];
-    if (cell.textContent !== text) cell.textContent = text;
-  }));
+  texts.forEach((line, row) =>
+    line.forEach((text, i) => setText(table.rows[row + 1].cells[i], text)));
 }
 
 function headOf(names) {
@@ -385,7 +388,8 @@ async function exportAs(kind, ending, type) {
   });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([buffer], { type }));
-  link.download = `${recording.name.replace(/\.\w+$/, "")}${ending}`;
+  const name = recording.name.replace(/\.\w+$/, "");
+  link.download = `${name}${recording.which && `-${recording.which}`}${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

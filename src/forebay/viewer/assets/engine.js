@@ -4,7 +4,7 @@
 //                                      loaded
 //   boot   config, modules             stage    name, ms
 //                                      ready    modules, heap
-//   open   source
+//   open   source, part
 //   read   file, blockBytes, credits
 //   block  buffer (changes hands)      credit   blocks, progress
 //   end                                progress progress (of a file that it reads itself)
@@ -92,10 +92,13 @@ export class Engine {
     return this.#failure;
   }
 
-  /** Begin a recording, by its name for people; once, and before its first block. */
-  open(source) {
+  /**
+   * Begin a source, by its name for people; once, and before its first block. Of one with several
+   * recordings, `part` is the number of the one that is kept; without it, all are.
+   */
+  open(source, part) {
     if (this.#failure) return;
-    this.worker.postMessage({ type: "open", source });
+    this.worker.postMessage({ type: "open", source, part });
     join(this);
   }
 

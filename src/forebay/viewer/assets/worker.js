@@ -239,7 +239,7 @@ self.onmessage = ({ data }) => {
       });
       break;
     case "open":
-      guarded(() => { session = Session(data.source, requestSlice); });
+      guarded(() => { session = Session(data.source, requestSlice, data.part); });
       break;
     case "read":
       read(data);
