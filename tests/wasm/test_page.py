@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from forebay.limits import MIB
 from forebay.viewer import Session
+from forebay.viewer.site import SNAPSHOT
 from tests.corpus import RECORDINGS, recording
 from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
 from tests.wasm.compare import assert_same_answer
@@ -286,6 +288,30 @@ def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, in
         page.page.click("#recordings [data-state=lost] .again")
         page.wait_state(lost, "whole")
         assert page.overview(lost)["stores"] == expected
+
+
+HAS_SNAPSHOT = """async () => {
+  const engine = forebay.spares.prepare();
+  await engine.ready;
+  return engine.hasSnapshot;
+}"""
+
+
+def test_interpreters_go_on_from_a_snapshot(page: SitePage) -> None:
+    assert page.run(HAS_SNAPSHOT)
+
+
+def test_a_snapshot_that_is_of_no_use_is_done_without(
+    browser: Browser, site: Path, folder: Path
+) -> None:
+    other = shutil.copytree(site, folder / "site")
+    snapshot = other / "pyodide" / SNAPSHOT
+    snapshot.write_bytes(snapshot.read_bytes()[:1_000_000])
+    for url in serve(other):
+        page = SitePage(browser, url)
+        page.wait_ready()
+        assert not page.run(HAS_SNAPSHOT)
+        page.context.close()
 
 
 def test_each_recording_of_a_file_has_a_worker_of_its_own(page: SitePage) -> None:

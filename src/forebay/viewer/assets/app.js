@@ -17,7 +17,7 @@ const PROGRESS_MS = 200;
 const BETWEEN_MS = 100; // parts of the page that change by themselves do so one after the other
 
 const config = JSON.parse($("config").textContent, (key, value) =>
-  key === "python" || key === "pyodide" ? new URL(value, document.baseURI).href : value);
+  ["python", "pyodide", "snapshot"].includes(key) ? new URL(value, document.baseURI).href : value);
 if (config.wheels) config.wheels = config.wheels.map((url) => new URL(url, document.baseURI).href);
 
 const spares = new Spares(config);

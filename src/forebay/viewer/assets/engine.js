@@ -3,7 +3,7 @@
 // To the worker                      From the worker
 //                                      loaded
 //   boot   config, modules             stage    name, ms
-//                                      ready    modules, heap
+//                                      ready    modules, heap, hasSnapshot
 //   open   source, part
 //   read   file, blockBytes, credits
 //   block  buffer (changes hands)      credit   blocks, progress
@@ -63,6 +63,7 @@ export class Engine {
     this.#boot = { type: "boot", config };
     this.stages = [];
     this.heapBytes = 0;
+    this.hasSnapshot = false;
     this.onProgress = () => {};
     this.onFinished = () => {};
     this.onFailed = () => {};
@@ -185,6 +186,7 @@ export class Engine {
       case "ready":
         for (const [key, module] of message.modules) compiled.set(key, module);
         this.heapBytes = message.heap;
+        this.hasSnapshot = message.hasSnapshot;
         this.isReady = true;
         this.#onReady();
         break;

@@ -74,6 +74,29 @@ async function wheelsOf(config) {
   return config.packages.map((name) => config.pyodide + lock.packages[name].file_name);
 }
 
+/** True if from the memory of one that a site keeps: Pyodide may fail to, in a browser it is not
+ *  made for, and then starts from nothing. */
+async function startPython(config) {
+  const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
+  const indexURL = config.pyodide;
+  if (config.snapshot) {
+    try {
+      pyodide = await loadPyodide({ indexURL, _loadSnapshot: unpacked(config.snapshot) });
+      return true;
+    } catch (error) {
+      console.warn(`the interpreter's snapshot is of no use here: ${lastLine(error)}`);
+    }
+  }
+  pyodide = await loadPyodide({ indexURL });
+  return false;
+}
+
+async function unpacked(url) {
+  const { body } = await fetch(url);
+  const stream = body.pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 async function boot({ config, modules }) {
   let last = performance.now();
   const stage = (name) => {
@@ -82,9 +105,8 @@ async function boot({ config, modules }) {
     last = now;
   };
   shareModules(modules);
-  fetchEarly([config.python, ...(config.wheels ?? [])]);
-  const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
-  pyodide = await loadPyodide({ indexURL: config.pyodide });
+  fetchEarly([config.snapshot, config.python, ...(config.wheels ?? [])].filter(Boolean));
+  const hasSnapshot = await startPython(config);
   stage("interpreter");
   for (const wheel of await wheelsOf(config)) {
     await pyodide.loadPackage(wheel, { checkIntegrity: false, messageCallback() {} });
@@ -97,7 +119,8 @@ async function boot({ config, modules }) {
   stage("arrow");
   Session = pyodide.pyimport("forebay.viewer").Session;
   stage("engine");
-  post({ type: "ready", modules: compiled, heap: pyodide._module?.HEAPU8?.length ?? 0 });
+  const heap = pyodide._module?.HEAPU8?.length ?? 0;
+  post({ type: "ready", modules: compiled, heap, hasSnapshot });
 }
 
 // ---- decoding, a slice at a time -----------------------------------------------------------
