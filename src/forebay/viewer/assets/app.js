@@ -5,7 +5,7 @@ import { Engine } from "./engine.js";
 import { Plot } from "./plot.js";
 import { Recording, Spares } from "./recording.js";
 import { FileSource, UrlSource } from "./sources.js";
-import { fractionOf, tickText, timeAt, timeText } from "./times.js";
+import { countText, fractionOf, sizeText, tickText, timeAt, timeText } from "./times.js";
 import { Tree } from "./tree.js";
 
 const $ = (id) => document.getElementById(id);
@@ -123,16 +123,16 @@ function setText(element, text) {
 }
 
 function stateText({ state, stage, progress, overview, problems }) {
-  const megabytes = (progress.bytes / 1e6).toFixed(1);
-  const chunks = `${progress.committed.toLocaleString()} chunks`;
+  const size = sizeText(progress.bytes);
+  const chunks = countText(progress.committed, "chunk");
   switch (state) {
     case "starting":
       return `starting Python${stage && ` · ${stage} ready`}`;
     case "reading":
-      return `${chunks} · ${megabytes} MB`;
+      return `${chunks} · ${size}`;
     case "whole": {
       const rows = overview.stores.reduce((sum, store) => sum + store.rows, 0);
-      return `${rows.toLocaleString()} rows · ${chunks} · ${megabytes} MB`;
+      return `${countText(rows, "row")} · ${chunks} · ${size}`;
     }
     case "damaged":
       return `damaged · ${chunks} readable · ${problems.at(-1) ?? ""}`;

@@ -132,9 +132,13 @@ export class Plot {
     }
     pen.textBaseline = "top";
     const count = Math.max(2, Math.floor((width - LEFT) / 190));
+    let last = null;
     for (let i = 0; i <= count; i++) {
+      const text = this.format(i / count);
+      if (text === last) continue; // of a range of one time, one tick
+      last = text;
       pen.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
-      pen.fillText(this.format(i / count), toX(i / count), height - BOTTOM + 7);
+      pen.fillText(text, toX(i / count), height - BOTTOM + 7);
     }
   }
 }
