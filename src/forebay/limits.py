@@ -221,8 +221,11 @@ FILE_SLABS_MAX: Final = 8
 FILE_READ_BYTES_FIRST: Final = 64 * 1024
 """The first block of one file of many, which tells whether it is bulky."""
 
+READ_SLICE_S: Final = 0.02
+"""How long the reader of a file of small messages goes on before the next one has its turn."""
+
 READ_TURN_S: Final = 0.1
-"""How long one block of small messages may keep the readers of others waiting."""
+"""How long such a turn may keep the readers of others waiting; longer ones are stuck."""
 
 FILES_READ_AT_ONCE: Final = 16
 """Files that are read side by side when many are loaded; each reader waits on its own stores."""
@@ -296,3 +299,25 @@ WEB_CELL_CHARS_MAX: Final = 160
 
 WEB_CELL_INSTANCES_SHOWN: Final = 4
 """Instances of a cell on the page; of more, their number is told."""
+
+SLAB_BYTES: Final = 64 * MIB
+"""Address space reserved at once for what is decompressed; memory is taken as it fills."""
+
+SLAB_PIECE_BYTES_MAX: Final = 16 * MIB
+"""Larger payloads get memory of their own."""
+
+SLAB_STEP_BYTES_SMALL: Final = 256 * 1024
+"""Small pages that are touched at once."""
+
+SLAB_DEAD_BYTES_MIN: Final = 64 * 1024
+"""Dead bytes of a slab from which its pages are given back; up to as much is held for nothing."""
+
+SLOW_TOUCH_S_PER_BYTE: Final = 0.4e-9
+"""Processor time of touching a large page that its small pages would not take (measured: 0.1 where
+the host has it ready, 2.3 where it has not, and 0.5 for small ones)."""
+
+SMALL_PAGES_BYTES_MIN: Final = 128 * MIB
+"""After a large page that was slow, so much is taken in small ones before the next is tried."""
+
+SMALL_PAGES_BYTES_MAX: Final = 2048 * MIB
+"""Each further slow one doubles that, up to this."""

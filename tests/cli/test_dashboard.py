@@ -8,7 +8,8 @@ from forebay import StoreHub
 from forebay.cli.dashboard import STORES_SHOWN_MAX, Dashboard
 from forebay.model import ArrowMsg, StoreId
 from forebay.runtime import Event
-from tests.server.client import numbered, until
+from tests.server.client import numbered
+from tests.waiting import until
 
 A = StoreId.recording("app", "a [bold]")
 B = StoreId.recording("app", "b")

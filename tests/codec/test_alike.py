@@ -181,7 +181,7 @@ def test_patterns_are_bounded_when_every_row_differs_where_it_should_not(
 
 @pytest.mark.parametrize("bound", [None, "installed"])
 def test_blocks_are_decompressed_together_or_refused(bound: str | None) -> None:
-    lz4 = Lz4Decompressor() if bound else Lz4Decompressor(None)
+    lz4 = Lz4Decompressor() if bound else Lz4Decompressor(bound=None)
     codec = pa.Codec("lz4_raw")
     texts = [struct.pack("<q", number) * 20 for number in range(5)]
     blocks = [codec.compress(text, asbytes=True) for text in texts]

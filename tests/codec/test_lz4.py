@@ -71,7 +71,7 @@ def test_garbage_is_refused_or_has_the_size_claimed(block: bytes, size: int) -> 
 def answers(block: bytes, size: int) -> list[bytes | str]:
     """With cramjam and without: the bytes, or why there are none."""
     found: list[bytes | str] = []
-    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(bound=None)):
         try:
             found.append(bytes(decompressor.decompress(block, size)))
         except ValueError as error:
@@ -110,7 +110,7 @@ def test_blocks_of_one_size_are_read_together(parts: list[bytes], draw: st.DataO
     damaged = draw.draw(st.sampled_from([None, *range(len(blocks))]))
     if damaged is not None:
         blocks[damaged] = blocks[damaged][:-1]
-    for decompressor in (Lz4Decompressor(), Lz4Decompressor(None)):
+    for decompressor in (Lz4Decompressor(), Lz4Decompressor(bound=None)):
         if damaged is None:
             assert decompressor.decompress_alike(blocks, 40) == b"".join(parts)
         else:
@@ -136,7 +136,7 @@ def test_blocks_that_no_library_writes_are_refused_by_both(block: bytes, size: i
 
 
 def test_without_cramjam_too_large_a_size_is_refused_whatever_memory_holds() -> None:
-    decompressor = Lz4Decompressor(None)
+    decompressor = Lz4Decompressor(bound=None)
     secret = b"somebody else's data " * 40
     block = compressed(b"short")
     for _ in range(200):

@@ -11,6 +11,7 @@ import ast
 import os
 import random
 import sys
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -25,8 +26,9 @@ from forebay.model import ArrowMsg, ChunkAddition
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.hub.conftest import PATIENCE_S, broken, message, numbers, recording_id
 
+LENDING = os.path.join("runtime", "lending.py")  # noqa: PTH118
 PACKAGE = str(Path(forebay.__file__).parent) + os.sep
-WATCHED = tuple(PACKAGE + layer + os.sep for layer in ("hub", "ingest"))
+WATCHED = (*(PACKAGE + layer + os.sep for layer in ("hub", "ingest")), PACKAGE + LENDING)
 TRIES = 40
 MESSAGES = [broken() if number == 3 else message(number) for number in range(6)]
 
@@ -66,6 +68,10 @@ class Interrupt:
         return self._trace
 
 
+class Lending(NativeRuntime):
+    """Whoever receives a message decodes it, as `load` does with small ones."""
+
+
 def live(runtime: Runtime, interrupt: Interrupt, *, has_app: bool) -> None:
     """Receive, commit and look, with one Ctrl-C somewhere; then everything has to add up."""
     hub = StoreHub(runtime=runtime, capacity=4)
@@ -76,7 +82,8 @@ def live(runtime: Runtime, interrupt: Interrupt, *, has_app: bool) -> None:
     with interrupt:
         for msg in MESSAGES:
             try:
-                hub.receive_log_msg(msg)
+                with runtime.lend_thread() if isinstance(runtime, Lending) else nullcontext():
+                    hub.receive_log_msg(msg)
                 if app is not None:
                     app.tick()
             except KeyboardInterrupt:
@@ -111,7 +118,7 @@ def check(hub: StoreHub, committed: int, after: list[ArrowMsg]) -> None:
 
 
 @pytest.mark.parametrize("has_app", [True, False])
-@pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime])
+@pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime, Lending])
 def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
     counting = Interrupt()
     live(kind(), counting, has_app=has_app)

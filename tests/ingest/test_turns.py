@@ -96,6 +96,24 @@ def test_bulky_messages_are_decoded_side_by_side_when_nobody_else_is_busy() -> N
     assert runtime.join(TIMEOUT_S)
 
 
+def test_what_comes_at_once_is_decoded_by_as_many_turns_as_allowed() -> None:
+    """Whoever submitted need not come again, nor wait, for the second turn to begin."""
+    runtime = NativeRuntime()
+    together = threading.Barrier(3 + 1)
+
+    def decode(msg: ArrowMsg) -> object:
+        together.wait(TIMEOUT_S)
+        return decode_number(msg)
+
+    worker = OneAtATime(runtime=runtime, turns_max=3, decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
+    worker.submit_many([numbered(number) for number in range(6)])
+    together.wait(TIMEOUT_S)
+    together.wait(TIMEOUT_S)
+    worker.close(TIMEOUT_S)
+    assert numbers(worker.poll()) == list(range(6))
+    assert runtime.join(TIMEOUT_S)
+
+
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_store_is_the_same_however_it_is_filled(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

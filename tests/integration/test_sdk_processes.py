@@ -19,7 +19,7 @@ from tests.integration.processes import (
     rows,
     start_logging,
 )
-from tests.server.client import until
+from tests.waiting import until
 
 ROWS = {
     "scalars": {

@@ -132,6 +132,18 @@ class RuntimeConformance:
         settle(runtime)
         assert [task.left for task in tasks] == [0] * 90
 
+    def test_a_thread_can_be_lent(self, runtime: Runtime) -> None:
+        tasks = [Counting(3) for _ in range(6)]
+
+        def schedule(part: int) -> None:
+            with runtime.lend_thread():
+                for task in tasks[part::2]:
+                    runtime.schedule(task)
+
+        run_together(runtime, lambda: schedule(0), lambda: schedule(1))
+        settle(runtime)
+        assert [task.left for task in tasks] == [0] * 6
+
     def test_a_lock_keeps_others_out(self, runtime: Runtime) -> None:
         lock = runtime.lock()
         inside: list[int] = []

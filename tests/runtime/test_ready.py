@@ -86,6 +86,54 @@ def test_light_and_heavy_tasks_alternate_on_one_thread() -> None:
     assert drained(ready) in {"LHLHLH", "HLHLHL"}
 
 
+def test_a_short_turn_may_begin_beside_a_long_one() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    long, next_long = Named("l", is_light=True), Named("n", is_light=True)
+    short, other = (Named(name, is_light=True, is_brief=True) for name in "so")
+    ready.append(long)
+    assert ready.pick(1, 0.0) is long
+    for task in (next_long, short, other):
+        ready.append(task)
+    assert ready.has_runnable(0.0)
+    assert ready.seconds_to_takeover(0.0) is None
+    assert ready.pick(2, 0.0) is short
+    assert ready.pick(3, 0.0) is None, "one beside it, not more"
+    ready.end_turn(2)
+    assert ready.pick(3, 0.0) is other
+    ready.end_turn(3)
+    assert ready.pick(2, 0.0) is None, "long ones still one at a time"
+    ready.end_turn(1)
+    assert ready.pick(2, 0.0) is next_long
+
+
+def test_short_turns_are_one_at_a_time_among_themselves() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    for name in "ab":
+        ready.append(Named(name, is_light=True, is_brief=True))
+    assert ready.pick(1, 0.0) is not None
+    assert ready.pick(2, 0.0) is None
+    assert ready.seconds_to_takeover(0.0) == LIGHT_TURN_S
+
+
+def test_a_short_turn_that_does_not_end_is_taken_over_too() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    ready.append(Named("l", is_light=True))
+    assert ready.pick(1, 0.0) is not None
+    for name in "sabc":
+        ready.append(Named(name, is_light=True, is_brief=True))
+    assert ready.pick(2, 0.0) is not None
+    assert ready.pick(3, LIGHT_TURN_S / 2) is None
+    assert ready.seconds_to_takeover(LIGHT_TURN_S / 2) == LIGHT_TURN_S / 2
+    # Both are stuck: two more may begin, the first in the place of the long one.
+    assert ready.pick(3, LIGHT_TURN_S) is not None
+    assert ready.pick(4, LIGHT_TURN_S) is None, "which is a short one now"
+    ready.end_turn(1)
+    ready.end_turn(2)
+    assert ready.pick(4, LIGHT_TURN_S) is None, "late ends are nobody's turn any more"
+    ready.end_turn(3)
+    assert ready.pick(4, LIGHT_TURN_S) is not None
+
+
 TASKS = st.tuples(st.integers(0, 1), st.booleans(), st.booleans())
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from forebay.runtime import Turnstile
+from tests.waiting import until
 
 PATIENCE_S = 30.0
 NEVER_S = 1e6
@@ -26,10 +27,7 @@ def test_one_at_a_time_in_the_order_of_coming() -> None:
     with turnstile.turn():
         for number, thread in enumerate(threads):
             thread.start()
-            with turnstile._changed:
-                assert turnstile._changed.wait_for(
-                    lambda count=number + 1: len(turnstile._waiting) >= count, PATIENCE_S
-                )
+            until(lambda count=number + 1: turnstile.num_waiting == count)
         assert order == []
     for thread in threads:
         thread.join(PATIENCE_S)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -17,16 +16,6 @@ from tests.chunks import make_chunk
 
 SERVICE = "/rerun.sdk_comms.v1alpha1.MessageProxyService/"
 TIMEOUT_S = 60.0
-
-
-def until(predicate: Callable[[], bool], what: str = "it") -> None:
-    """Wait for something that other threads or processes bring about."""
-    tick = threading.Event()
-    for _ in range(int(TIMEOUT_S / 0.005)):
-        if predicate():
-            return
-        tick.wait(0.005)
-    raise AssertionError(f"{what} did not happen within {TIMEOUT_S} s")
 
 
 def numbered(store_id: StoreId, number: int, entity: str = "/a") -> ArrowMsg:

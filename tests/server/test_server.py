@@ -13,7 +13,8 @@ from forebay.model import ArrowMsg, Compression, LogMsg, SetStoreInfo, StoreId, 
 from forebay.model.timelines import TIME_MAX, TIME_MIN
 from forebay.server import serve
 from tests.chunks import make_chunk
-from tests.server.client import SERVICE, TIMEOUT_S, Client, numbered, until
+from tests.server.client import SERVICE, TIMEOUT_S, Client, numbered
+from tests.waiting import until
 
 A = StoreId.recording("app", "a")
 B = StoreId.recording("app", "b")

@@ -31,6 +31,7 @@ from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from forebay.codec.lz4 import FreshMemory
     from forebay.model import Payload, StoreId
 
 SORBET_VERSION_WRITTEN: Final = b"0.1.3"
@@ -68,8 +69,9 @@ class DecodedChunk:
 class ChunkDecoder:
     """Decodes the chunks of one stream after the other; one per worker."""
 
-    def __init__(self) -> None:
-        self._lz4 = Lz4Decompressor()
+    def __init__(self, memory: FreshMemory | None = None) -> None:
+        """Decode into `memory` what is large; by default into that of the C library."""
+        self._lz4 = Lz4Decompressor(memory)
         self._schemas = SchemaCache()
         self._alike = AlikeDecoder(self._lz4)
         self._batches = BatchPatterns()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -53,10 +53,40 @@ def _bound_decompressor() -> Callable[..., int] | None:
 _BOUND: Final = _bound_decompressor()
 
 
+class Piece(Protocol):
+    """Some fresh memory: written through `view`, read at `address` by whoever keeps the piece."""
+
+    @property
+    def view(self) -> memoryview:
+        """Its bytes."""
+        ...
+
+    @property
+    def address(self) -> int:
+        """Where they begin."""
+        ...
+
+
+class FreshMemory(Protocol):
+    """Where memory for large payloads comes from."""
+
+    def piece(self, size: int) -> Piece | None:
+        """So many bytes; `None` if they are better had elsewhere."""
+        ...
+
+    def take_back(self, piece: Any) -> None:
+        """Nothing came to lie there after all."""
+        ...
+
+
 class Lz4Decompressor:
     """Decompresses LZ4 blocks; not for use from several threads at once."""
 
-    def __init__(self, bound: Callable[..., int] | None = _BOUND) -> None:
+    def __init__(
+        self, memory: FreshMemory | None = None, *, bound: Callable[..., int] | None = _BOUND
+    ) -> None:
+        """Decompress large blocks into `memory`, by default into that of the C library."""
+        self._memory = memory
         self._bound = bound
         self._codec = pa.Codec("lz4_raw")
         self._secret = secrets.token_bytes(_SEAL_SIZE - 8)
@@ -73,13 +103,28 @@ class Lz4Decompressor:
             raise ValueError(msg)
         if self._bound is None or _has_prefix(payload, size):
             return self._decompress_sealed(payload, size)
-        # Of large data much time goes into touching memory for the first time, and huge pages,
-        # which the default pool asks for, took two to four times as long as small ones wherever
-        # the host did not have them ready.
-        pool = pa.system_memory_pool() if size > limits.ALIKE_MESSAGE_BYTES_MAX else None
-        buffer = pa.allocate_buffer(size, memory_pool=pool)
-        _fill(self._bound, payload, buffer, size)
-        return buffer
+        if size <= limits.ALIKE_MESSAGE_BYTES_MAX:
+            buffer = pa.allocate_buffer(size)
+            _fill(self._bound, payload, buffer, size)
+            return buffer
+        return self._decompress_large(self._bound, payload, size)
+
+    def _decompress_large(
+        self, bound: Callable[..., int], payload: Payload, size: int
+    ) -> pa.Buffer:
+        memory = self._memory
+        piece = None if memory is None else memory.piece(size)
+        if memory is None or piece is None:
+            # Not the default pool: it asks for large pages, whether they are slow or not.
+            buffer = pa.allocate_buffer(size, memory_pool=pa.system_memory_pool())
+            _fill(bound, payload, buffer, size)
+            return buffer
+        try:
+            _fill(bound, payload, piece.view, size)
+        except BaseException:
+            memory.take_back(piece)
+            raise
+        return pa.foreign_buffer(piece.address, size, piece)
 
     def decompress_alike(self, payloads: Sequence[Payload], size: int) -> bytearray:
         """What blocks of the same decompressed size hold, one behind the other.

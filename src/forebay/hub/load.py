@@ -18,10 +18,17 @@ from forebay.limits import (
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES_FIRST,
     FILES_READ_AT_ONCE,
+    READ_SLICE_S,
     READ_TURN_S,
 )
 from forebay.model import ArrowMsg
-from forebay.runtime import Turnstile, collections_rare, gil_enabled, run_side_by_side
+from forebay.runtime import (
+    Turnstile,
+    collections_rare,
+    gil_enabled,
+    monotonic_s,
+    run_side_by_side,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,7 +102,8 @@ def load(
         except LoadError as error:
             errors.append(error)
 
-    run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+    with collections_rare():
+        run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
     target.flush()
     errors += _rejections(target, names, before)
     if errors and on_error == "raise":
@@ -133,53 +141,64 @@ class _FileLoading:
         with open_file(self._path) as file:
             total = os.fstat(file.fileno()).st_size
             decoder = StreamDecoder()
+
+            def report(*, is_done: bool = False) -> None:
+                if self._progress is not None:
+                    self._progress(LoadProgress(self._path, decoder.byte_offset, total, is_done))
+
             try:
                 blocks = self._blocks(file, decoder)
-                while self._load_block(blocks):
-                    if self._progress is not None:
-                        self._progress(LoadProgress(self._path, decoder.byte_offset, total))
+                while self._load_some(blocks, report):
+                    pass
             except CodecError as error:
                 raise load_error(self._path, error) from error
             finally:
-                if self._progress is not None:
-                    self._progress(LoadProgress(self._path, decoder.byte_offset, total, True))
+                report(is_done=True)
 
     def _blocks(self, file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
         if self._turnstile is None:
             return read_blocks(file, decoder)
         return read_blocks(file, decoder, FILE_READ_BYTES_FIRST)
 
-    def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
-        """Load the next block; False if there is none. Its memory is then for the next one.
+    def _load_some(self, blocks: Iterator[list[LogMsg]], report: Callable[[], object]) -> bool:
+        """Load a few blocks; False at the end of the file.
 
         Under a GIL those who read and decode small messages would fight for it, so they take
-        turns, a block at a time; bulky blocks are read and decoded beside them.
+        turns. Bulky blocks are read and decoded beside them.
         """
         turnstile = self._turnstile
-        turn = turnstile.turn() if turnstile is not None and self._is_small else nullcontext()
-        with turn, collections_rare():
-            messages = next(blocks, None)
-            if messages is None:
-                return False
-            messages = self._renamed(messages)
-            self._hub.receive_log_msgs(messages, self._path)
-            self._keep_pace(messages)
-            return True
+        takes_turn = turnstile is not None and self._is_small
+        with turnstile.turn() if turnstile is not None and takes_turn else nullcontext():
+            until_s = monotonic_s() + READ_SLICE_S
+            while self._load_block(blocks):
+                report()
+                if takes_turn is not self._is_small or monotonic_s() >= until_s:
+                    return True
+        return False
 
-    def _keep_pace(self, messages: list[LogMsg]) -> None:
+    def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
+        """Load the next block; False if there is none. Its memory is then for the next one."""
+        messages = next(blocks, None)
+        if messages is None:
+            return False
+        messages = self._renamed(messages)
+        last = messages[-1] if messages else None
+        if isinstance(last, ArrowMsg):
+            self._is_small = len(last.payload) <= BULKY_MESSAGE_BYTES_MIN
+        # Under a GIL this thread decodes small messages itself: it would only wait for it.
+        with self._hub.runtime.lend_thread() if self._is_small else nullcontext():
+            self._hub.receive_log_msgs(messages, self._path)
+        if isinstance(last, ArrowMsg):
+            self._keep_pace(last.store_id)
+        return True
+
+    def _keep_pace(self, store_id: StoreId) -> None:
         """Let reading be a few blocks ahead of decoding, and no more.
 
         Blocks that are decoded give their memory to those that are read: more of it would have to
-        be touched for the first time, which costs more than decoding. Blocks of small messages
-        are read one at a time under a GIL: reader and worker would only fight for it.
+        be touched for the first time, which costs more than decoding.
         """
-        arrow = [msg for msg in messages[-1:] if type(msg) is ArrowMsg]
-        if not arrow:
-            return
-        is_bulky = len(arrow[0].payload) > BULKY_MESSAGE_BYTES_MIN
-        self._is_small = not is_bulky
-        blocks_ahead = FILE_BLOCKS_AHEAD if is_bulky or not gil_enabled() else 0
-        store_id = arrow[0].store_id
+        blocks_ahead = 0 if self._is_small and gil_enabled() else FILE_BLOCKS_AHEAD
         if store_id in self._hub:
             db = self._hub[store_id]
             self._ahead.append((db, db.position()))

@@ -26,7 +26,7 @@ from forebay.limits import (
     TURN_MSGS_MAX,
     TURN_SLICE_S,
 )
-from forebay.runtime import default_runtime, memory_available_bytes, wall_clock_ns
+from forebay.runtime import default_runtime, fresh_memory, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +47,7 @@ def chunk_decoder() -> Decode:
     """A decoder of its own for one turn at a time; it learns the schemas it meets."""
     from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
 
-    return ChunkDecoder().decode
+    return ChunkDecoder(fresh_memory()).decode
 
 
 class WorkerState:

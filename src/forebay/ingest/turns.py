@@ -66,6 +66,10 @@ class Turns(WorkerState):
                 return False
             self._busy_threads[thread] = batch
             decode = self._decoders.pop() if self._decoders else None
+            # Many messages may have come at once, and that asked for one turn.
+            starts = self._wants_turn()
+        if starts:
+            self._start_turn()
         if decode is None:
             decode = self._new_decoder()
         outcomes: list[Outcome] = []
@@ -93,7 +97,7 @@ class Turns(WorkerState):
             with self._lock:
                 more = self._end_turn(thread, interrupt)
         if interrupt is not None:
-            if not runtime.has_threads:
+            if runtime.is_in_caller:
                 raise interrupt
             logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
         return more

@@ -32,6 +32,7 @@ from forebay.runtime.services import (
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime, SimulationError
+from forebay.runtime.slabs import fresh_memory
 from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime
 
@@ -54,6 +55,7 @@ __all__ = [
     "collections_rare",
     "default_runtime",
     "executor",
+    "fresh_memory",
     "gil_enabled",
     "memory_available_bytes",
     "monotonic_s",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
+from forebay.runtime.deferred import DeferringCondition
 from forebay.runtime.platform import threads_available
 from forebay.runtime.primitives import Primitives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from forebay.runtime.protocol import Condition, Lock, Task
-
-_T = TypeVar("_T")
 
 
 class InlineRuntime(Primitives):
@@ -27,6 +27,7 @@ class InlineRuntime(Primitives):
     name = "inline"
     has_threads = False
     num_threads = 0
+    is_in_caller = True
 
     def __init__(self, *, can_wait: bool | None = None) -> None:
         """Make a runtime; `can_wait` says whether another thread could end a wait."""
@@ -35,7 +36,7 @@ class InlineRuntime(Primitives):
 
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition; where there can be no other thread, waiting on it gives up at once."""
-        return _InlineCondition(lock, self)
+        return DeferringCondition(lock, self)
 
     @property
     def is_contended(self) -> bool:
@@ -50,6 +51,10 @@ class InlineRuntime(Primitives):
     def make_room(self, worked_s: float) -> None:
         """Nothing: turns and queries share one thread, and do not meet."""
         del worked_s
+
+    def lend_thread(self) -> AbstractContextManager[None]:
+        """Nothing: turns run on the thread of whoever schedules them anyway."""
+        return nullcontext()
 
     def schedule(self, task: Task) -> None:
         """Run `task` here and now, or after the turn that the calling thread is in."""
@@ -80,32 +85,3 @@ class InlineRuntime(Primitives):
             task = ready.popleft()
             if task.run_turn():
                 ready.append(task)
-
-
-class _InlineCondition(threading.Condition):
-    """A condition whose waiter may be the very thread that must do what is waited for.
-
-    Inside a turn, tasks scheduled since then wait for that turn to end: whoever waits there (a
-    callback that flushes) runs them first. Where nobody else could notify, waiting gives up.
-    """
-
-    def __init__(self, lock: Lock | None, runtime: InlineRuntime) -> None:
-        super().__init__(lock)  # type: ignore[arg-type]
-        self._runtime = runtime
-
-    def wait(self, timeout: float | None = None) -> bool:
-        if self._runtime.has_deferred:
-            self.release()
-            try:
-                self._runtime.run_deferred()
-            finally:
-                self.acquire()
-            return True
-        return self._runtime.can_wait and super().wait(timeout)
-
-    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
-        while not (result := predicate()) and self._runtime.has_deferred:
-            self.wait()
-        if result or not self._runtime.can_wait:
-            return result
-        return super().wait_for(predicate, timeout)

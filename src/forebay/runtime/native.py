@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from forebay.limits import (
@@ -17,11 +18,15 @@ from forebay.limits import (
     THREAD_LINGER_S,
     THREADS_MAX,
 )
+from forebay.runtime.deferred import DeferringCondition
+from forebay.runtime.lending import LentThreads
 from forebay.runtime.platform import gil_enabled, turns_worth_having
 from forebay.runtime.primitives import Primitives
 from forebay.runtime.ready import ReadyQueue
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from forebay.runtime.protocol import Condition, Lock, Task
 
 logger = logging.getLogger(__name__)
@@ -46,6 +51,7 @@ class NativeRuntime(Primitives):
 
     name = "native"
     has_threads = True
+    can_wait = True
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class NativeRuntime(Primitives):
         self._thread_linger_s = thread_linger_s
         self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
         self._ready = ReadyQueue(takes_turns=self._takes_turns)
+        self._lent = LentThreads(self._append)
         self._reset()
         _alive.add(self)
 
@@ -81,7 +88,8 @@ class NativeRuntime(Primitives):
         self._num_idle = 0
         self._num_watching = 0
         self._num_started = 0
-        self._ready.forget_holder()
+        self._ready.forget_holders()
+        self._lent.forget()
 
     @property
     def num_threads(self) -> int:
@@ -96,10 +104,54 @@ class NativeRuntime(Primitives):
 
     def condition(self, lock: Lock | None = None) -> Condition:
         """A condition over `lock`, or over a lock of its own; waiting is interruptible."""
-        return threading.Condition(lock)  # type: ignore[arg-type]
+        return DeferringCondition(lock, self)
+
+    @property
+    def is_in_caller(self) -> bool:
+        """Whether the calling thread is lent, and so runs turns itself."""
+        return self._lent.is_mine
+
+    def lend_thread(self) -> AbstractContextManager[None]:
+        """Under a GIL, run what the calling thread schedules in the `with` block there and then.
+
+        Handing small messages to another thread and waiting for it costs up to as much again as
+        decoding them. Without a GIL the other thread is the better one: the caller goes on.
+        """
+        return self._lent.lend(self._run_here) if self._takes_turns else nullcontext()
+
+    @property
+    def has_deferred(self) -> bool:
+        """Whether tasks were kept for the calling thread, which is lent."""
+        return self._lent.has_kept
+
+    def run_deferred(self) -> None:
+        """The calling thread is about to wait: what it was to run goes to other threads."""
+        self._lent.hand_on_kept()
+
+    def _run_here(self, task: Task) -> None:
+        """Run `task` on the calling thread for as long as nobody else waits for a turn."""
+        me, more = self.thread_id(), True
+        while more:
+            with self._lock:
+                begins = self._ready.begin(task, me, self.monotonic_s())
+            if not begins:
+                self._append(task)
+                return
+            try:
+                more = task.run_turn()
+            finally:
+                with self._lock:
+                    self._ready.end_turn(me)
+                    starts = self._wants_thread()
+                if starts:
+                    self._start_thread()
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns until it says that there is no more."""
+        if not self._lent.keep(task):
+            self._append(task)
+
+    def _append(self, task: Task) -> None:
         with self._lock:
             self._ready.append(task)
             starts = self._wants_thread()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
 
@@ -107,6 +108,23 @@ class Runtime(Protocol):
 
     def make_room(self, worked_s: float) -> None:
         """Let queries go first for a while, after a turn of so many seconds beside them."""
+        ...
+
+    @property
+    def is_in_caller(self) -> bool:
+        """Whether the calling thread is in a turn that it runs itself, for a call of its own.
+
+        What interrupts such a turn (Ctrl-C) is the caller's to hear.
+        """
+        ...
+
+    def lend_thread(self) -> AbstractContextManager[None]:
+        """Run what the calling thread schedules inside the `with` block on that thread.
+
+        For a caller who would only wait for it: where threads get in each other's way, handing
+        work over and waiting for it costs more than doing it. The turns come at the end of the
+        block, or when the thread waits inside of it; if others want theirs, tasks queue as ever.
+        """
         ...
 
     def schedule(self, task: Task) -> None:

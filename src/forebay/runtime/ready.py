@@ -20,59 +20,114 @@ class ReadyQueue:
     `limits.TURNS_PASSED_MAX` times goes first.
 
     Where light tasks take turns, one of them at a time holds the light turn. Heavy ones may
-    always run. A holder that keeps its turn for longer than `limits.LIGHT_TURN_S` is taken for
-    stuck: the next light task may then begin beside it.
+    always run; and beside a light turn that is long one that is short (urgent or brief) may, for
+    it is over soon, and waiting for the long one would take ten times as long. Whoever keeps a
+    turn for longer than `limits.LIGHT_TURN_S` is taken for stuck: the next light task may then
+    begin beside it.
     """
 
-    __slots__ = ("_heavy", "_holder", "_light", "_light_is_next", "_takes_turns", "_until_s")
+    __slots__ = ("_beside", "_heavy", "_light", "_light_is_next", "_takes_turns", "_turn")
 
     def __init__(self, *, takes_turns: bool = False) -> None:
         """Make an empty queue; `takes_turns` says whether light tasks run one at a time."""
         self._light, self._heavy = _Lanes(), _Lanes()
         self._takes_turns = takes_turns
         self._light_is_next = False
-        self.forget_holder()
+        self.forget_holders()
 
-    def forget_holder(self) -> None:
-        """Nobody has the light turn (any more)."""
-        self._holder: int | None = None
-        self._until_s = 0.0
+    def forget_holders(self) -> None:
+        """Nobody has a light turn (any more)."""
+        self._turn, self._beside = _LightTurn(), _LightTurn()
 
     def __len__(self) -> int:
         return len(self._light) + len(self._heavy)
 
     def append(self, task: Task) -> None:
         """Let a task wait behind those of its kind."""
-        is_light = self._takes_turns and getattr(task, "is_light", False)
-        (self._light if is_light else self._heavy).append(task)
+        (self._light if self._is_light(task) else self._heavy).append(task)
+
+    def begin(self, task: Task, thread: int, now_s: float) -> bool:
+        """Let a turn of a task that does not wait here begin on `thread`, if nobody waits."""
+        if self:
+            return False
+        if self._is_light(task):
+            if not self._turn.is_free(now_s):
+                return False
+            self._turn.begin(thread, now_s, is_short=_lane(task) < _LONG)
+        return True
+
+    def _is_light(self, task: Task) -> bool:
+        return self._takes_turns and getattr(task, "is_light", False)
 
     def pick(self, thread: int, now_s: float) -> Task | None:
         """The task whose turn begins now on `thread`, if one may begin."""
-        light, heavy = self._light, self._heavy
-        if not light or not self._light_turn_is_free(now_s) or (heavy and not self._light_is_next):
+        heavy, turn = self._heavy, self._free_turn(now_s)
+        if turn is None or (heavy and not self._light_is_next):
             self._light_is_next = True
-            return heavy.popleft() if heavy else None
+            return heavy.popleft()[0] if heavy else None
         self._light_is_next = False
-        self._holder, self._until_s = thread, now_s + LIGHT_TURN_S
-        return light.popleft()
+        task, lane = self._light.popleft(short_only=turn is self._beside)
+        turn.begin(thread, now_s, is_short=lane < _LONG)
+        return task
 
     def end_turn(self, thread: int) -> None:
         """The turn that `thread` picked is over."""
-        if self._holder == thread:
-            self._holder = None
+        self._turn.end(thread)
+        self._beside.end(thread)
 
     def has_runnable(self, now_s: float) -> bool:
         """Whether a turn could begin now."""
-        return bool(self._heavy) or (bool(self._light) and self._light_turn_is_free(now_s))
+        return bool(self._heavy) or self._free_turn(now_s) is not None
 
     def seconds_to_takeover(self, now_s: float) -> float | None:
         """When to look again because a light task waits for one that may be stuck."""
-        if not self._light or self._holder is None:
+        if not self._light or self._free_turn(now_s) is not None:
             return None
-        return max(0.0, self._until_s - now_s)
+        until_s = self._turn.until_s
+        if self._light.has_short and not self._turn.is_short:
+            until_s = min(until_s, self._beside.until_s)
+        return max(0.0, until_s - now_s)
 
-    def _light_turn_is_free(self, now_s: float) -> bool:
-        return self._holder is None or now_s >= self._until_s
+    def _free_turn(self, now_s: float) -> _LightTurn | None:
+        """The turn that a waiting light task may have now."""
+        if not self._light:
+            return None
+        turn, beside = self._turn, self._beside
+        if turn.is_free(now_s):
+            return turn
+        if self._light.has_short and not turn.is_short and beside.is_free(now_s):
+            return beside
+        return None
+
+
+class _LightTurn:
+    """Who has a light turn, how long at the most, and whether it is a short one."""
+
+    __slots__ = ("is_short", "thread", "until_s")
+
+    def __init__(self) -> None:
+        self.thread: int | None = None
+        self.until_s = 0.0
+        self.is_short = False
+
+    def is_free(self, now_s: float) -> bool:
+        return self.thread is None or now_s >= self.until_s
+
+    def begin(self, thread: int, now_s: float, *, is_short: bool) -> None:
+        self.thread, self.until_s, self.is_short = thread, now_s + LIGHT_TURN_S, is_short
+
+    def end(self, thread: int) -> None:
+        if self.thread == thread:
+            self.thread = None
+
+
+_URGENT, _BRIEF, _LONG = range(3)
+
+
+def _lane(task: Task) -> int:
+    if getattr(task, "priority", 0) > 0:
+        return _URGENT
+    return _BRIEF if getattr(task, "is_brief", False) else _LONG
 
 
 class _Lanes:
@@ -87,18 +142,24 @@ class _Lanes:
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
-    def append(self, task: Task) -> None:
-        is_urgent = getattr(task, "priority", 0) > 0
-        lane = 0 if is_urgent else 1 if getattr(task, "is_brief", False) else 2
-        self._lanes[lane].append(task)
+    @property
+    def has_short(self) -> bool:
+        """Whether urgent or brief ones wait."""
+        return bool(self._lanes[_URGENT] or self._lanes[_BRIEF])
 
-    def popleft(self) -> Task:
+    def append(self, task: Task) -> None:
+        self._lanes[_lane(task)].append(task)
+
+    def popleft(self, *, short_only: bool = False) -> tuple[Task, int]:
+        """The next task, and its lane."""
         passed = self._passed
         waiting = [lane for lane, tasks in enumerate(self._lanes) if tasks]
+        if short_only and waiting[-1] == _LONG:
+            del waiting[-1]
         picked = waiting[0]
         for lane in waiting[1:]:
             passed[lane] += 1
             if passed[lane] > TURNS_PASSED_MAX:
                 picked = lane
         passed[picked] = 0
-        return self._lanes[picked].popleft()
+        return self._lanes[picked].popleft(), picked

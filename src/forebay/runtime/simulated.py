@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from forebay.runtime.protocol import Condition, Lock, Task
 
@@ -57,6 +59,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     has_threads = True
+    is_in_caller = False
 
     def __init__(
         self,
@@ -130,6 +133,10 @@ class SimulatedRuntime:
     def make_room(self, worked_s: float) -> None:
         """Nothing: who goes first is what is explored."""
         del worked_s
+
+    def lend_thread(self) -> AbstractContextManager[None]:
+        """Nothing: who runs what is what is explored."""
+        return nullcontext()
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns, on whatever worker the schedule picks."""

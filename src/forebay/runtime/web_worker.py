@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from forebay.limits import WEB_WORKER_SLICE_S
@@ -18,6 +19,7 @@ from forebay.runtime.primitives import Primitives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from forebay.runtime.protocol import Condition, Lock, Task
 
@@ -33,6 +35,7 @@ class WebWorkerRuntime(Primitives):
     name = "web-worker"
     has_threads = False
     num_threads = 0
+    is_in_caller = True
 
     def __init__(
         self,
@@ -70,6 +73,10 @@ class WebWorkerRuntime(Primitives):
     def make_room(self, worked_s: float) -> None:
         """Nothing: turns and queries share one thread, and do not meet."""
         del worked_s
+
+    def lend_thread(self) -> AbstractContextManager[None]:
+        """Nothing: there is one thread, and whoever waits runs turns."""
+        return nullcontext()
 
     def schedule(self, task: Task) -> None:
         """Queue `task`; it gets turns in slices and in waits until it has no more to do."""

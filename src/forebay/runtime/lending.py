@@ -1,0 +1,100 @@
+"""`LentThreads`: callers who would only wait for their tasks run them instead."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from forebay.runtime.protocol import Task
+
+
+class LentThreads:
+    """The threads that are lent to a runtime at this moment, and what they are to run.
+
+    A Ctrl-C may end a turn, or come between two: what was not run, or perhaps not, is handed on to
+    the runtime's own threads. One turn too many does no harm, one too few would.
+    """
+
+    __slots__ = ("_hand_on", "_lent")
+
+    def __init__(self, hand_on: Callable[[Task], object]) -> None:
+        """Nobody lends a thread; `hand_on` gives a task to the runtime's own threads."""
+        self._hand_on = hand_on
+        self._lent: dict[int, _Lent] = {}
+
+    def forget(self) -> None:
+        """Nobody lends a thread (any more)."""
+        self._lent.clear()
+
+    def keep(self, task: Task) -> bool:
+        """Keep a task for the calling thread, if that is lent; says so."""
+        if not self._lent:
+            return False
+        lent = self._lent.get(threading.get_ident())
+        if lent is None:
+            return False
+        lent.waiting.append(task)
+        return True
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread is lent."""
+        return threading.get_ident() in self._lent
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether tasks wait for the calling thread, beside the one that it may be running."""
+        lent = self._lent.get(threading.get_ident())
+        return lent is not None and bool(lent.waiting)
+
+    def hand_on_kept(self) -> None:
+        """The calling thread cannot run them now."""
+        lent = self._lent[threading.get_ident()]
+        while lent.waiting:
+            self._hand_on(lent.waiting[0])
+            lent.waiting.popleft()
+
+    @contextmanager
+    def lend(self, run: Callable[[Task], object]) -> Iterator[None]:
+        """Keep what the calling thread schedules in the `with` block, and `run` it at the end."""
+        me = threading.get_ident()
+        if me in self._lent:
+            yield
+            return
+        lent = _Lent()
+        self._lent[me] = lent
+        try:
+            yield
+            while lent.waiting:
+                lent.running = lent.waiting[0]
+                lent.waiting.popleft()
+                run(lent.running)
+                lent.running = None
+        finally:
+            try:
+                self._end(me, lent)
+            except BaseException:
+                self._end(me, lent)
+                raise
+
+    def _end(self, me: int, lent: _Lent) -> None:
+        self._lent.pop(me, None)
+        if lent.running is not None:
+            self._hand_on(lent.running)
+            lent.running = None
+        while lent.waiting:
+            self._hand_on(lent.waiting[0])
+            lent.waiting.popleft()
+
+
+class _Lent:
+    __slots__ = ("running", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Task] = deque()
+        self.running: Task | None = None

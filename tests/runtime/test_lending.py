@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from forebay.runtime import NativeRuntime
+from tests.runtime.conformance import TIMEOUT_S, Counting
+from tests.runtime.test_native import Held, Light, Signalling
+
+
+class Noting(Counting):
+    """A light task that notes on which thread its turns are."""
+
+    is_light = True
+
+    def __init__(self, turns: int) -> None:
+        super().__init__(turns)
+        self.threads: list[str] = []
+
+    def run_turn(self) -> bool:
+        self.threads.append(threading.current_thread().name)
+        return super().run_turn()
+
+
+@pytest.fixture
+def runtime() -> NativeRuntime:
+    return NativeRuntime(takes_turns=True)
+
+
+HERE = threading.current_thread().name
+
+
+def test_what_is_scheduled_runs_on_the_lent_thread_at_the_end(runtime: NativeRuntime) -> None:
+    first, second = Noting(3), Noting(2)
+    with runtime.lend_thread():
+        assert runtime.is_in_caller
+        runtime.schedule(first)
+        runtime.schedule(second)
+        assert first.threads == []
+    assert not runtime.is_in_caller
+    assert first.threads == [HERE] * 3
+    assert second.threads == [HERE] * 2
+    assert runtime.num_threads == 0, "no thread was needed"
+
+
+def test_what_a_turn_schedules_runs_there_too(runtime: NativeRuntime) -> None:
+    inner = Noting(2)
+
+    class Outer(Noting):
+        def run_turn(self) -> bool:
+            runtime.schedule(inner)
+            assert inner.threads == [], "turns do not nest"
+            return super().run_turn()
+
+    with runtime.lend_thread():
+        runtime.schedule(Outer(1))
+    assert inner.threads == [HERE] * 2
+
+
+def test_lending_again_inside_changes_nothing(runtime: NativeRuntime) -> None:
+    task = Noting(1)
+    with runtime.lend_thread():
+        with runtime.lend_thread():
+            runtime.schedule(task)
+        assert task.threads == []
+    assert task.threads == [HERE]
+
+
+def test_without_a_gil_the_other_thread_is_the_better_one() -> None:
+    runtime = NativeRuntime(takes_turns=False)
+    task = Noting(1)
+    with runtime.lend_thread():
+        assert not runtime.is_in_caller
+        runtime.schedule(task)
+    assert runtime.join(TIMEOUT_S)
+    assert task.threads[0].startswith("forebay-worker-")
+
+
+def test_whoever_waits_leaves_the_turns_to_others(runtime: NativeRuntime) -> None:
+    changed = runtime.condition()
+    done: list[str] = []
+
+    class Notifying(Noting):
+        def run_turn(self) -> bool:
+            with changed:
+                done.append(threading.current_thread().name)
+                changed.notify_all()
+            return super().run_turn()
+
+    with runtime.lend_thread():
+        runtime.schedule(Notifying(1))
+        with changed:
+            assert changed.wait_for(lambda: bool(done), TIMEOUT_S)
+    assert done[0] != HERE
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_while_others_have_the_turn_or_want_it_tasks_queue_as_ever(
+    runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    held, task = Light(), Noting(1)
+    runtime.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    with runtime.lend_thread():
+        runtime.schedule(task)
+    assert task.threads == []
+    held.end.set()
+    assert runtime.join(TIMEOUT_S)
+    assert task.threads[0] != HERE
+
+
+def test_a_turn_that_others_wait_for_goes_on_behind_them(
+    runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    waiting = Signalling()
+    waiting.is_light = True  # type: ignore[attr-defined]
+
+    class Overtaken(Noting):
+        def run_turn(self) -> bool:
+            if not self.threads:
+                thread = threading.Thread(target=runtime.schedule, args=(waiting,))
+                thread.start()
+                thread.join(TIMEOUT_S)
+            return super().run_turn()
+
+    task = Overtaken(3)
+    with runtime.lend_thread():
+        runtime.schedule(task)
+    assert waiting.done.wait(TIMEOUT_S)
+    assert runtime.join(TIMEOUT_S)
+    assert task.threads[0] == HERE
+    assert len(task.threads) == 3
+
+
+def test_a_lent_thread_that_is_stuck_keeps_nobody_waiting(runtime: NativeRuntime) -> None:
+    stuck, other = Light(), Signalling()
+    other.is_light = True  # type: ignore[attr-defined]
+
+    def lend() -> None:
+        with runtime.lend_thread():
+            runtime.schedule(stuck)
+
+    lender = threading.Thread(target=lend)
+    lender.start()
+    assert stuck.began.wait(TIMEOUT_S)
+    runtime.schedule(other)
+    assert other.done.wait(TIMEOUT_S)
+    stuck.end.set()
+    lender.join(TIMEOUT_S)
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_what_an_interrupt_leaves_is_done_by_others(runtime: NativeRuntime) -> None:
+    after = Noting(2)
+
+    class Interrupted(Counting):
+        is_light = True
+
+        def run_turn(self) -> bool:
+            if super().run_turn():
+                raise KeyboardInterrupt
+            return False
+
+    broken_off = Interrupted(2)
+
+    def lend() -> None:
+        with runtime.lend_thread():
+            runtime.schedule(broken_off)
+            runtime.schedule(after)
+
+    with pytest.raises(KeyboardInterrupt):
+        lend()
+    assert runtime.join(TIMEOUT_S)
+    assert broken_off.left == 0, "its turn was begun again"
+    assert after.left == 0
+    assert HERE not in after.threads
+
+
+def test_what_was_scheduled_before_an_error_is_done_by_others(runtime: NativeRuntime) -> None:
+    held = Held()
+
+    def lend() -> None:
+        with runtime.lend_thread():
+            runtime.schedule(held)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        lend()
+    assert held.began.wait(TIMEOUT_S)
+    held.end.set()
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_lending_concerns_one_thread(runtime: NativeRuntime) -> None:
+    task = Signalling()
+    with runtime.lend_thread():
+        thread = threading.Thread(target=runtime.schedule, args=(task,))
+        thread.start()
+        assert task.done.wait(TIMEOUT_S)
+        thread.join(TIMEOUT_S)
+    assert runtime.join(TIMEOUT_S)
