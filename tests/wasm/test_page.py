@@ -202,6 +202,7 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     wait_read(page, [first, second], 0.3)
     own_ms = longest_task_ms(browser.stop_tracing())
     # The steady state: all are at work, what runs is compiled, and no trace is taken.
+    wait_read(page, [first, second], 0.4)
     begun = page.run(BYTES)
     control.evaluate(STALLS)
     page.run(STALLS)
