@@ -282,6 +282,9 @@ WEB_WORKER_QUEUE_MSGS: Final = 256
 WEB_WORKER_REJECTIONS_SHOWN_MAX: Final = 100
 """Rejections that a page lists for each store; all are counted."""
 
+WEB_PARTS_MAX: Final = 6
+"""Recordings of one source that get a worker each; an interpreter with Arrow takes 100 MB."""
+
 WEB_PAGE_ROWS_MAX: Final = 500
 """Rows of the page's table; exports have all."""
 

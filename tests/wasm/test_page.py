@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from forebay.limits import MIB
 from forebay.viewer import Session
+from forebay.viewer.site import SNAPSHOT
 from tests.corpus import RECORDINGS, recording
 from tests.wasm.browser import CHROMIUM, FLAGS, SitePage, questions_about
 from tests.wasm.compare import assert_same_answer
@@ -22,6 +24,8 @@ from tests.wasm.recordings import damaged_copies, write_large
 
 BLOCK = MIB // 4
 LONGEST_TASK_MS = 50
+LARGE_STEPS = int(os.environ.get("FOREBAY_LARGE_STEPS", "400"))
+"""0.14 MB each: the longer a recording, the longer its steady state is measured."""
 CONTRAST_MIN = 4.5
 """WCAG 2.1, success criterion 1.4.3 (level AA)."""
 FIGURES = Path(os.environ.get("FOREBAY_FIGURES", "")) if "FOREBAY_FIGURES" in os.environ else None
@@ -76,12 +80,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(folder: Path) -> list[Path]:
-    return [write_large(folder / f"large-{seed}.rrd", seed, 150) for seed in (1, 2)]
+    return [write_large(folder / f"large-{seed}.rrd", seed, LARGE_STEPS) for seed in (1, 2)]
 
 
-def native(path: Path) -> Session:
+def native(path: Path, part: int | None = None) -> Session:
     """The same engine here."""
-    session = Session(path.name)
+    session = Session(path.name, part=part)
     data = path.read_bytes()
     for at in range(0, len(data), BLOCK):
         session.feed(data[at : at + BLOCK])
@@ -143,7 +147,8 @@ def longest_task_ms(trace: bytes) -> float:
     return max(tasks)
 
 
-PROGRESS = "() => forebay.recordings.map((r) => [r.state, r.progress, r.engine.stages])"
+PROGRESS = """() => forebay.recordings.map((r) =>
+  [r.state, r.progress, r.engine.restedMs, r.engine.stages])"""
 STALLS = """() => {
   const found = { longest: 0, frames: 0, longestFrame: 0, count: 0, over: 0 };
   let last = performance.now();
@@ -167,6 +172,18 @@ STALLS = """() => {
 }"""
 
 
+BYTES = "() => forebay.recordings.reduce((sum, r) => sum + r.progress.bytes, 0)"
+
+
+def wait_read(page: SitePage, numbers: list[int], part: float) -> None:
+    """Until so much of each is read."""
+    page.until(
+        "([ns, part]) => ns.every((n) => forebay.recordings[n].fraction >= part)",
+        [numbers, part],
+        poll_ms=200,
+    )
+
+
 def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     page: SitePage, browser: Browser, large: list[Path], folder: Path
 ) -> None:
@@ -175,28 +192,32 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     half = len(content) // 2
     content[half : half + 300] = bytes(300)
     damaged.write_bytes(content)
-    # The steady state: three interpreters are up, and all three recordings come in.
     page.run("async () => { forebay.spares.prepare(3); await forebay.spares.ready(); }")
     # A page that does nothing says what the machine itself holds up meanwhile.
     control = page.context.new_page()
     control.goto(f"{page.url}icon.svg")
-    control.evaluate(STALLS)
     page.page.bring_to_front()
     browser.start_tracing(page=page.page, categories=["toplevel"])
-    page.run(STALLS)
     first, second, third = page.open([*large, damaged])
+    wait_read(page, [first, second], 0.3)
+    own_ms = longest_task_ms(browser.stop_tracing())
+    # The steady state: all are at work, what runs is compiled, and no trace is taken.
+    wait_read(page, [first, second], 0.4)
+    begun = page.run(BYTES)
+    control.evaluate(STALLS)
+    page.run(STALLS)
     page.until(
         "(numbers) => numbers.some((n) => forebay.recordings[n].state === 'whole')",
         [first, second],
         poll_ms=500,
     )
     stop = "() => { clearInterval(stalls.timer); stalls.timer = null; return stalls; }"
-    take_picture(page, "page-at-work")
     stalls, idle = page.run(stop), control.evaluate(stop)
-    own_ms = longest_task_ms(browser.stop_tracing())
+    read_mb = (page.run(BYTES) - begun) / 1e6
+    take_picture(page, "page-at-work")
     control.close()
-    figures = {**stalls, "idle": idle, "own_ms": own_ms, "recordings": page.run(PROGRESS)}
-    report("stalls", figures)
+    figures = {**stalls, "read_mb": read_mb, "idle": idle, "own_ms": own_ms}
+    report("stalls", {**figures, "recordings": page.run(PROGRESS)})
     for number, path in zip((first, second), large, strict=True):
         assert page.wait_state(number, "whole", "damaged", "lost") == "whole", page.states()
         ours = json.loads(native(path).overview())
@@ -211,6 +232,30 @@ def test_two_large_recordings_and_a_damaged_one_leave_the_page_free(
     # How long the longest stall was says as much of the machine as of the page: it is reported
     # beside an idle page's. What the page itself did at a stretch is its own.
     assert own_ms < LONGEST_TASK_MS, figures
+
+
+def test_workers_rest_as_long_as_the_page_is_held_up(page: SitePage) -> None:
+    late = "async ([rest, ms, least]) => (await import('./pace.js')).restAfter(rest, ms, least)"
+    assert page.run(late, [0, 3, 0]) == 0
+    assert 0 < page.run(late, [0, 30, 0]) < page.run(late, [1, 30, 0]) <= 2
+    assert 0 < page.run(late, [1, 3, 0]) < 1
+    assert page.run(late, [0, 3, 0.5]) == page.run(late, [0.5, 3, 0.5]) == 0.5
+
+
+def test_workers_make_room_for_a_page_that_is_late(page: SitePage, large: list[Path]) -> None:
+    page.run(
+        """() => {
+          window.busy = setInterval(() => {
+            const end = performance.now() + 60;
+            while (performance.now() < end);
+          }, 80);
+        }"""
+    )
+    (number,) = page.open(large[:1])
+    assert page.wait_state(number, "whole", "damaged", "lost") == "whole"
+    page.run("() => clearInterval(busy)")
+    assert page.run("(n) => forebay.recordings[n].engine.restedMs", number) > 0
+    page.page.click("#recordings li:last-child .close")
 
 
 def lose(page: SitePage, number: int, how: str) -> None:
@@ -244,6 +289,60 @@ def test_a_lost_worker_is_replaced_and_its_recording_reported(page: SitePage, in
         page.page.click("#recordings [data-state=lost] .again")
         page.wait_state(lost, "whole")
         assert page.overview(lost)["stores"] == expected
+
+
+HAS_SNAPSHOT = """async () => {
+  const engine = forebay.spares.prepare();
+  await engine.ready;
+  return engine.hasSnapshot;
+}"""
+
+
+def test_interpreters_go_on_from_a_snapshot(page: SitePage) -> None:
+    assert page.run(HAS_SNAPSHOT)
+
+
+def test_a_snapshot_that_is_of_no_use_is_done_without(
+    browser: Browser, site: Path, folder: Path
+) -> None:
+    other = shutil.copytree(site, folder / "site")
+    snapshot = other / "pyodide" / SNAPSHOT
+    snapshot.write_bytes(snapshot.read_bytes()[:1_000_000])
+    for url in serve(other):
+        page = SitePage(browser, url)
+        page.wait_ready()
+        assert not page.run(HAS_SNAPSHOT)
+        page.context.close()
+
+
+def test_each_recording_of_a_file_has_a_worker_of_its_own(page: SitePage) -> None:
+    (first,) = page.open([recording("several_stores")])
+    page.until(f"() => forebay.recordings.length === {first + 2}")
+    second = first + 1
+    for part, number in enumerate((first, second)):
+        assert page.wait_state(number, "whole", "damaged", "lost") == "whole"
+        ours = native(recording("several_stores"), part)
+        theirs = without_made_up_ids(page.overview(number))
+        assert theirs == without_made_up_ids(json.loads(ours.overview()))
+        page.until(
+            "([nth, id]) => document.querySelectorAll('.which')[nth].textContent === id",
+            [number, f"several_{part}"],
+        )
+    expected = page.overview(second)
+    # The first one's worker goes: the other answers as before, and it comes back alone.
+    page.run("() => { forebay.Engine.hangMs = 4000; }")
+    lose(page, first, "killed")
+    page.wait_state(first, "lost")
+    page.run("() => { forebay.Engine.hangMs = 60000; }")
+    assert page.state(second) == "whole"
+    assert page.ask(second, [{"kind": "dataframe", "store": 0, "timeline": "frame"}])[0]
+    page.until("() => document.querySelector('#recordings [data-state=lost]')")
+    page.page.click("#recordings [data-state=lost] .again")
+    page.wait_state(first, "whole")
+    assert page.run("() => forebay.recordings.length") == first + 2
+    assert page.overview(second) == expected
+    for number in (second, first):
+        page.page.click(f"#recordings li:nth-child({number + 1}) .close")
 
 
 @pytest.mark.usefixtures("indexes")

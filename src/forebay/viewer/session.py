@@ -15,6 +15,7 @@ from forebay.hub import StoreHub
 from forebay.limits import WEB_WORKER_QUEUE_MSGS, WEB_WORKER_REJECTIONS_SHOWN_MAX
 from forebay.runtime import WebWorkerRuntime
 from forebay.viewer import answers
+from forebay.viewer.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,14 +40,22 @@ class Session:
     question is answered while a recording is still coming in, from what is committed so far.
     """
 
-    def __init__(self, source: str = "", request_slice: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        source: str = "",
+        request_slice: Callable[[], object] | None = None,
+        part: int | None = None,
+    ) -> None:
         """Make an empty session.
 
         Args:
             source: Where the bytes come from, for people: a file's name or a URL.
             request_slice: Asks the event loop to call `run_slice` soon.
+            part: The number of the source's recording that is kept (see `forebay.viewer.parts`);
+                all of them, if there is no number.
         """
         self._source = source
+        self._parts = Parts(part)
         self._runtime = WebWorkerRuntime(request_slice)
         self._decoder = StreamDecoder()
         self._hub = StoreHub(runtime=self._runtime, capacity=WEB_WORKER_QUEUE_MSGS)
@@ -70,8 +79,10 @@ class Session:
         Never raises for what is in them: damage ends the stream and shows in the overview.
         """
         self._num_bytes += len(data)
+        keeps = self._parts.keeps
         for msg in self._decoder.feed(data):
-            self._hub.receive_log_msg(msg, self._source)
+            if keeps(msg.store_id):
+                self._hub.receive_log_msg(msg, self._source)
 
     def run_slice(self) -> bool:
         """Decode for a moment; True if there is more to decode."""
@@ -98,6 +109,7 @@ class Session:
                 "rejected": sum(each.rejected for each in stats),
                 "in_flight": sum(each.in_flight for each in stats),
                 "is_finished": self._is_finished,
+                "recordings": self._parts.recording_ids,
             }
         )
 

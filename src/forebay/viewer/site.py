@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import logging
 import shutil
 import subprocess
 import zipfile
@@ -24,11 +25,16 @@ from forebay.viewer.wheels import without_unused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+logger = logging.getLogger("forebay")
+
 PYODIDE_URL: Final = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
 """The current release of Pyodide: what a site names that is given nothing else."""
 
 PACKAGES: Final = ("numpy", "pyodide-unix-timezones", "pyarrow")
 """What the engine needs of a Pyodide release, in the order of loading."""
+
+SNAPSHOT: Final = "interpreter.snapshot"
+"""The memory of a started interpreter, compressed; its name says so to no host, on purpose."""
 
 _PYODIDE_FILES: Final = (
     "pyodide.mjs",
@@ -87,6 +93,8 @@ def build_site(out: Path, pyodide: str | Path | None = None) -> Site:
         else:
             config["pyodide"] = "pyodide/"
             config["wheels"] = _copy_pyodide(Path(pyodide), out / "pyodide")
+            if _snapshot(out / "pyodide"):
+                config["snapshot"] = f"pyodide/{SNAPSHOT}"
         (out / "engine.zip").write_bytes(_engine())
         is_compiled = "wheels" in config and _compile(out, ["engine.zip", *config["wheels"]])
         _copy_assets(out, config)
@@ -125,6 +133,19 @@ def _copy_pyodide(source: Path, target: Path) -> list[str]:
     for name in names:
         (target / name).write_bytes(without_unused((source / name).read_bytes()))
     return [f"pyodide/{name}" for name in names]
+
+
+def _snapshot(pyodide: Path) -> bool:
+    """Keep a started interpreter that pages go on from, if Pyodide and Node can."""
+    node = shutil.which("node")
+    if node is None:
+        return False
+    script = str(resources.files("forebay.viewer").joinpath("snapshot.mjs"))
+    command = [node, script, f"{pyodide.resolve()}/", str((pyodide / SNAPSHOT).resolve())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        logger.warning("the site starts without a snapshot: %s", done.stderr[-500:].strip())
+    return done.returncode == 0
 
 
 def _compile(out: Path, archives: list[str]) -> bool:

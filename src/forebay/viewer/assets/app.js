@@ -5,7 +5,7 @@ import { Engine } from "./engine.js";
 import { Plot } from "./plot.js";
 import { Recording, Spares } from "./recording.js";
 import { FileSource, UrlSource } from "./sources.js";
-import { fractionOf, tickText, timeAt, timeText } from "./times.js";
+import { countText, fractionOf, sizeText, tickText, timeAt, timeText } from "./times.js";
 import { Tree } from "./tree.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,7 +17,7 @@ const PROGRESS_MS = 200;
 const BETWEEN_MS = 100; // parts of the page that change by themselves do so one after the other
 
 const config = JSON.parse($("config").textContent, (key, value) =>
-  key === "python" || key === "pyodide" ? new URL(value, document.baseURI).href : value);
+  ["python", "pyodide", "snapshot"].includes(key) ? new URL(value, document.baseURI).href : value);
 if (config.wheels) config.wheels = config.wheels.map((url) => new URL(url, document.baseURI).href);
 
 const spares = new Spares(config);
@@ -29,8 +29,8 @@ window.forebay = { recordings, chosen, spares, readTable, Engine, open };
 
 // ---- opening -------------------------------------------------------------------------------
 
-function open(source) {
-  const recording = new Recording(source, spares, changed);
+function open(source, part = 0) {
+  const recording = new Recording(source, spares, changed, part);
   recordings.push(recording);
   if (!chosen.recording) choose(recording);
   changed(recording);
@@ -67,6 +67,8 @@ let isDue = false;
 
 /** Something is new about a recording; however often, the list is drawn five times a second. */
 function changed(recording) {
+  const { source } = recording;
+  while (source.parts < source.recordings.length) open(source, source.parts++);
   if (recording === chosen.recording && recording.overview && recording.state !== "reading") {
     showOverview();
   }
@@ -92,10 +94,10 @@ function drawRecordings() {
 
 function makeCard(recording) {
   const item = document.createElement("li");
-  item.innerHTML = `<button class="card"><b></b><progress max="1"></progress><small></small></button>
+  item.innerHTML = `<button class="card"><b></b><span class="which"></span><progress max="1"></progress><small></small></button>
     <span class="tools"><button class="again" hidden>Try again</button>
     <button class="close" aria-label="Close">×</button></span>`;
-  item.querySelector("b").textContent = recording.name;
+  item.querySelector("b").textContent = item.querySelector("b").title = recording.name;
   item.querySelector(".card").addEventListener("click", () => choose(recording));
   item.querySelector(".again").addEventListener("click", () => recording.retry());
   item.querySelector(".close").addEventListener("click", () => close(recording));
@@ -111,22 +113,26 @@ function drawCard(recording, item) {
   else bar.value = recording.fraction;
   bar.hidden = !["starting", "reading"].includes(recording.state);
   item.querySelector(".again").hidden = recording.state !== "lost";
-  const text = stateText(recording);
-  const small = item.querySelector("small");
-  if (small.textContent !== text) small.textContent = text;
+  setText(item.querySelector(".which"), recording.which);
+  setText(item.querySelector("small"), stateText(recording));
+}
+
+/** What stays the same costs no layout. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function stateText({ state, stage, progress, overview, problems }) {
-  const megabytes = (progress.bytes / 1e6).toFixed(1);
-  const chunks = `${progress.committed.toLocaleString()} chunks`;
+  const size = sizeText(progress.bytes);
+  const chunks = countText(progress.committed, "chunk");
   switch (state) {
     case "starting":
       return `starting Python${stage && ` · ${stage} ready`}`;
     case "reading":
-      return `${chunks} · ${megabytes} MB`;
+      return `${chunks} · ${size}`;
     case "whole": {
       const rows = overview.stores.reduce((sum, store) => sum + store.rows, 0);
-      return `${rows.toLocaleString()} rows · ${chunks} · ${megabytes} MB`;
+      return `${countText(rows, "row")} · ${chunks} · ${size}`;
     }
     case "damaged":
       return `damaged · ${chunks} readable · ${problems.at(-1) ?? ""}`;
@@ -315,11 +321,8 @@ function fillTable(table, { rows, columns }, names = []) {
       return made;
     }));
   }
-  // What stays the same costs no layout.
-  texts.forEach((line, row) => line.forEach((text, i) => {
-    const cell = table.rows[row + 1].cells[i];
-    if (cell.textContent !== text) cell.textContent = text;
-  }));
+  texts.forEach((line, row) =>
+    line.forEach((text, i) => setText(table.rows[row + 1].cells[i], text)));
 }
 
 function headOf(names) {
@@ -385,7 +388,8 @@ async function exportAs(kind, ending, type) {
   });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([buffer], { type }));
-  link.download = `${recording.name.replace(/\.\w+$/, "")}${ending}`;
+  const name = recording.name.replace(/\.\w+$/, "");
+  link.download = `${name}${recording.which && `-${recording.which}`}${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -3,11 +3,12 @@
 // To the worker                      From the worker
 //                                      loaded
 //   boot   config, modules             stage    name, ms
-//                                      ready    modules, heap
-//   open   source
+//                                      ready    modules, heap, hasSnapshot
+//   open   source, part
 //   read   file, blockBytes, credits
 //   block  buffer (changes hands)      credit   blocks, progress
-//   end                                finished progress, overview
+//   end                                progress progress (of a file that it reads itself)
+//   pace   rest                        finished progress, overview, restedMs
 //   ask    id, question                answer   id, value | buffer (changes hands)
 //                                      refused  id, error
 //   ping                               pong
@@ -17,12 +18,16 @@
 // CREDITS × BLOCK_BYTES of a recording are between the file and its store. A file is read by the
 // worker itself, by the same credits; what is fetched comes from the page in blocks.
 
+import { join, leave } from "./pace.js";
+
 export const BLOCK_BYTES = 256 * 1024;
 export const CREDITS = 4;
 
 const PING_MS = 1000;
 const HANG_MS = 30_000; // one message of 100 MB, or one large export, takes seconds uninterrupted
 const BOOT_MS = 180_000;
+
+const REST_STEP = 0.1; // a change of rests that is worth a message
 
 const compiled = new Map(); // WebAssembly modules by key: what one worker compiled serves all
 
@@ -50,12 +55,15 @@ export class Engine {
   #heardAt = performance.now();
   #watch;
   #failure = null;
+  rest = 0; // as it was last asked for
+  restedMs = 0; // in all, once it has finished
 
   /** `config` says where Pyodide, the wheels and the engine are. */
   constructor(config) {
     this.#boot = { type: "boot", config };
     this.stages = [];
     this.heapBytes = 0;
+    this.hasSnapshot = false;
     this.onProgress = () => {};
     this.onFinished = () => {};
     this.onFailed = () => {};
@@ -85,9 +93,21 @@ export class Engine {
     return this.#failure;
   }
 
-  /** Begin a recording, by its name for people; once, and before its first block. */
-  open(source) {
-    if (!this.#failure) this.worker.postMessage({ type: "open", source });
+  /**
+   * Begin a source, by its name for people; once, and before its first block. Of one with several
+   * recordings, `part` is the number of the one that is kept; without it, all are.
+   */
+  open(source, part) {
+    if (this.#failure) return;
+    this.worker.postMessage({ type: "open", source, part });
+    join(this);
+  }
+
+  /** Have the worker rest so long for each unit of work (see pace.js). */
+  pace(rest) {
+    if (Math.abs(rest - this.rest) < REST_STEP && (rest > 0 || this.rest === 0)) return;
+    this.rest = rest;
+    this.worker.postMessage({ type: "pace", rest });
   }
 
   /** Have the worker read a whole file, to its end. */
@@ -136,6 +156,7 @@ export class Engine {
   #stop(reason) {
     this.#failure ??= reason;
     clearInterval(this.#watch);
+    leave(this);
     this.worker.terminate();
     this.#onNeverReady(new EngineError(reason));
     for (const { reject } of this.#asked.values()) reject(new EngineError(reason));
@@ -165,6 +186,7 @@ export class Engine {
       case "ready":
         for (const [key, module] of message.modules) compiled.set(key, module);
         this.heapBytes = message.heap;
+        this.hasSnapshot = message.hasSnapshot;
         this.isReady = true;
         this.#onReady();
         break;
@@ -173,7 +195,12 @@ export class Engine {
         for (const wake of this.#waitingForCredit.splice(0)) wake();
         this.onProgress(message.progress);
         break;
+      case "progress":
+        this.onProgress(message.progress);
+        break;
       case "finished":
+        leave(this);
+        this.restedMs = message.restedMs;
         this.onFinished(message.progress, message.overview);
         break;
       case "answer":

@@ -5,6 +5,8 @@ const LEFT = 56;
 const RIGHT = 12;
 const TOP = 10;
 const BOTTOM = 24;
+const STROKED_POINTS_MAX = 150;
+const BAND_MARGIN = 0.5; // so that a band of no height is a line
 
 export class Plot {
   /** `onPick(fraction)` is called with the place along the range that was clicked. */
@@ -29,8 +31,10 @@ export class Plot {
       if (step) { event.preventDefault(); onPick(Math.min(1, Math.max(0, this.cursor + step))); }
     });
     this.width = this.canvas.clientWidth; // asked for in the midst of changes it costs a layout
+    this.height = this.canvas.clientHeight;
     new ResizeObserver(([{ contentRect }]) => {
       this.width = contentRect.width;
+      this.height = contentRect.height;
       this.draw();
     }).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -85,20 +89,24 @@ export class Plot {
   }
 
   #drawNow() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this;
     if (!width) return;
     const scale = window.devicePixelRatio || 1;
     this.canvas.width = width * scale;
     this.canvas.height = height * scale;
     const pen = this.canvas.getContext("2d");
     pen.scale(scale, scale);
+    const hairline = 1 / scale;
     const style = getComputedStyle(this.canvas);
     const [low, high] = this.#range();
     const toX = (x) => LEFT + x * (width - LEFT - RIGHT);
     const toY = (y) => TOP + (1 - (y - low) / (high - low)) * (height - TOP - BOTTOM);
     if (!this.lines.length) return;
     this.#grid(pen, style, low, high, toX, toY);
-    this.lines.forEach((line, i) => drawLine(pen, line, COLORS[i % COLORS.length], toX, toY));
+    this.lines.forEach((line, i) => {
+      pen.strokeStyle = pen.fillStyle = COLORS[i % COLORS.length];
+      drawLine(pen, line, hairline, toX, toY);
+    });
     pen.strokeStyle = style.getPropertyValue("--accent");
     pen.lineWidth = 1.5;
     pen.beginPath();
@@ -108,8 +116,7 @@ export class Plot {
   }
 
   #grid(pen, style, low, high, toX, toY) {
-    const height = this.canvas.clientHeight;
-    const width = this.canvas.clientWidth;
+    const { width, height } = this;
     pen.font = `11px ${style.fontFamily}`;
     pen.fillStyle = style.getPropertyValue("--faint");
     pen.strokeStyle = style.getPropertyValue("--line");
@@ -125,29 +132,42 @@ export class Plot {
     }
     pen.textBaseline = "top";
     const count = Math.max(2, Math.floor((width - LEFT) / 190));
+    let last = null;
     for (let i = 0; i <= count; i++) {
+      const text = this.format(i / count);
+      if (text === last) continue; // of a range of one time, one tick
+      last = text;
       pen.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
-      pen.fillText(this.format(i / count), toX(i / count), height - BOTTOM + 7);
+      pen.fillText(text, toX(i / count), height - BOTTOM + 7);
     }
   }
 }
 
-function drawLine(pen, { x, least, greatest }, color, toX, toY) {
-  pen.strokeStyle = color;
-  pen.fillStyle = color;
-  pen.lineWidth = 1.4;
-  pen.lineJoin = "round";
-  if (x.length === 1) {
-    pen.beginPath();
+/** A stroke wider than a pixel costs fifteen times a hairline, and all of it on the page's thread. */
+function drawLine(pen, { x, least, greatest }, hairline, toX, toY) {
+  const count = x.length;
+  pen.beginPath();
+  if (count === 1) {
     pen.arc(toX(x[0]), toY(least[0]), 2.5, 0, 7);
     pen.fill();
     return;
   }
-  pen.beginPath();
-  for (let i = 0; i < x.length; i++) {
-    pen.lineTo(toX(x[i]), toY(least[i]));
-    if (greatest[i] !== least[i]) pen.lineTo(toX(x[i]), toY(greatest[i]));
+  if (count <= STROKED_POINTS_MAX) {
+    pen.lineWidth = 1.4;
+    pen.lineJoin = "round";
+    for (let i = 0; i < count; i++) {
+      pen.lineTo(toX(x[i]), toY(least[i]));
+      if (greatest[i] !== least[i]) pen.lineTo(toX(x[i]), toY(greatest[i]));
+    }
+    pen.stroke();
+    return;
   }
+  // A band from least to greatest; its outline keeps it in sight where it is steep.
+  for (let i = 0; i < count; i++) pen.lineTo(toX(x[i]), toY(greatest[i]) - BAND_MARGIN);
+  for (let i = count - 1; i >= 0; i--) pen.lineTo(toX(x[i]), toY(least[i]) + BAND_MARGIN);
+  pen.closePath();
+  pen.fill();
+  pen.lineWidth = hairline;
   pen.stroke();
 }
 

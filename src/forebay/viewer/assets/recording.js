@@ -1,4 +1,5 @@
-// One recording: its source, its engine, and how far they have come.
+// One recording: its source, its engine, and how far they have come. Of a source with several, each
+// has a `Recording` and so an engine of its own: `part` is its number among them.
 //
 // States: starting → reading → whole | damaged (what was readable is there) | lost (its worker is).
 
@@ -39,8 +40,9 @@ export class Recording {
   #attempt = 0;
 
   /** `onChange(recording)` is called whenever there is something new to show. */
-  constructor(source, spares, onChange) {
+  constructor(source, spares, onChange, part = 0) {
     this.source = source;
+    this.part = part;
     this.spares = spares;
     this.onChange = onChange;
     this.overview = null;
@@ -50,6 +52,11 @@ export class Recording {
 
   get name() {
     return this.source.name;
+  }
+
+  /** Which of its source's recordings it is, for people; empty if there is but one. */
+  get which() {
+    return this.source.recordings.length > 1 ? this.source.recordings[this.part] : "";
   }
 
   get fraction() {
@@ -71,18 +78,18 @@ export class Recording {
   #begin() {
     this.state = "starting";
     this.stage = "";
-    this.progress = { bytes: 0, messages: 0, committed: 0, rejected: 0 };
+    this.progress = { bytes: 0, messages: 0, committed: 0, rejected: 0, recordings: [] };
     const attempt = ++this.#attempt;
     const isCurrent = () => attempt === this.#attempt;
     this.engine = this.spares.take();
     this.engine.onProgress = (progress) => {
       if (!isCurrent()) return;
       if (progress.stage) this.stage = progress.stage;
-      else this.progress = progress;
+      else this.#progressed(progress);
       this.onChange(this);
     };
     this.engine.onFinished = (progress, overview) => {
-      this.progress = progress;
+      this.#progressed(progress);
       this.overview = overview;
       const rejected = overview.stores.some((store) => store.rejected > 0);
       this.state = overview.error || rejected ? "damaged" : "whole";
@@ -92,11 +99,18 @@ export class Recording {
     this.done = this.#read(isCurrent);
   }
 
+  #progressed(progress) {
+    this.progress = progress;
+    if (progress.recordings.length > this.source.recordings.length) {
+      this.source.recordings = progress.recordings;
+    }
+  }
+
   async #read(isCurrent) {
     const { engine } = this;
     try {
       await engine.ready;
-      engine.open(this.name);
+      engine.open(this.name, this.part);
       this.state = "reading";
       this.onChange(this);
       if (this.source.file) {

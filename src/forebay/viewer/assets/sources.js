@@ -3,18 +3,26 @@
 
 import { BLOCK_BYTES } from "./engine.js";
 
+/** What all have: as its workers tell of several recordings in it, each gets one of its own. */
+class Source {
+  recordings = []; // ids
+  parts = 1; // of them that have a worker
+}
+
 /** A dropped file, for the worker to read; it can be read again. */
-export class FileSource {
+export class FileSource extends Source {
   constructor(file) {
+    super();
     this.file = file;
     this.name = file.name;
     this.size = file.size;
   }
 }
 
-/** Something on a server, fetched by a frame that sees nothing of the page. */
-export class UrlSource {
+/** Something on a server, fetched by a frame that sees nothing of the page; again for each part. */
+export class UrlSource extends Source {
   constructor(url) {
+    super();
     this.url = new URL(url, window.location.href).href;
     this.name = decodeURIComponent(new URL(this.url).pathname.split("/").pop() || this.url);
     this.size = null;

@@ -1,4 +1,17 @@
-// 64-bit times: BigInt from end to end, so that nanoseconds stay nanoseconds.
+// Numbers as people read them. 64-bit times: BigInt from end to end, so that nanoseconds stay
+// nanoseconds.
+
+const NO_BREAK = "\u00a0";
+
+/** So many of something, as in "1 row", "1,200 rows". */
+export function countText(count, one) {
+  return `${count.toLocaleString("en")}${NO_BREAK}${one}${count === 1 ? "" : "s"}`;
+}
+
+export function sizeText(bytes) {
+  const [size, unit] = bytes < 1e6 ? [Math.ceil(bytes / 1e3), "kB"] : [(bytes / 1e6).toFixed(1), "MB"];
+  return `${size}${NO_BREAK}${unit}`;
+}
 
 const NS = 1_000_000_000n;
 

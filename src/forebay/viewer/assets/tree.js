@@ -1,5 +1,7 @@
 // Entity paths as a tree that keys and screen readers can walk.
 
+import { countText } from "./times.js";
+
 /** Parts of a path; a slash after a backslash belongs to the name. */
 const partsOf = (path) => path.match(/(?:\\.|[^/\\])+/g) ?? [];
 
@@ -76,7 +78,7 @@ export class Tree {
     const name = document.createElement("span");
     name.textContent = node.name;
     const rows = document.createElement("small");
-    rows.textContent = node.entity ? `${node.entity.rows.toLocaleString()} rows` : "";
+    rows.textContent = node.entity ? countText(node.entity.rows, "row") : "";
     item.append(twist, name, rows);
     return item;
   }

@@ -7,6 +7,8 @@ let session = null;
 let blocksWaiting = 0; // fed but not yet decoded: their credits are owed to the page
 let isFinishing = false;
 
+const PROGRESS_MS = 200;
+
 const post = (message, transfer = []) => self.postMessage(message, transfer);
 
 // ---- boot ----------------------------------------------------------------------------------
@@ -72,6 +74,29 @@ async function wheelsOf(config) {
   return config.packages.map((name) => config.pyodide + lock.packages[name].file_name);
 }
 
+/** True if from the memory of one that a site keeps: Pyodide may fail to, in a browser it is not
+ *  made for, and then starts from nothing. */
+async function startPython(config) {
+  const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
+  const indexURL = config.pyodide;
+  if (config.snapshot) {
+    try {
+      pyodide = await loadPyodide({ indexURL, _loadSnapshot: unpacked(config.snapshot) });
+      return true;
+    } catch (error) {
+      console.warn(`the interpreter's snapshot is of no use here: ${lastLine(error)}`);
+    }
+  }
+  pyodide = await loadPyodide({ indexURL });
+  return false;
+}
+
+async function unpacked(url) {
+  const { body } = await fetch(url);
+  const stream = body.pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 async function boot({ config, modules }) {
   let last = performance.now();
   const stage = (name) => {
@@ -80,9 +105,8 @@ async function boot({ config, modules }) {
     last = now;
   };
   shareModules(modules);
-  fetchEarly([config.python, ...(config.wheels ?? [])]);
-  const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
-  pyodide = await loadPyodide({ indexURL: config.pyodide });
+  fetchEarly([config.snapshot, config.python, ...(config.wheels ?? [])].filter(Boolean));
+  const hasSnapshot = await startPython(config);
   stage("interpreter");
   for (const wheel of await wheelsOf(config)) {
     await pyodide.loadPackage(wheel, { checkIntegrity: false, messageCallback() {} });
@@ -95,7 +119,8 @@ async function boot({ config, modules }) {
   stage("arrow");
   Session = pyodide.pyimport("forebay.viewer").Session;
   stage("engine");
-  post({ type: "ready", modules: compiled, heap: pyodide._module?.HEAPU8?.length ?? 0 });
+  const heap = pyodide._module?.HEAPU8?.length ?? 0;
+  post({ type: "ready", modules: compiled, heap, hasSnapshot });
 }
 
 // ---- decoding, a slice at a time -----------------------------------------------------------
@@ -103,32 +128,59 @@ async function boot({ config, modules }) {
 // A message to oneself comes after the messages that wait already, and without the delay that
 // browsers put on nested timeouts.
 const turnstile = new MessageChannel();
-turnstile.port1.onmessage = () => guarded(runSlice);
+turnstile.port1.onmessage = () => {
+  const ms = restsUntil - performance.now();
+  if (ms >= 1) {
+    restedMs += ms;
+    setTimeout(() => guarded(runSlice), ms);
+  } else guarded(runSlice);
+};
+
+let rest = 0; // after each millisecond of work, in milliseconds: the page sets it (see pace.js)
+let restsUntil = 0;
+let restedMs = 0;
 
 function requestSlice() {
   turnstile.port2.postMessage(null);
 }
 
 function runSlice() {
-  if (!session.run_slice()) settle();
+  const began = performance.now();
+  const isMore = session.run_slice();
+  const ended = performance.now();
+  restsUntil = ended + rest * (ended - began);
+  if (!isMore) settle();
 }
 
 function settle() {
   if (!session.is_idle) return;
   if (blocksWaiting) {
-    post({ type: "credit", blocks: blocksWaiting, progress: JSON.parse(session.progress()) });
+    tellProgress();
     blocksWaiting = 0;
-    wakeReader();
+    wakeReader?.();
   }
   if (isFinishing) {
     isFinishing = false;
     session.finish();
     post({
       type: "finished",
+      restedMs,
       progress: JSON.parse(session.progress()),
       overview: JSON.parse(session.overview()),
     });
   }
+}
+
+let wakeReader = null; // while a file is read here
+let toldAt = 0;
+
+/** To the page's source with each credit; of what is read here, as often as the page shows it. */
+function tellProgress() {
+  const now = performance.now();
+  if (wakeReader && now - toldAt < PROGRESS_MS) return;
+  toldAt = now;
+  const progress = JSON.parse(session.progress());
+  post(wakeReader ? { type: "progress", progress } : { type: "credit", blocks: blocksWaiting, progress });
 }
 
 function feed(buffer) {
@@ -142,10 +194,9 @@ function feed(buffer) {
   settle();
 }
 
-let wakeReader = () => {};
-
 /** Read a file here, by the same credits: its bytes never come near the page's thread. */
 async function read({ file, blockBytes, credits }) {
+  wakeReader = () => {};
   for (let at = 0; at < file.size; at += blockBytes) {
     let buffer;
     try {
@@ -211,7 +262,7 @@ self.onmessage = ({ data }) => {
       });
       break;
     case "open":
-      guarded(() => { session = Session(data.source, requestSlice); });
+      guarded(() => { session = Session(data.source, requestSlice, data.part); });
       break;
     case "read":
       read(data);
@@ -222,6 +273,9 @@ self.onmessage = ({ data }) => {
     case "end":
       isFinishing = true;
       guarded(settle);
+      break;
+    case "pace":
+      rest = data.rest;
       break;
     case "ask":
       guarded(() => answer(data));
