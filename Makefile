@@ -22,7 +22,7 @@ test: setup ## the whole test suite
 
 FREE_THREADED_TESTS := $(addprefix tests/,runtime ingest hub store codec chunk model stress \
 	test_architecture.py test_errors.py)
-NEED_SDK := $(addprefix tests/,codec/test_encoder.py model/test_paths.py $(addprefix \
+NEED_SDK := $(addprefix tests/,chunk/test_arrays.py codec/test_encoder.py model/test_paths.py $(addprefix \
 	store/dataframe/test_,against_rerun.py contents.py dataframe.py dataframes.py interop.py))
 ROUNDS ?= 5
 test-free-threaded: setup ## the engine without a GIL, and its stores beside those made with one

@@ -69,10 +69,10 @@ TURN_BYTES_MAX: Final = 16 * MIB
 TURN_SLICE_S: Final = 0.004
 """Seconds after which a worker ends its turn early, so that what is finished is handed over."""
 
-SHORT_TURN_MSGS_MAX: Final = 64
+SHORT_TURN_MSGS_MAX: Final = 128
 """Messages of a turn while other stores wait for theirs."""
 
-SHORT_TURN_SLICE_S: Final = 0.001
+SHORT_TURN_SLICE_S: Final = 0.002
 """Seconds after which a worker ends such a turn."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
