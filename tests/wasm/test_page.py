@@ -325,8 +325,9 @@ def test_each_recording_of_a_file_has_a_worker_of_its_own(page: SitePage) -> Non
         theirs = without_made_up_ids(page.overview(number))
         assert theirs == without_made_up_ids(json.loads(ours.overview()))
         page.until(
-            "([nth, id]) => document.querySelectorAll('.which')[nth].textContent === id",
-            [number, f"several_{part}"],
+            "([nth, id]) => document"
+            ".querySelector(`#recordings li:nth-child(${nth}) .which`)?.textContent === id",
+            [number + 1, f"several_{part}"],
         )
     expected = page.overview(second)
     # The first one's worker goes: the other answers as before, and it comes back alone.
