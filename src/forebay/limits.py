@@ -212,6 +212,10 @@ COLLECTION_OBJECTS_MIN: Final = 20_000
 """New objects after which the interpreter looks for garbage while files are loaded: more than a
 block of small messages has."""
 
+BULKY_BESIDE_PROCESSORS_MIN: Final = 3
+"""From so many processors on, files of bulky messages are loaded beside others under a GIL; with
+two that cost an eighth more time, and as much more work."""
+
 FILE_BLOCKS_AHEAD: Final = 2
 """Bulky blocks that are read before the decoding of the first of them has to be over."""
 

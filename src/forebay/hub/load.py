@@ -14,6 +14,7 @@ from forebay.errors import CodecError, LoadError
 from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
 from forebay.limits import (
+    BULKY_BESIDE_PROCESSORS_MIN,
     BULKY_MESSAGE_BYTES_MIN,
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES_FIRST,
@@ -27,6 +28,7 @@ from forebay.runtime import (
     collections_rare,
     gil_enabled,
     monotonic_s,
+    processors,
     run_side_by_side,
 )
 
@@ -161,20 +163,26 @@ class _FileLoading:
         return read_blocks(file, decoder, FILE_READ_BYTES_FIRST)
 
     def _load_some(self, blocks: Iterator[list[LogMsg]], report: Callable[[], object]) -> bool:
-        """Load a few blocks; False at the end of the file.
-
-        Under a GIL those who read and decode small messages would fight for it, so they take
-        turns. Bulky blocks are read and decoded beside them.
-        """
-        turnstile = self._turnstile
-        takes_turn = turnstile is not None and self._is_small
+        """Load a few blocks; False at the end of the file."""
+        takes_turn, turnstile = self._takes_turns, self._turnstile
         with turnstile.turn() if turnstile is not None and takes_turn else nullcontext():
             until_s = monotonic_s() + READ_SLICE_S
             while self._load_block(blocks):
                 report()
-                if takes_turn is not self._is_small or monotonic_s() >= until_s:
+                if takes_turn is not self._takes_turns or monotonic_s() >= until_s:
                     return True
         return False
+
+    @property
+    def _takes_turns(self) -> bool:
+        """Whether other files have to wait while this one is read and decoded, for a moment.
+
+        Under a GIL those who read and decode small messages would fight for it. Bulky ones are
+        read and decoded beside them, where there are processors enough.
+        """
+        return self._turnstile is not None and (
+            self._is_small or processors() < BULKY_BESIDE_PROCESSORS_MIN
+        )
 
     def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
         """Load the next block; False if there is none. Its memory is then for the next one."""
@@ -185,8 +193,9 @@ class _FileLoading:
         last = messages[-1] if messages else None
         if isinstance(last, ArrowMsg):
             self._is_small = len(last.payload) <= BULKY_MESSAGE_BYTES_MIN
-        # Under a GIL this thread decodes small messages itself: it would only wait for it.
-        with self._hub.runtime.lend_thread() if self._is_small else nullcontext():
+        # Under a GIL this thread decodes what it would only wait for.
+        lends = self._is_small or self._takes_turns
+        with self._hub.runtime.lend_thread() if lends else nullcontext():
             self._hub.receive_log_msgs(messages, self._path)
         if isinstance(last, ArrowMsg):
             self._keep_pace(last.store_id)
