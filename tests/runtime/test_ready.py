@@ -134,6 +134,20 @@ def test_a_short_turn_that_does_not_end_is_taken_over_too() -> None:
     assert ready.pick(4, LIGHT_TURN_S) is not None
 
 
+def test_who_got_more_to_do_while_waiting_is_brief_no_more() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    grown, brief = (Named(name, is_light=True, is_brief=True) for name in "gb")
+    late = Named("l", is_light=True, is_brief=True)
+    ready.append(grown)
+    ready.append(brief)
+    grown.is_brief = False
+    assert ready.pick(1, 0.0) is brief
+    ready.end_turn(1)
+    assert ready.pick(1, 0.0) is grown
+    ready.append(late)
+    assert ready.pick(2, 0.0) is late, "the turn beside which it begins is known to be long"
+
+
 TASKS = st.tuples(st.integers(0, 1), st.booleans(), st.booleans())
 
 

@@ -92,6 +92,7 @@ class ReadyQueue:
         """The turn that a waiting light task may have now."""
         if not self._light:
             return None
+        self._light.sort_out()
         turn, beside = self._turn, self._beside
         if turn.is_free(now_s):
             return turn
@@ -149,6 +150,12 @@ class _Lanes:
 
     def append(self, task: Task) -> None:
         self._lanes[_lane(task)].append(task)
+
+    def sort_out(self) -> None:
+        """Who got more to do while waiting is brief no more."""
+        brief, long = self._lanes[_BRIEF], self._lanes[_LONG]
+        while brief and _lane(brief[0]) == _LONG:
+            long.append(brief.popleft())
 
     def popleft(self, *, short_only: bool = False) -> tuple[Task, int]:
         """The next task, and its lane."""
