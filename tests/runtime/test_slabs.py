@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import itertools
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -125,6 +127,26 @@ def test_memory_is_there_before_it_is_written() -> None:
     view[:] = data
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     assert faults < size // PAGE_BYTES // 2
+
+
+def test_a_forked_child_has_fresh_memory_whoever_held_the_lock() -> None:
+    script = """
+import os
+from forebay.runtime import fresh_memory
+slabs = fresh_memory()
+before = slabs.piece(10_000)
+before.view[:] = b"1" * 10_000
+with slabs._lock:
+    child = os.fork()
+    if not child:
+        piece = slabs.piece(10_000)
+        piece.view[:] = b"2" * 10_000
+        os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert bytes(slabs.piece(10_000).view) == bytes(10_000), "what the child wrote is the child's"
+"""
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    assert done.returncode == 0
 
 
 class Timed:

@@ -12,6 +12,7 @@ go back to the system.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Final
 
@@ -35,12 +36,16 @@ class Slabs:
 
     def __init__(self) -> None:
         """Nothing is reserved before the first piece."""
-        self._lock = threading.Lock()
+        self.reset_lock()
         self._slab: _Slab | None = None
         self._at = SLAB_BYTES
         self._touched = 0
         self._small_bytes_left = 0
         self._small_bytes_next = SMALL_PAGES_BYTES_MIN
+
+    def reset_lock(self) -> None:
+        """In a forked child: whoever held the lock stayed in the parent."""
+        self._lock = threading.Lock()
 
     def piece(self, size: int) -> Piece | None:
         """`size` bytes of fresh memory; `None` if they are better had elsewhere."""
@@ -149,6 +154,8 @@ class _Slab:
 
 
 _SLABS: Final = Slabs() if has_pages() else None
+if _SLABS is not None:
+    os.register_at_fork(after_in_child=_SLABS.reset_lock)
 
 
 def fresh_memory() -> Slabs | None:
