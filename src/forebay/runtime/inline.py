@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from forebay.runtime.deferred import DeferringCondition
 from forebay.runtime.platform import threads_available
-from forebay.runtime.primitives import Primitives
+from forebay.runtime.primitives import CallersTurns
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from forebay.runtime.protocol import Condition, Lock, Task
 
 
-class InlineRuntime(Primitives):
+class InlineRuntime(CallersTurns):
     """Whoever schedules a task runs it, turn after turn, until it has no more to do.
 
     A task scheduled from inside a turn runs after that turn, on the same thread: turns do not
@@ -25,9 +22,6 @@ class InlineRuntime(Primitives):
     """
 
     name = "inline"
-    has_threads = False
-    num_threads = 0
-    is_in_caller = True
 
     def __init__(self, *, can_wait: bool | None = None) -> None:
         """Make a runtime; `can_wait` says whether another thread could end a wait."""
@@ -42,19 +36,6 @@ class InlineRuntime(Primitives):
     def is_contended(self) -> bool:
         """Never: whoever schedules a task runs it."""
         return False
-
-    def turns_at_once(self, msg_bytes: int) -> int:
-        """One: whoever schedules a task runs it."""
-        del msg_bytes
-        return 1
-
-    def make_room(self, worked_s: float) -> None:
-        """Nothing: turns and queries share one thread, and do not meet."""
-        del worked_s
-
-    def lend_thread(self) -> AbstractContextManager[None]:
-        """Nothing: turns run on the thread of whoever schedules them anyway."""
-        return nullcontext()
 
     def schedule(self, task: Task) -> None:
         """Run `task` here and now, or after the turn that the calling thread is in."""

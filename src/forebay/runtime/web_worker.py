@@ -10,21 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from forebay.limits import WEB_WORKER_SLICE_S
 from forebay.runtime.platform import threads_available
-from forebay.runtime.primitives import Primitives
+from forebay.runtime.primitives import CallersTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from forebay.runtime.protocol import Condition, Lock, Task
 
 
-class WebWorkerRuntime(Primitives):
+class WebWorkerRuntime(CallersTurns):
     """Turns on the one thread of a Web Worker, a slice at a time.
 
     `request_slice` is called when there is work and no slice is due: it asks the loop to call
@@ -33,9 +31,6 @@ class WebWorkerRuntime(Primitives):
     """
 
     name = "web-worker"
-    has_threads = False
-    num_threads = 0
-    is_in_caller = True
 
     def __init__(
         self,
@@ -64,19 +59,6 @@ class WebWorkerRuntime(Primitives):
     def is_contended(self) -> bool:
         """Whether other tasks wait for a turn."""
         return bool(self._ready)
-
-    def turns_at_once(self, msg_bytes: int) -> int:
-        """One: there is one thread, and turns come one after another."""
-        del msg_bytes
-        return 1
-
-    def make_room(self, worked_s: float) -> None:
-        """Nothing: turns and queries share one thread, and do not meet."""
-        del worked_s
-
-    def lend_thread(self) -> AbstractContextManager[None]:
-        """Nothing: there is one thread, and whoever waits runs turns."""
-        return nullcontext()
 
     def schedule(self, task: Task) -> None:
         """Queue `task`; it gets turns in slices and in waits until it has no more to do."""
