@@ -76,7 +76,8 @@ SHORT_TURN_SLICE_S: Final = 0.002
 """Seconds after which a worker ends such a turn."""
 
 PARALLEL_MSG_BYTES_MIN: Final = 64 * 1024
-"""Mean size of queued messages from which several turns of one store pay off."""
+"""Mean size from which messages are bulky: several turns of one store pay off, and one beside
+another under a GIL."""
 
 LANE_BYPASS_MAX: Final = 256
 """Messages of a first lane that may go before one that came earlier in a later lane."""
@@ -205,9 +206,6 @@ without a copy."""
 FILE_READ_BYTES_MIN: Final = MIB
 """The same for small messages: less memory to be touched before anything happens."""
 
-BULKY_MESSAGE_BYTES_MIN: Final = 65_536
-"""A block whose messages are larger than this on average is bulky."""
-
 COLLECTION_OBJECTS_MIN: Final = 20_000
 """New objects after which the interpreter looks for garbage while files are loaded: more than a
 block of small messages has."""
@@ -219,7 +217,7 @@ two that cost an eighth more time, and as much more work."""
 FILE_BLOCKS_AHEAD: Final = 2
 """Bulky blocks that are read before the decoding of the first of them has to be over."""
 
-FILE_SLABS_MAX: Final = 8
+FILE_BLOCKS_KEPT_MAX: Final = 8
 """Blocks that are kept for the next read of the same file."""
 
 FILE_READ_BYTES_FIRST: Final = 64 * 1024

@@ -16,7 +16,6 @@ from forebay.runtime import (
     NativeRuntime,
     WebWorkerRuntime,
     processors,
-    turns_worth_having,
 )
 from forebay.store.running import running
 from tests.chunks import make_chunk
@@ -69,15 +68,6 @@ def test_workers_of_small_messages_make_room_while_queries_run() -> None:
     assert rests == []
     running(worker.submit_many)(small)
     assert rests == [1.0, 1.0], "after the last turn there is nothing to rest from"
-
-
-def test_how_many_turns_pay() -> None:
-    bulky = PARALLEL_MSG_BYTES_MIN
-    assert turns_worth_having(bulky, 1) == max(1, processors())
-    assert turns_worth_having(bulky, processors()) == 1
-    assert turns_worth_having(bulky, 10 * processors()) == 1
-    assert turns_worth_having(bulky - 1, 1) == 1
-    assert InlineRuntime().turns_at_once(bulky) == 1
 
 
 def test_bulky_messages_are_decoded_side_by_side_when_nobody_else_is_busy() -> None:

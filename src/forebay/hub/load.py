@@ -14,8 +14,6 @@ from forebay.errors import CodecError, LoadError
 from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
 from forebay.limits import (
-    BULKY_BESIDE_PROCESSORS_MIN,
-    BULKY_MESSAGE_BYTES_MIN,
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES_FIRST,
     FILES_READ_AT_ONCE,
@@ -26,9 +24,8 @@ from forebay.model import ArrowMsg
 from forebay.runtime import (
     Turnstile,
     collections_rare,
-    gil_enabled,
+    decodes_where_read,
     monotonic_s,
-    processors,
     run_side_by_side,
 )
 
@@ -92,12 +89,17 @@ def load(
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
-
-    turnstile = Turnstile(READ_TURN_S) if len(paths) > 1 and gil_enabled() else None
+    turnstile = Turnstile(READ_TURN_S)
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(
-            path, target, application_id, recording_id, progress, turnstile=turnstile
+            path,
+            target,
+            application_id,
+            recording_id,
+            progress,
+            turnstile=turnstile,
+            num_files=len(paths),
         )
         try:
             loading.run()
@@ -128,7 +130,8 @@ class _FileLoading:
         recording_id: str | None,
         progress: Callable[[LoadProgress], object] | None,
         *,
-        turnstile: Turnstile | None,
+        turnstile: Turnstile,
+        num_files: int,
     ) -> None:
         self._path = os.fspath(path)
         self._hub = hub
@@ -136,7 +139,8 @@ class _FileLoading:
         self._recording_id = recording_id
         self._progress = progress
         self._turnstile = turnstile
-        self._is_small = False
+        self._num_files = num_files
+        self._decodes_here = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
 
     def run(self) -> None:
@@ -158,31 +162,20 @@ class _FileLoading:
                 report(is_done=True)
 
     def _blocks(self, file: BinaryIO, decoder: StreamDecoder) -> Iterator[list[LogMsg]]:
-        if self._turnstile is None:
+        if self._num_files == 1:
             return read_blocks(file, decoder)
         return read_blocks(file, decoder, FILE_READ_BYTES_FIRST)
 
     def _load_some(self, blocks: Iterator[list[LogMsg]], report: Callable[[], object]) -> bool:
         """Load a few blocks; False at the end of the file."""
-        takes_turn, turnstile = self._takes_turns, self._turnstile
-        with turnstile.turn() if turnstile is not None and takes_turn else nullcontext():
+        takes_turn = self._decodes_here
+        with self._turnstile.turn() if takes_turn else nullcontext():
             until_s = monotonic_s() + READ_SLICE_S
             while self._load_block(blocks):
                 report()
-                if takes_turn is not self._takes_turns or monotonic_s() >= until_s:
+                if takes_turn is not self._decodes_here or monotonic_s() >= until_s:
                     return True
         return False
-
-    @property
-    def _takes_turns(self) -> bool:
-        """Whether other files have to wait while this one is read and decoded, for a moment.
-
-        Under a GIL those who read and decode small messages would fight for it. Bulky ones are
-        read and decoded beside them, where there are processors enough.
-        """
-        return self._turnstile is not None and (
-            self._is_small or processors() < BULKY_BESIDE_PROCESSORS_MIN
-        )
 
     def _load_block(self, blocks: Iterator[list[LogMsg]]) -> bool:
         """Load the next block; False if there is none. Its memory is then for the next one."""
@@ -192,10 +185,8 @@ class _FileLoading:
         messages = self._renamed(messages)
         last = messages[-1] if messages else None
         if isinstance(last, ArrowMsg):
-            self._is_small = len(last.payload) <= BULKY_MESSAGE_BYTES_MIN
-        # Under a GIL this thread decodes what it would only wait for.
-        lends = self._is_small or self._takes_turns
-        with self._hub.runtime.lend_thread() if lends else nullcontext():
+            self._decodes_here = decodes_where_read(len(last.payload), self._num_files)
+        with self._hub.runtime.lend_thread() if self._decodes_here else nullcontext():
             self._hub.receive_log_msgs(messages, self._path)
         if isinstance(last, ArrowMsg):
             self._keep_pace(last.store_id)
@@ -207,7 +198,7 @@ class _FileLoading:
         Blocks that are decoded give their memory to those that are read: more of it would have to
         be touched for the first time, which costs more than decoding.
         """
-        blocks_ahead = 0 if self._is_small and gil_enabled() else FILE_BLOCKS_AHEAD
+        blocks_ahead = 0 if self._decodes_here else FILE_BLOCKS_AHEAD
         if store_id in self._hub:
             db = self._hub[store_id]
             self._ahead.append((db, db.position()))

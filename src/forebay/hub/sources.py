@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from forebay.codec import StreamDecoder, StreamEncoder
 from forebay.errors import CodecError, LoadError
-from forebay.limits import FILE_READ_BYTES, FILE_READ_BYTES_MIN, FILE_SLABS_MAX
+from forebay.limits import FILE_BLOCKS_KEPT_MAX, FILE_READ_BYTES, FILE_READ_BYTES_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ def read_blocks(
     Memory that was never touched is dear: blocks are read into memory that is used again as soon
     as no message refers to it any more. The first block has `first_bytes`.
     """
-    slabs = _Slabs()
+    memory = _BlockMemory()
     size_min = first_bytes
     while decoder.error is None:
         held = decoder.take_back()
@@ -57,8 +57,8 @@ def read_blocks(
         size_min = FILE_READ_BYTES_MIN
         while size < 2 * begun:
             size *= 2
-        slab = slabs.take(size)
-        view = memoryview(slab)
+        block = memory.take(size)
+        view = memoryview(block)
         at = 0
         for piece in held:
             view[at : at + len(piece)] = piece
@@ -73,26 +73,27 @@ def read_blocks(
     decoder.finish()
 
 
-class _Slabs:
+class _BlockMemory:
     """A few pieces of memory that are used in turns."""
 
     def __init__(self) -> None:
-        self._slabs: list[bytearray] = []
+        self._blocks: list[bytearray] = []
 
     def take(self, size: int) -> bytearray:
         """`size` bytes that nobody refers to; what is in them is of no use."""
-        for slab in self._slabs:
-            if len(slab) == size and _is_free(slab):
-                return slab
-        slab = bytearray(size)
-        self._slabs = [*(one for one in self._slabs if len(one) == size), slab][-FILE_SLABS_MAX:]
-        return slab
+        for block in self._blocks:
+            if len(block) == size and _is_free(block):
+                return block
+        block = bytearray(size)
+        of_this_size = [one for one in self._blocks if len(one) == size]
+        self._blocks = [*of_this_size, block][-FILE_BLOCKS_KEPT_MAX:]
+        return block
 
 
-def _is_free(slab: bytearray) -> bool:
+def _is_free(block: bytearray) -> bool:
     """Whether no view of it is left: only then does Python let its size change."""
     try:
-        slab.append(slab.pop())
+        block.append(block.pop())
     except BufferError:
         return False
     return True

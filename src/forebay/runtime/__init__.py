@@ -11,6 +11,7 @@ from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory import memory_available_bytes
 from forebay.runtime.native import NativeRuntime
 from forebay.runtime.platform import (
+    decodes_where_read,
     gil_enabled,
     monotonic_s,
     processors,
@@ -54,6 +55,7 @@ __all__ = [
     "WebWorkerRuntime",
     "callback_runtime",
     "collections_rare",
+    "decodes_where_read",
     "default_runtime",
     "executor",
     "fresh_memory",

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from forebay.limits import GIL_SWITCH_S, PARALLEL_MSG_BYTES_MIN
+from forebay.limits import BULKY_BESIDE_PROCESSORS_MIN, GIL_SWITCH_S, PARALLEL_MSG_BYTES_MIN
 
 
 def gil_enabled() -> bool:
@@ -53,6 +53,24 @@ def processors() -> int:
     """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return (len(affinity(0)) if affinity is not None else os.cpu_count()) or 1
+
+
+def decodes_where_read(msg_bytes: int, num_files: int) -> bool:
+    """Whether the thread that reads a file should decode it too, one file at a time.
+
+    Under a GIL threads that read and decode small messages would fight for it. Bulky ones are
+    decoded outside of it: beside the reading of the same file, and of others where there are
+    processors enough.
+
+    Args:
+        msg_bytes: Size of the file's messages.
+        num_files: Files that are loaded side by side.
+    """
+    if not gil_enabled():
+        return False
+    return msg_bytes < PARALLEL_MSG_BYTES_MIN or (
+        num_files > 1 and processors() < BULKY_BESIDE_PROCESSORS_MIN
+    )
 
 
 def turns_worth_having(msg_bytes: int, num_busy: int) -> int:
