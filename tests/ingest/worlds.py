@@ -130,7 +130,7 @@ class Store:
             if chance.random() < 0.2:
                 number += STATIC_FROM  # noqa: PLW2901
             msg = self.message(number, chance.choice([SIZE, SIZE, 2 * SIZE, 9 * SIZE]))
-            way = chance.randrange(5)
+            way = chance.randrange(6)
             try:
                 if way == 0:
                     while not self.worker.try_submit(msg):
@@ -145,6 +145,9 @@ class Store:
                     place = self.worker.set_barrier()
                     self.accepted[self.worker.submit(msg)] = number
                     self.barriers.append((place, number))
+                elif way == 4:
+                    with self.world.runtime.lend_thread():
+                        self.worker.submit_many([msg, msg, msg][: chance.randint(1, 3)])
                 else:
                     self.accepted[self.worker.submit(msg)] = number
             except QueueFullError:
@@ -164,7 +167,8 @@ class Store:
 
     def flush(self) -> None:
         seq = self.worker.last_seq
-        if self.worker.wait_processed(seq, timeout=1e-2 if self.world.chance.random() < 0.5 else 1):
+        timeout = self.world.chance.choice([1e-2, 1e-2, 1, None])
+        if self.worker.wait_processed(seq, timeout=timeout):
             with self.commit_lock:
                 assert self.worker._core.is_processed(seq), "flushed before it was processed"
 

@@ -172,8 +172,11 @@ class IngestionWorker(Admission, Turns):
         offered_place = -1
         if seq is None:
             seq = self.last_seq
+        helps = timeout is None
         while True:
             offers = False
+            if helps and not self._core.is_processed(seq) and self._may_help():
+                self._runtime.run_waiting(self)
             with self._lock:
                 core = self._core
                 if core.is_processed(seq):
@@ -198,6 +201,10 @@ class IngestionWorker(Admission, Turns):
                 self._start_turn()
             if offers and self._on_full is not None:
                 self._call(self._on_full)
+
+    def _may_help(self) -> bool:
+        me = self._runtime.thread_id()
+        return me not in self._busy_threads and me != self._owner_thread
 
     def close(self, timeout: float | None = None) -> None:
         """Take nothing new, and finish what was accepted; the outcomes can still be polled.

@@ -130,21 +130,39 @@ class NativeRuntime(Primitives):
 
     def _run_here(self, task: Task) -> None:
         """Run `task` on the calling thread for as long as nobody else waits for a turn."""
-        me, more = self.thread_id(), True
+        more = True
         while more:
             with self._lock:
-                begins = self._ready.begin(task, me, self.monotonic_s())
+                begins = self._ready.begin(task, self.thread_id(), self.monotonic_s())
             if not begins:
                 self._append(task)
                 return
-            try:
-                more = task.run_turn()
-            finally:
-                with self._lock:
-                    self._ready.end_turn(me)
-                    starts = self._wants_thread()
-                if starts:
-                    self._start_thread()
+            more = self._run_turn_here(task)
+
+    def _run_turn_here(self, task: Task) -> bool:
+        try:
+            return task.run_turn()
+        finally:
+            with self._lock:
+                self._ready.end_turn(self.thread_id())
+                starts = self._wants_thread()
+            if starts:
+                self._start_thread()
+
+    def run_waiting(self, task: Task) -> bool:
+        """Run a turn of a task on the calling thread, which would only wait for it."""
+        if not self._takes_turns or self._lent.is_mine:
+            return False
+        with self._lent.lend(self._run_once_here):
+            with self._lock:
+                takes = self._ready.take(task, self.thread_id(), self.monotonic_s())
+            if takes:
+                self._lent.keep(task)
+        return takes
+
+    def _run_once_here(self, task: Task) -> None:
+        if self._run_turn_here(task):
+            self._append(task)
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns until it says that there is no more."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from forebay.runtime.protocol import Lock
+    from forebay.runtime.protocol import Lock, Task
 
 
 class Primitives:
@@ -52,3 +52,8 @@ class CallersTurns(Primitives):
     def lend_thread(self) -> AbstractContextManager[None]:
         """Nothing: turns run on the thread of whoever schedules them, or waits, anyway."""
         return nullcontext()
+
+    def run_waiting(self, task: Task) -> bool:
+        """Nothing: tasks do not wait for a thread here."""
+        del task
+        return False

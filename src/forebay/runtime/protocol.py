@@ -127,6 +127,17 @@ class Runtime(Protocol):
         """
         ...
 
+    def run_waiting(self, task: Task) -> bool:
+        """Run a turn of a task that waits for one on the calling thread, if it may begin now.
+
+        For a caller who would only wait for it, and may not time out: a thread less has to wake up
+        before it begins, and one less when it is over.
+
+        Returns:
+            Whether a turn was run; if not, wait.
+        """
+        ...
+
     def schedule(self, task: Task) -> None:
         """Give `task` turns until it says that there is no more.
 

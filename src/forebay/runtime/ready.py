@@ -56,6 +56,23 @@ class ReadyQueue:
             self._turn.begin(thread, now_s, is_short=_lane(task) < _LONG)
         return True
 
+    def take(self, task: Task, thread: int, now_s: float) -> bool:
+        """Let the turn of a short task that waits here begin on `thread`, for who waits for it.
+
+        It goes before others that wait, for nobody is known to wait for those; though not all the
+        time.
+        """
+        if not self._is_light(task) or thread in (self._turn.thread, self._beside.thread):
+            return False
+        lane = _lane(task)
+        turn = self._turn if self._turn.is_free(now_s) else self._beside
+        if not turn.is_free(now_s) or (turn is self._beside and (lane == _LONG or self._turn.is_short)):
+            return False
+        if not self._light.remove(task):
+            return False
+        turn.begin(thread, now_s, is_short=lane < _LONG)
+        return True
+
     def _is_light(self, task: Task) -> bool:
         return self._takes_turns and getattr(task, "is_light", False)
 
@@ -84,7 +101,9 @@ class ReadyQueue:
         if not self._light or self._free_turn(now_s) is not None:
             return None
         until_s = self._turn.until_s
-        if self._light.has_short and not self._turn.is_short:
+        if self._turn.is_free(now_s):
+            until_s = self._beside.until_s
+        elif self._light.has_short and not self._turn.is_short:
             until_s = min(until_s, self._beside.until_s)
         return max(0.0, until_s - now_s)
 
@@ -95,7 +114,8 @@ class ReadyQueue:
         self._light.sort_out()
         turn, beside = self._turn, self._beside
         if turn.is_free(now_s):
-            return turn
+            # Who has much to do stays out of the way of a short turn.
+            return turn if self._light.has_short or beside.is_free(now_s) else None
         if self._light.has_short and not turn.is_short and beside.is_free(now_s):
             return beside
         return None
@@ -150,6 +170,14 @@ class _Lanes:
 
     def append(self, task: Task) -> None:
         self._lanes[_lane(task)].append(task)
+
+    def remove(self, task: Task) -> bool:
+        """Let a task wait no longer; False if it did not."""
+        for tasks in self._lanes:
+            if task in tasks:
+                tasks.remove(task)
+                return True
+        return False
 
     def sort_out(self) -> None:
         """Who got more to do while waiting is brief no more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import threading
-from contextlib import nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from forebay.runtime.simulated_locks import (
@@ -20,8 +20,7 @@ from forebay.runtime.simulated_locks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
 
     from forebay.runtime.protocol import Condition, Lock, Task
 
@@ -60,7 +59,6 @@ class SimulatedRuntime:
 
     name = "simulated"
     has_threads = True
-    is_in_caller = False
 
     def __init__(
         self,
@@ -79,6 +77,7 @@ class SimulatedRuntime:
             Actor(f"worker-{number}", self._work, is_worker=True) for number in range(workers)
         ]
         self._ready: list[Task] = []
+        self._lent: dict[Actor | None, list[Task]] = {}
         self._current: Actor | None = None
         self._check: Callable[[], object] | None = None
         self._error: BaseException | None = None
@@ -135,18 +134,69 @@ class SimulatedRuntime:
         """Nothing: who goes first is what is explored."""
         del worked_s
 
-    def lend_thread(self) -> AbstractContextManager[None]:
-        """Nothing: who runs what is what is explored."""
-        return nullcontext()
+    @property
+    def is_in_caller(self) -> bool:
+        """Whether the running actor is lent, and so runs turns itself."""
+        return self._current in self._lent
+
+    @contextmanager
+    def lend_thread(self) -> Iterator[None]:
+        """Keep what the running actor schedules, then let it run some of that: who runs what?"""
+        me = self._current
+        if me is None or me in self._lent:
+            yield
+            return
+        kept = self._lent[me] = []
+        try:
+            yield
+            while kept:
+                task = kept.pop(0)
+                while (more := self._choose(4) > 0) and task.run_turn():
+                    self.pause()
+                if not more:
+                    self._append(task)
+        finally:
+            del self._lent[me]
+            for task in kept:
+                self._append(task)
+
+    def run_waiting(self, task: Task) -> bool:
+        """Let the running actor have a turn of a task that waits for a worker; or not."""
+        if self._current is None or self.is_in_caller or not self._choose(2):
+            return False
+        with self.lend_thread():
+            if (takes := task in self._ready):
+                self._ready.remove(task)
+                if task.run_turn():
+                    self._append(task)
+        return takes
+
+    @property
+    def has_deferred(self) -> bool:
+        """Whether tasks were kept for the running actor, which is lent."""
+        return bool(self._lent.get(self._current))
+
+    def run_deferred(self) -> None:
+        """The running actor is about to wait: what it was to run goes to the workers."""
+        kept = self._lent[self._current]
+        while kept:
+            self._append(kept.pop(0))
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns, on whatever worker the schedule picks."""
+        kept = self._lent.get(self._current)
+        if kept is None:
+            self._append(task)
+        else:
+            kept.append(task)
+        self.pause()
+
+    def _append(self, task: Task) -> None:
         self._ready.append(task)
         for actor in self._actors:
             if actor.blocked_on == _A_TASK:
                 actor.blocked_on = None
                 break
-        self.pause()
 
     # Running
 

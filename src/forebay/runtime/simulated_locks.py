@@ -76,6 +76,11 @@ class SimulatedCondition:
         me = runtime._current  # noqa: SLF001
         if me is None:
             return False
+        if runtime.has_deferred:
+            self._lock.__exit__()
+            runtime.run_deferred()
+            self._lock.__enter__()
+            return True
         self._waiting.append(me)
         self._lock.__exit__()
         deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
