@@ -72,6 +72,10 @@ class Lending(NativeRuntime):
     """Whoever receives a message decodes it, as `load` does with small ones."""
 
 
+class Flushing(NativeRuntime):
+    """Whoever submits a message waits for it, and decodes it if no thread came first."""
+
+
 def live(runtime: Runtime, interrupt: Interrupt, *, has_app: bool) -> None:
     """Receive, commit and look, with one Ctrl-C somewhere; then everything has to add up."""
     hub = StoreHub(runtime=runtime, capacity=4)
@@ -84,6 +88,8 @@ def live(runtime: Runtime, interrupt: Interrupt, *, has_app: bool) -> None:
             try:
                 with runtime.lend_thread() if isinstance(runtime, Lending) else nullcontext():
                     hub.receive_log_msg(msg)
+                if isinstance(runtime, Flushing):
+                    db.flush()
                 if app is not None:
                     app.tick()
             except KeyboardInterrupt:
@@ -118,7 +124,7 @@ def check(hub: StoreHub, committed: int, after: list[ArrowMsg]) -> None:
 
 
 @pytest.mark.parametrize("has_app", [True, False])
-@pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime, Lending])
+@pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime, Lending, Flushing])
 def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
     counting = Interrupt()
     live(kind(), counting, has_app=has_app)

@@ -39,6 +39,7 @@ from tests.ingest.support import (
     HeldDecoder,
     OneAtATime,
     decode_number,
+    number_of,
     numbered,
     numbers,
 )
@@ -487,3 +488,38 @@ def test_no_turn_is_spent_on_waiting_for_who_is_writing_to_disk(tmp_path: Path) 
     worker.submit(numbered(2))
     runtime.run_all()
     assert numbers(worker.poll())[-1] == 2
+
+
+def test_who_read_back_meanwhile_goes_on_when_the_message_is_refused(tmp_path: Path) -> None:
+    runtime = WebWorkerRuntime(can_wait=False)
+    taken: list[int] = []
+
+    class Closing(SpillFiles):
+        """While the message 2 is written all others are wanted back, and the store closes."""
+
+        def write(self, msg: ArrowMsg, source: object, cost: int, now_s: float) -> Exception | None:
+            error = super().write(msg, source, cost, now_s)
+            if number_of(msg) == 2:
+                runtime.run_all()
+                taken.extend(numbers(worker.poll()))
+                runtime.run_all()
+                worker._is_closed = True
+            return error
+
+    class SpillsAndCloses(OneAtATime):
+        _spill_type = Closing
+
+    worker = SpillsAndCloses(
+        1,
+        runtime=runtime,
+        policies=PolicyRules().with_policy(Spill(tmp_path)),
+        decoder_factory=lambda: decode_number,
+    )
+    worker.submit(numbered(0))
+    worker.submit(numbered(1))
+    with pytest.raises(WorkerClosedError):
+        worker.submit(numbered(2))
+    assert taken == [0]
+    runtime.run_all()
+    assert numbers(worker.poll()) == [1]
+    worker.validate()

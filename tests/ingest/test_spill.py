@@ -76,11 +76,16 @@ def test_a_message_that_was_not_accepted_after_all_is_forgotten(tmp_path: Path) 
     written(spill, 0)
     size = spill.num_bytes
     for _ in range(2):
-        assert spill.write(numbered(7), None, SIZE, 0.0) is None
+        assert spill.write(numbered(7), "its source", SIZE, 0.0) is None
         spill.unwrite()
         assert spill.num_bytes == size
-    written(spill, 1)
-    assert seqs(read_back(spill)) == [0, 1]
+        spill.unwrite()
+        assert spill.num_bytes == size, "what has a number is not taken back"
+    written(spill, 1, 2, source="another")
+    found = read_back(spill)
+    assert seqs(found) == [0, 1, 2]
+    assert [one.source for one in found if isinstance(one, Entry)] == [None, "another", "another"]
+    spill.unwrite()
     assert spill.write(numbered(7), None, SIZE, 0.0) is None
     spill.unwrite()
     assert segments(tmp_path) == [], "alone in its file, it takes the file with it"

@@ -202,3 +202,49 @@ def test_lending_concerns_one_thread(runtime: NativeRuntime) -> None:
         assert task.done.wait(TIMEOUT_S)
         thread.join(TIMEOUT_S)
     assert runtime.join(TIMEOUT_S)
+
+
+def test_who_waits_for_a_turn_runs_it(
+    runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    held, wanted = Light(), Noting(2)
+    wanted.is_brief = True  # type: ignore[attr-defined]
+    assert not runtime.run_waiting(wanted), "it does not wait for one"
+    full = NativeRuntime(threads_max=1, takes_turns=True)
+    full.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    full.schedule(wanted)
+    assert full.run_waiting(wanted)
+    assert wanted.threads == [HERE], "one turn, and the next is for whoever comes"
+    assert full.run_waiting(wanted)
+    assert wanted.threads == [HERE] * 2
+    assert not full.run_waiting(wanted)
+    assert not full.is_in_caller
+    held.end.set()
+    assert full.join(TIMEOUT_S)
+
+
+def test_an_interrupt_of_such_a_turn_leaves_it_to_others() -> None:
+    runtime = NativeRuntime(threads_max=1, takes_turns=True)
+    held = Light()
+    runtime.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+
+    class Interrupted(Noting):
+        is_brief = True
+
+        def run_turn(self) -> bool:
+            assert runtime.is_in_caller is (threading.current_thread().name == HERE)
+            if super().run_turn():
+                raise KeyboardInterrupt
+            return False
+
+    task = Interrupted(2)
+    runtime.schedule(task)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.run_waiting(task)
+    held.end.set()
+    assert runtime.join(TIMEOUT_S)
+    assert task.threads[0] == HERE
+    assert len(task.threads) == 2

@@ -148,6 +148,106 @@ def test_who_got_more_to_do_while_waiting_is_brief_no_more() -> None:
     assert ready.pick(2, 0.0) is late, "the turn beside which it begins is known to be long"
 
 
+def test_the_next_long_turn_waits_for_a_short_one() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    long, next_long = Named("l", is_light=True), Named("n", is_light=True)
+    ready.append(long)
+    assert ready.pick(1, 0.0) is long
+    ready.append(Named("s", is_light=True, is_brief=True))
+    assert ready.pick(2, 0.0) is not None
+    ready.append(next_long)
+    ready.end_turn(1)
+    assert ready.pick(1, 0.0) is None
+    assert not ready.has_runnable(0.0)
+    assert ready.seconds_to_takeover(LIGHT_TURN_S / 2) == LIGHT_TURN_S / 2
+    assert ready.pick(1, LIGHT_TURN_S) is next_long, "unless that is stuck"
+    ready.end_turn(1)
+    ready.append(next_long)
+    ready.end_turn(2)
+    assert ready.pick(1, 0.0) is next_long
+
+
+def test_who_waits_for_a_short_task_takes_its_turn_before_others() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    long, first, wanted = (
+        Named("l", is_light=True),
+        *(Named(name, is_light=True, is_brief=True) for name in "fw"),
+    )
+    assert not ready.take(wanted, 1, 0.0), "it does not wait"
+    for task in (long, first, wanted):
+        ready.append(task)
+    assert ready.take(wanted, 1, 0.0)
+    assert len(ready) == 2
+    assert ready.pick(2, 0.0) is None, "short turns are one at a time"
+    ready.end_turn(1)
+    assert ready.pick(2, 0.0) is first
+    ready.append(wanted)
+    assert ready.take(wanted, 1, 0.0), "beside whoever has a turn"
+    assert not ready.take(long, 1, 0.0), "who is in a turn cannot begin another"
+
+
+def test_what_is_waited_for_comes_next_if_not_now() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    tasks = [Named(name, is_light=True, is_brief=True) for name in "abcw"]
+    for task in tasks:
+        ready.append(task)
+    assert ready.pick(1, 0.0) is tasks[0]
+    assert ready.take(tasks[1], 2, 0.0)
+    assert not ready.take(tasks[3], 3, 0.0), "two turns are all there are"
+    ready.end_turn(1)
+    assert ready.pick(1, 0.0) is tasks[3]
+    ready.end_turn(1)
+    assert ready.pick(1, 0.0) is tasks[2]
+
+
+def test_a_long_turn_is_taken_if_nobody_else_waits() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    tasks = [Named(name, is_light=True) for name in "ab"]
+    for task in tasks:
+        ready.append(task)
+    assert not ready.take(tasks[1], 1, 0.0)
+    assert ready.pick(2, 0.0) is tasks[0]
+    assert not ready.take(tasks[1], 1, 0.0), "one long turn at a time"
+    ready.end_turn(2)
+    assert ready.take(tasks[1], 1, 0.0)
+    assert not ready
+
+
+def test_who_takes_one_turn_after_the_other_starves_nobody() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    long, wanted = Named("l", is_light=True), Named("w", is_light=True, is_brief=True)
+    ready.append(long)
+    for _ in range(TURNS_PASSED_MAX):
+        ready.append(wanted)
+        assert ready.take(wanted, 1, 0.0)
+        ready.end_turn(1)
+    ready.append(wanted)
+    assert not ready.take(wanted, 1, 0.0)
+    assert ready.pick(2, 0.0) is long
+    assert ready.take(wanted, 1, 0.0)
+
+
+def test_heavy_tasks_are_left_to_the_threads() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    heavy = Named("h", is_brief=True)
+    ready.append(heavy)
+    assert not ready.take(heavy, 1, 0.0)
+    assert ready.pick(1, 0.0) is heavy
+
+
+def test_what_grew_while_it_was_awaited_is_short_no_more() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    tasks = [Named(name, is_light=True, is_brief=True) for name in "abgb"]
+    for task in tasks:
+        ready.append(task)
+    assert ready.pick(1, 0.0) is tasks[0]
+    assert ready.take(tasks[1], 2, 0.0)
+    assert not ready.take(tasks[2], 3, 0.0)
+    tasks[2].is_brief = False
+    ready.end_turn(1)
+    assert ready.pick(1, 0.0) is tasks[3]
+
+
 TASKS = st.tuples(st.integers(0, 1), st.booleans(), st.booleans())
 
 

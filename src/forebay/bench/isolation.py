@@ -46,7 +46,7 @@ def quiet_store(scene: str, stores: int, seconds: float) -> dict[str, Any]:
 
         return decode_or_stall
 
-    hub = StoreHub(decoder_factory=decoder)
+    hub = StoreHub(decoder_factory=decoder) if scene == "stalled store" else StoreHub()
     is_shared = scene == "shared worker"
     mine = one_row_messages(SHARED if is_shared else QUIET, int(seconds / PERIOD_S), "/quiet")
     services = []

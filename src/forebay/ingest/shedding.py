@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.ingest.queue import Entry
+    from forebay.ingest.spill import SpillFiles
     from forebay.model import ArrowMsg, EntityPath
 
 
@@ -107,29 +108,43 @@ class Shedding(Room):
                 if not self._core.spill_depth:
                     self._is_disk_full = False
                 starts = seq is not None and self._wants_turn()
-            if seq is None:
-                if spill is None or self._is_disk_full:
-                    return None
-                error = spill.write(offer.msg, offer.source, offer.cost, self._clock())
-                if error is not None:
-                    # From here to the end of what is spilled nobody spills: whoever waits for
-                    # room first also gets it first.
-                    self._is_disk_full = True
-                    logger.warning(
-                        "%s cannot spill (%s): submitters wait until what is spilled was read back",
-                        self._store_name,
-                        error,
-                    )
-                    return None
-                with self._lock:
-                    if self._is_closed:
-                        spill.unwrite()
-                        self._refuse_closed()
-                    seq = self._core.spill(offer.cost)
-                    spill.number(seq)
-                    self._core.counts.spilled += 1
-                    self._spill_waits = False
-                    starts = self._needs_turn()
+            if seq is None and spill is not None and not self._is_disk_full:
+                seq, starts = self._write_to_disk(offer, spill)
         if starts:
             self._start_turn()
+        if seq is None and self._is_closed:
+            self._refuse_closed()
         return seq
+
+    def _write_to_disk(self, offer: Offer, spill: SpillFiles) -> tuple[int | None, bool]:
+        """Accept a message into a file, if it can be written and the worker is not closed.
+
+        Returns:
+            Its number, and whether to start a turn.
+        """
+        try:
+            error = spill.write(offer.msg, offer.source, offer.cost, self._clock())
+            if error is None:
+                with self._lock:
+                    seq = None if self._is_closed else self._core.spill(offer.cost)
+                    if seq is None:
+                        spill.unwrite()
+                    else:
+                        spill.number(seq)
+                        self._core.counts.spilled += 1
+                    # Who read back meanwhile found a message without a number, and waits.
+                    self._spill_waits = False
+                    return seq, self._needs_turn()
+        except BaseException:
+            spill.unwrite()
+            self._spill_waits = False
+            raise
+        # From here to the end of what is spilled nobody spills: whoever waits for room first also
+        # gets it first.
+        self._is_disk_full = True
+        logger.warning(
+            "%s cannot spill (%s): submitters wait until what is spilled was read back",
+            self._store_name,
+            error,
+        )
+        return None, False

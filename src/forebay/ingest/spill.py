@@ -135,12 +135,17 @@ class SpillFiles:
             self._segments[-1].seqs.append(seq)
 
     def unwrite(self) -> None:
-        """Forget the message written last: it was not accepted after all."""
+        """Forget what was written since the last `number`, or a part of it: it is not accepted."""
         with self._lock:
-            segment = self._segments[-1]
-            segment.num_bytes -= segment.last_bytes
-            self.num_bytes -= segment.last_bytes
-            segment.costs.pop()
+            segment = self._segments[-1] if self._segments else None
+            if segment is None:
+                return
+            if len(segment.costs) > len(segment.seqs):
+                segment.num_bytes -= segment.last_bytes
+                self.num_bytes -= segment.last_bytes
+                segment.costs.pop()
+                if segment.sources[-1][0] == len(segment.costs):
+                    segment.sources.pop()
             self._cut(segment)
 
     def _cut(self, segment: _Segment) -> None:

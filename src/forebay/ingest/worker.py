@@ -172,11 +172,10 @@ class IngestionWorker(Admission, Turns):
         offered_place = -1
         if seq is None:
             seq = self.last_seq
-        helps = timeout is None
         while True:
             offers = False
-            if helps and not self._core.is_processed(seq) and self._may_help():
-                self._runtime.run_waiting(self)
+            if deadline is None and not self._core.is_processed(seq):
+                self._help()
             with self._lock:
                 core = self._core
                 if core.is_processed(seq):
@@ -202,9 +201,11 @@ class IngestionWorker(Admission, Turns):
             if offers and self._on_full is not None:
                 self._call(self._on_full)
 
-    def _may_help(self) -> bool:
+    def _help(self) -> None:
+        """Run a turn that waits for a thread: the caller has nothing better to do, and no hurry."""
         me = self._runtime.thread_id()
-        return me not in self._busy_threads and me != self._owner_thread
+        if me not in self._busy_threads and me != self._owner_thread:
+            self._runtime.run_waiting(self)
 
     def close(self, timeout: float | None = None) -> None:
         """Take nothing new, and finish what was accepted; the outcomes can still be polled.

@@ -52,6 +52,10 @@ class LentThreads:
         lent = self._lent.get(threading.get_ident())
         return lent is not None and bool(lent.waiting)
 
+    def give_back(self) -> None:
+        """The calling thread is not to run what it kept last."""
+        self._lent[threading.get_ident()].waiting.pop()
+
     def hand_on_kept(self) -> None:
         """The calling thread cannot run them now."""
         lent = self._lent[threading.get_ident()]

@@ -150,14 +150,19 @@ class NativeRuntime(Primitives):
                 self._start_thread()
 
     def run_waiting(self, task: Task) -> bool:
-        """Run a turn of a task on the calling thread, which would only wait for it."""
+        """Under a GIL, run a turn of a light task that waits for one, if it may begin now.
+
+        To be woken twice, and to get the GIL beside busy threads each time, takes far longer than
+        a few small messages do.
+        """
         if not self._takes_turns or self._lent.is_mine:
             return False
         with self._lent.lend(self._run_once_here):
+            self._lent.keep(task)  # first: a Ctrl-C between the two must not lose the turn
             with self._lock:
                 takes = self._ready.take(task, self.thread_id(), self.monotonic_s())
-            if takes:
-                self._lent.keep(task)
+            if not takes:
+                self._lent.give_back()
         return takes
 
     def _run_once_here(self, task: Task) -> None:

@@ -57,21 +57,21 @@ class ReadyQueue:
         return True
 
     def take(self, task: Task, thread: int, now_s: float) -> bool:
-        """Let the turn of a short task that waits here begin on `thread`, for who waits for it.
+        """Let the turn of a light task that waits here begin on `thread`, which waits for it.
 
-        It goes before others that wait, for nobody is known to wait for those; though not all the
-        time.
+        A short one goes before those that nobody is known to wait for, if not now, then soon. A
+        long one has to be the only one that waits.
         """
-        if not self._is_light(task) or thread in (self._turn.thread, self._beside.thread):
+        turn, beside, light = self._turn, self._beside, self._light
+        if thread in (turn.thread, beside.thread):
             return False
-        lane = _lane(task)
-        turn = self._turn if self._turn.is_free(now_s) else self._beside
-        if not turn.is_free(now_s) or (turn is self._beside and (lane == _LONG or self._turn.is_short)):
-            return False
-        if not self._light.remove(task):
-            return False
-        turn.begin(thread, now_s, is_short=lane < _LONG)
-        return True
+        is_short = _lane(task) < _LONG
+        free = turn if turn.is_free(now_s) or not is_short else beside
+        if free.is_free(now_s) and (is_short or len(light) == 1) and light.take(task):
+            free.begin(thread, now_s, is_short=is_short)
+            return True
+        light.hurry(task)
+        return False
 
     def _is_light(self, task: Task) -> bool:
         return self._takes_turns and getattr(task, "is_light", False)
@@ -114,7 +114,7 @@ class ReadyQueue:
         self._light.sort_out()
         turn, beside = self._turn, self._beside
         if turn.is_free(now_s):
-            # Who has much to do stays out of the way of a short turn.
+            # Those with much to do stay out of the way of a short turn.
             return turn if self._light.has_short or beside.is_free(now_s) else None
         if self._light.has_short and not turn.is_short and beside.is_free(now_s):
             return beside
@@ -142,7 +142,7 @@ class _LightTurn:
             self.thread = None
 
 
-_URGENT, _BRIEF, _LONG = range(3)
+_URGENT, _AWAITED, _BRIEF, _LONG = range(4)
 
 
 def _lane(task: Task) -> int:
@@ -152,38 +152,53 @@ def _lane(task: Task) -> int:
 
 
 class _Lanes:
-    """Tasks of one kind: urgent ones, brief ones, and all others."""
+    """Tasks of one kind: urgent ones, brief ones (first those that are awaited), all others."""
 
     __slots__ = ("_lanes", "_passed")
 
     def __init__(self) -> None:
-        self._lanes: tuple[deque[Task], ...] = deque(), deque(), deque()
-        self._passed = [0, 0, 0]
+        self._lanes: tuple[deque[Task], ...] = deque(), deque(), deque(), deque()
+        self._passed = [0, 0, 0, 0]
 
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
     @property
     def has_short(self) -> bool:
-        """Whether urgent or brief ones wait."""
-        return bool(self._lanes[_URGENT] or self._lanes[_BRIEF])
+        """Whether others than long ones wait."""
+        return any(self._lanes[:_LONG])
 
     def append(self, task: Task) -> None:
         self._lanes[_lane(task)].append(task)
 
-    def remove(self, task: Task) -> bool:
-        """Let a task wait no longer; False if it did not."""
-        for tasks in self._lanes:
-            if task in tasks:
-                tasks.remove(task)
-                return True
+    def take(self, task: Task) -> bool:
+        """Let a task wait no longer; False if it does not, or has to let others go first."""
+        lanes, passed = self._lanes, self._passed
+        for lane, tasks in enumerate(lanes):
+            if task not in tasks:
+                continue
+            later = [other for other in range(lane + 1, len(lanes)) if lanes[other]]
+            if any(passed[other] >= TURNS_PASSED_MAX for other in later):
+                return False
+            for other in later:
+                passed[other] += 1
+            tasks.remove(task)
+            return True
         return False
+
+    def hurry(self, task: Task) -> None:
+        """Somebody waits for this task: if it is a brief one, it goes before other such."""
+        brief = self._lanes[_BRIEF]
+        if task in brief:
+            brief.remove(task)
+            self._lanes[_AWAITED].append(task)
 
     def sort_out(self) -> None:
         """Who got more to do while waiting is brief no more."""
-        brief, long = self._lanes[_BRIEF], self._lanes[_LONG]
-        while brief and _lane(brief[0]) == _LONG:
-            long.append(brief.popleft())
+        long = self._lanes[_LONG]
+        for brief in self._lanes[_AWAITED:_LONG]:
+            while brief and _lane(brief[0]) == _LONG:
+                long.append(brief.popleft())
 
     def popleft(self, *, short_only: bool = False) -> tuple[Task, int]:
         """The next task, and its lane."""

@@ -165,7 +165,7 @@ class SimulatedRuntime:
         if self._current is None or self.is_in_caller or not self._choose(2):
             return False
         with self.lend_thread():
-            if (takes := task in self._ready):
+            if takes := task in self._ready:
                 self._ready.remove(task)
                 if task.run_turn():
                     self._append(task)
