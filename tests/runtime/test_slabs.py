@@ -5,6 +5,7 @@ import itertools
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -127,6 +128,47 @@ def test_memory_is_there_before_it_is_written() -> None:
     view[:] = data
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     assert faults < size // PAGE_BYTES // 2
+
+
+def test_while_memory_is_touched_other_threads_run() -> None:
+    pages = Pages(LARGE_PAGE_BYTES)
+    rounds_max, rounds, is_over = 2000, 0, False
+
+    def touch() -> None:
+        nonlocal rounds
+        while not is_over and rounds < rounds_max:
+            pages.touch(0, LARGE_PAGE_BYTES, large=False)
+            pages.give_back(0, LARGE_PAGE_BYTES)
+            rounds += 1
+
+    thread = threading.Thread(target=touch)
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)  # so a GIL is only had from who lets go of it
+    try:
+        thread.start()
+        is_over = True
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert rounds < rounds_max
+
+
+def test_threads_that_touch_one_slab_have_pieces_of_their_own() -> None:
+    slabs = Slabs()
+    size, count = 300 * KIB, 60
+    found: list[tuple[Piece, int]] = []
+
+    def take(fill: int) -> None:
+        found.extend((piece(slabs, size, fill), fill) for _ in range(count))
+
+    threads = [threading.Thread(target=take, args=(fill,)) for fill in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({one.address for one, _ in found}) == 3 * count
+    for one, fill in found:
+        assert bytes(one.view) == bytes([fill]) * size
 
 
 def test_a_forked_child_has_fresh_memory_whoever_held_the_lock() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import sys
 import time
@@ -46,11 +45,9 @@ class Pages:
         of it finds the memory when it is used, as ever.
         """
         began_s = time.thread_time()
-        start, size = self._offset + start, stop - start
-        with contextlib.suppress(OSError):
-            advice = mmap.MADV_HUGEPAGE if large else mmap.MADV_NOHUGEPAGE
-            self._mapping.madvise(advice, start, size)
-            self._mapping.madvise(_POPULATE_WRITE, start, size)
+        start, size = self.address + start, stop - start
+        _madvise(start, size, mmap.MADV_HUGEPAGE if large else mmap.MADV_NOHUGEPAGE)
+        _madvise(start, size, _POPULATE_WRITE)
         return time.thread_time() - began_s
 
     def give_back(self, start: int, stop: int) -> None:
@@ -58,7 +55,7 @@ class Pages:
         start = -(-start // PAGE_BYTES) * PAGE_BYTES
         size = stop // PAGE_BYTES * PAGE_BYTES - start
         if size > 0:
-            self._mapping.madvise(mmap.MADV_DONTNEED, self._offset + start, size)
+            _madvise(self.address + start, size, mmap.MADV_DONTNEED)
 
 
 def has_pages() -> bool:
@@ -68,3 +65,14 @@ def has_pages() -> bool:
 
 def _address(mapping: object) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))  # type: ignore[arg-type]
+
+
+_libc_madvise = ctypes.CDLL(None).madvise if has_pages() else None
+if _libc_madvise is not None:
+    _libc_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+def _madvise(address: int, size: int, advice: int) -> None:
+    """Advise the system, which may know nothing of it; `mmap.madvise` would keep the GIL."""
+    if _libc_madvise is not None:
+        _libc_madvise(address, size, advice)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Final
+from typing import Final, TypeAlias
 
 from forebay.limits import (
     SLAB_BYTES,
@@ -29,6 +29,10 @@ from forebay.runtime.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages, has_pages
 
 _LINE: Final = 64
 """Bytes of a cache line, which is also what Arrow likes its buffers aligned to."""
+
+
+_Step: TypeAlias = tuple[int, int, bool]
+"""Begin and end of what is to be touched, and whether it is a large page."""
 
 
 class Slabs:
@@ -59,11 +63,16 @@ class Slabs:
                 except OSError:
                     return None
                 self._touched = start = 0
-            self._at = start + size
+            self._at = stop = start + size
             slab = self._slab
             assert slab is not None  # noqa: S101, RUF100 - the first piece does not fit into none
-            while self._touched < self._at:
-                self._touch(slab)
+            step = self._next_step(slab, stop)
+        while step is not None:
+            # Without the lock: another thread may touch what comes behind.
+            took_s = slab.pages.touch(step[0], step[1], large=step[2])
+            with self._lock:
+                self._judge(step, took_s)
+                step = self._next_step(slab, stop)
         return Piece(slab, start, size)
 
     def take_back(self, piece: Piece) -> None:
@@ -73,22 +82,28 @@ class Slabs:
                 self._at = piece.start
                 piece.stop = piece.start
 
-    def _touch(self, slab: _Slab) -> None:
-        """Touch the next large page of a slab, or the next small ones."""
+    def _next_step(self, slab: _Slab, until: int) -> _Step | None:
+        """The next large page to touch, or small ones; `None` if all is touched, or is others'."""
         start = self._touched
-        if self._small_bytes_left > 0 or start % LARGE_PAGE_BYTES:
-            stop = start + SLAB_STEP_BYTES_SMALL
-            slab.pages.touch(start, stop, large=False)
-            self._small_bytes_left -= SLAB_STEP_BYTES_SMALL
+        if start >= until or slab is not self._slab:
+            return None
+        is_large = self._small_bytes_left <= 0 and start % LARGE_PAGE_BYTES == 0
+        size = LARGE_PAGE_BYTES if is_large else SLAB_STEP_BYTES_SMALL
+        if not is_large:
+            self._small_bytes_left -= size
+        self._touched = start + size
+        return start, start + size, is_large
+
+    def _judge(self, step: _Step, took_s: float) -> None:
+        """Go on with large pages, or not."""
+        start, stop, is_large = step
+        if not is_large:
+            return
+        if took_s > SLOW_TOUCH_S_PER_BYTE * (stop - start):
+            self._small_bytes_left = self._small_bytes_next
+            self._small_bytes_next = min(2 * self._small_bytes_next, SMALL_PAGES_BYTES_MAX)
         else:
-            stop = start + LARGE_PAGE_BYTES
-            took_s = slab.pages.touch(start, stop, large=True)
-            if took_s > SLOW_TOUCH_S_PER_BYTE * LARGE_PAGE_BYTES:
-                self._small_bytes_left = self._small_bytes_next
-                self._small_bytes_next = min(2 * self._small_bytes_next, SMALL_PAGES_BYTES_MAX)
-            else:
-                self._small_bytes_next = SMALL_PAGES_BYTES_MIN
-        self._touched = stop
+            self._small_bytes_next = SMALL_PAGES_BYTES_MIN
 
 
 class Piece:
