@@ -23,6 +23,7 @@ from forebay.runtime.platform import (
 )
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.ready import ReadyQueue
+from forebay.runtime.schedule import SimulationError
 from forebay.runtime.services import (
     Event,
     Service,
@@ -33,7 +34,6 @@ from forebay.runtime.services import (
     spawn,
 )
 from forebay.runtime.simulated import SimulatedRuntime
-from forebay.runtime.simulated_locks import SimulationError
 from forebay.runtime.slabs import fresh_memory
 from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime

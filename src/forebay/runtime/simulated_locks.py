@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from forebay.runtime.schedule import SimulationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.runtime.simulated import Actor, SimulatedRuntime
+    from forebay.runtime.schedule import Actor
+    from forebay.runtime.simulated import SimulatedRuntime
 
 _T = TypeVar("_T")
-
-
-class SimulationError(AssertionError):
-    """An actor failed, a check failed, or nobody could go on; the message says how to replay."""
 
 
 class SimulatedLock:

@@ -1,0 +1,178 @@
+"""`ThreadPool`: threads that exist only while tasks are ready for a turn."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from forebay.limits import EXIT_DRAIN_S
+from forebay.runtime.primitives import Primitives
+from forebay.runtime.ready import ReadyQueue
+
+if TYPE_CHECKING:
+    from forebay.runtime.protocol import Task
+
+logger = logging.getLogger(__name__)
+
+
+class ThreadPool(Primitives):
+    """Threads made on demand; one that finds no task for a moment ends.
+
+    A task that does not return from its turn keeps one thread and no more: every other ready task
+    gets a thread of its own, up to `threads_max`. Threads are daemons, so that Ctrl-C and exit
+    are never blocked by a stuck one.
+
+    While a light task waits for the turn of another, one idle thread watches that turn, and takes
+    over should it not end (`ReadyQueue` has the rules).
+    """
+
+    def __init__(self, threads_max: int, thread_linger_s: float, *, takes_turns: bool) -> None:
+        """Make a pool without threads.
+
+        Raises:
+            ValueError: There would be no thread.
+        """
+        if threads_max < 1:
+            msg = f"a runtime needs at least one thread, not {threads_max}"
+            raise ValueError(msg)
+        self._threads_max = threads_max
+        self._thread_linger_s = thread_linger_s
+        self._ready = ReadyQueue(takes_turns=takes_turns)
+        self._reset_threads()
+
+    def _reset_threads(self) -> None:
+        """There are no threads (any more), and nobody has a turn."""
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._threads: set[threading.Thread] = set()
+        self._num_idle = 0
+        self._num_watching = 0
+        self._num_started = 0
+        self._ready.forget_holders()
+
+    @property
+    def num_threads(self) -> int:
+        """Threads alive."""
+        with self._lock:
+            return len(self._threads)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether other tasks wait for a turn."""
+        return bool(self._ready)  # a glimpse needs no lock
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all threads have ended, and say whether they did."""
+        with self._lock:
+            return self._changed.wait_for(lambda: not self._threads, timeout)
+
+    def _append(self, task: Task) -> None:
+        with self._lock:
+            self._ready.append(task)
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+
+    def _wants_thread(self) -> bool:
+        """See to it that what waits is run or watched: wake a thread, or ask for one more."""
+        ready = self._ready
+        if not ready:
+            return False
+        if not self._num_idle:
+            return len(self._threads) < self._threads_max
+        if not self._num_watching or ready.has_runnable(self.monotonic_s()):
+            self._changed.notify()
+        return False
+
+    def _start_thread(self) -> None:
+        with self._lock:
+            if len(self._threads) >= self._threads_max:
+                return
+            self._num_started += 1
+            thread = threading.Thread(
+                target=self._run, name=f"forebay-worker-{self._num_started}", daemon=True
+            )
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads. Those that live will come round to the task; if
+            # there is none, the caller is the last one who can do the work.
+            with self._lock:
+                self._threads.discard(thread)
+                alone = not self._threads
+            if alone:
+                self._drain_here()
+
+    def _run(self) -> None:
+        task: Task | None = None
+        while (task := self._next(task)) is not None:
+            if not _run_turn(task):
+                task = None  # while lingering, a thread must not keep a dropped task alive
+
+    def _next(self, task: Task | None) -> Task | None:
+        """The task of the next turn (`task` wants another), or `None`: the thread may end."""
+        me = self.thread_id()
+        with self._lock:
+            ready = self._ready
+            ready.end_turn(me)
+            if task is not None:
+                ready.append(task)
+                del task
+            while (picked := ready.pick(me, self.monotonic_s())) is None:
+                if not self._wait_for_turn():
+                    # Leave the set under the same lock hold, so that no schedule() counts on us.
+                    self._threads.discard(threading.current_thread())
+                    self._changed.notify_all()
+                    return None
+            starts = self._wants_thread()
+        if starts:
+            self._start_thread()
+        return picked
+
+    def _wait_for_turn(self) -> bool:
+        """Wait until there may be a turn; False if there was nothing to wait for any more."""
+        ready = self._ready
+        takeover_s = ready.seconds_to_takeover(self.monotonic_s())
+        watches = takeover_s is not None
+        self._num_idle += 1
+        self._num_watching += watches
+        try:
+            notified = self._changed.wait(takeover_s if watches else self._thread_linger_s)
+        finally:
+            self._num_idle -= 1
+            self._num_watching -= watches
+        if notified or not ready:
+            return notified
+        # One thread is enough to watch.
+        return not self._num_idle or ready.has_runnable(self.monotonic_s())
+
+    def _drain_here(self) -> None:
+        me = self.thread_id()
+        while True:
+            with self._lock:
+                self._ready.end_turn(me)
+                task = self._ready.pick(me, self.monotonic_s())
+            if task is None:
+                return
+            while _run_turn(task):
+                pass
+
+    def _drain_at_exit(self) -> None:
+        with self._lock:
+            self._thread_linger_s = 0.0
+            self._changed.notify_all()
+        if not self.join(EXIT_DRAIN_S):
+            logger.warning(
+                "%d ingestion threads were still busy at exit; close() or flush() waits for them",
+                self.num_threads,
+            )
+
+
+def _run_turn(task: Task) -> bool:
+    try:
+        return task.run_turn()
+    except BaseException:  # noqa: BLE001, RUF100 - a thread has nobody above it to pass an error to
+        logger.exception("a turn of %r failed", task)
+        return False
