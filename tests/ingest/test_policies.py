@@ -430,8 +430,36 @@ def test_what_is_on_its_way_to_disk_when_the_store_closes_is_refused(
 
     monkeypatch.setattr(FailingDisk, "_write_all", closing)
     with pytest.raises(WorkerClosedError):
-        spilling.worker.submit(message(5, "/camera"))
+        spilling.worker.try_submit(message(5, "/camera"))
     assert frames(spilling.finish()) == [0, 1, 2, 3, 4]
+
+
+def test_an_interrupt_while_writing_to_disk_leaves_nothing_of_that_message(
+    spilling: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilling.worker.submit(message(4, "/camera"))
+    with monkeypatch.context() as patched:
+        write = FailingDisk._write_all
+
+        def interrupted(disk: FailingDisk, file: BinaryIO, frame: bytes) -> None:
+            write(disk, file, frame)
+            raise KeyboardInterrupt
+
+        patched.setattr(FailingDisk, "_write_all", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            spilling.worker.submit(message(5, "/camera"))
+    with monkeypatch.context() as patched:
+        accept = FailingDisk.write
+
+        def not_accepted(disk: FailingDisk, *frame: Any) -> None:
+            accept(disk, *frame)
+            raise KeyboardInterrupt
+
+        patched.setattr(FailingDisk, "write", not_accepted)
+        with pytest.raises(KeyboardInterrupt):
+            spilling.worker.submit(message(6, "/camera"))
+    spilling.worker.submit(message(7, "/camera"))
+    assert frames(spilling.finish()) == [0, 1, 2, 3, 4, 7]
 
 
 def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> None:

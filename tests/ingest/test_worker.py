@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
+from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.errors import InvalidChunkError, WorkerClosedError
 from forebay.ingest import ByteBudget, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
@@ -196,3 +199,56 @@ def test_many_that_find_no_room_together_keep_their_order() -> None:
     worker.submit_many([numbered(number) for number in range(1, 20)])
     assert polled + numbers(worker.poll()) == list(range(20))
     worker.validate()
+
+
+class Alone:
+    """A worker of small messages on a runtime whose only thread is not to be had."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+        self.runtime = NativeRuntime(threads_max=1, takes_turns=True)
+        self.gate = HeldDecoder()
+        self.other = IngestionWorker(runtime=self.runtime, decoder_factory=decodes(self.gate))
+        self.other.submit(numbered(0))
+        assert self.gate.began.wait(TIMEOUT_S)
+        self.worker = IngestionWorker(runtime=self.runtime, decoder_factory=decodes(self.decode))
+
+    def decode(self, msg: ArrowMsg) -> Chunk:
+        self.threads.append(threading.current_thread().name)
+        return decode_number(msg)
+
+    def end(self) -> None:
+        self.gate.go.set()
+        self.other.close(TIMEOUT_S)
+        self.worker.close(TIMEOUT_S)
+        assert self.runtime.join(TIMEOUT_S)
+
+
+@pytest.fixture
+def alone() -> Iterator[Alone]:
+    made = Alone()
+    yield made
+    made.end()
+
+
+def test_who_waits_without_end_decodes_what_no_thread_has_begun(alone: Alone) -> None:
+    for number in range(3):
+        alone.worker.submit(numbered(number))
+    assert not alone.worker.wait_processed(timeout=0.01), "a decoder may hang: not in time"
+    assert alone.threads == []
+    waiter = in_thread(alone.worker.wait_processed)
+    join(waiter)
+    assert set(alone.threads) == {waiter.name}
+    assert numbers(alone.worker.poll()) == [0, 1, 2]
+
+
+def test_an_owner_in_the_middle_of_its_commit_decodes_nothing(alone: Alone) -> None:
+    alone.worker.submit(numbered(0))
+    assert alone.worker.wait_processed()
+    assert numbers(alone.worker.take_output()) == [0]
+    alone.worker.submit(numbered(1))
+    assert not alone.worker.wait_processed()
+    assert len(alone.threads) == 1
+    alone.worker.acknowledge()
+    assert alone.worker.wait_processed()
+    assert numbers(alone.worker.poll()) == [1]

@@ -7,6 +7,7 @@ import pytest
 from forebay.runtime import NativeRuntime
 from tests.runtime.conformance import TIMEOUT_S, Counting
 from tests.runtime.test_native import Held, Light, Signalling
+from tests.waiting import until
 
 
 class Noting(Counting):
@@ -248,3 +249,46 @@ def test_an_interrupt_of_such_a_turn_leaves_it_to_others() -> None:
     assert runtime.join(TIMEOUT_S)
     assert task.threads[0] == HERE
     assert len(task.threads) == 2
+
+
+def test_a_thread_that_is_lent_already_takes_nothing() -> None:
+    held, waiting = Light(), Noting(1)
+    waiting.is_brief = True  # type: ignore[attr-defined]
+    full = NativeRuntime(threads_max=1, takes_turns=True)
+    full.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    full.schedule(waiting)
+    with full.lend_thread():
+        assert not full.run_waiting(waiting)
+    assert waiting.threads == []
+    held.end.set()
+    assert full.join(TIMEOUT_S)
+    assert len(waiting.threads) == 1
+
+
+def test_whoever_waited_for_such_a_turn_goes_on_at_its_end(
+    runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", 10 * TIMEOUT_S)
+    long, held = Signalling(), Light()
+    long.is_light = True  # type: ignore[attr-defined]
+
+    class Wanted(Noting):
+        is_brief = True
+
+        def run_turn(self) -> bool:
+            held.end.set()
+            thread = threading.Thread(target=runtime.schedule, args=(long,))
+            thread.start()
+            thread.join(TIMEOUT_S)
+            until(lambda: runtime._num_watching == 1, "that somebody watches this turn")
+            return super().run_turn()
+
+    wanted = Wanted(1)
+    held.is_brief = True  # type: ignore[attr-defined]
+    runtime.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    runtime.schedule(wanted)
+    assert runtime.run_waiting(wanted)
+    assert long.done.wait(TIMEOUT_S)
+    assert runtime.join(TIMEOUT_S)

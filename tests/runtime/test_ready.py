@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,13 +155,15 @@ def test_the_next_long_turn_waits_for_a_short_one() -> None:
     ready.append(long)
     assert ready.pick(1, 0.0) is long
     ready.append(Named("s", is_light=True, is_brief=True))
-    assert ready.pick(2, 0.0) is not None
+    began_s = LIGHT_TURN_S / 2
+    assert ready.pick(2, began_s) is not None
     ready.append(next_long)
     ready.end_turn(1)
-    assert ready.pick(1, 0.0) is None
-    assert not ready.has_runnable(0.0)
-    assert ready.seconds_to_takeover(LIGHT_TURN_S / 2) == LIGHT_TURN_S / 2
-    assert ready.pick(1, LIGHT_TURN_S) is next_long, "unless that is stuck"
+    assert ready.pick(1, began_s) is None
+    assert not ready.has_runnable(began_s)
+    assert ready.seconds_to_takeover(began_s) == pytest.approx(LIGHT_TURN_S)
+    stuck_s = began_s + LIGHT_TURN_S
+    assert ready.pick(1, stuck_s) is next_long, "unless that is stuck"
     ready.end_turn(1)
     ready.append(next_long)
     ready.end_turn(2)
@@ -183,7 +186,10 @@ def test_who_waits_for_a_short_task_takes_its_turn_before_others() -> None:
     assert ready.pick(2, 0.0) is first
     ready.append(wanted)
     assert ready.take(wanted, 1, 0.0), "beside whoever has a turn"
-    assert not ready.take(long, 1, 0.0), "who is in a turn cannot begin another"
+    ready.end_turn(2)
+    ready.append(first)
+    assert not ready.take(first, 1, 0.0), "who is in a turn cannot begin another"
+    assert ready.take(first, 2, 0.0)
 
 
 def test_what_is_waited_for_comes_next_if_not_now() -> None:

@@ -248,3 +248,25 @@ def test_pages_begin_where_the_processor_can_map_large_ones() -> None:
         assert pages.address % LARGE_PAGE_BYTES == 0
         pages.view[size - 1] = 1
         assert len(pages.view) == size
+
+
+def test_who_comes_late_with_an_old_slab_touches_nothing_of_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("forebay.runtime.slabs.Pages", Timed)
+    Timed.touched, Timed.slow = [], itertools.repeat(False)
+    slabs = Slabs()
+    for _ in range(SLAB_BYTES // SLAB_PIECE_BYTES_MAX - 1):
+        slabs.piece(SLAB_PIECE_BYTES_MAX)
+    Timed.touched.clear()
+    touch, others = Timed.touch, [LARGE_PAGE_BYTES, SLAB_PIECE_BYTES_MAX]
+
+    def meanwhile(pages: Timed, start: int, stop: int, *, large: bool) -> float:
+        while others:
+            slabs.piece(others.pop())
+        return touch(pages, start, stop, large=large)
+
+    monkeypatch.setattr(Timed, "touch", meanwhile)
+    slabs.piece(SLAB_PIECE_BYTES_MAX)
+    new = SLAB_PIECE_BYTES_MAX + LARGE_PAGE_BYTES
+    assert len(Timed.touched) == new // LARGE_PAGE_BYTES + 1, "and one step that was begun"
