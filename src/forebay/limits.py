@@ -88,6 +88,9 @@ BRIEF_MSGS_MAX: Final = 8
 TURNS_PASSED_MAX: Final = 8
 """How often a task that waits for a turn may be passed over by more urgent ones."""
 
+TURNS_TAKEN_MAX: Final = 2
+"""Turns that those who wait for their stores may take in a row while others wait for theirs."""
+
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""
 

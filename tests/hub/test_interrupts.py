@@ -7,14 +7,10 @@ draws some of them.
 
 from __future__ import annotations
 
-import ast
 import os
 import random
-import sys
 from contextlib import nullcontext
-from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -25,47 +21,13 @@ from forebay.hub import App, EntityDb, Event, StoreHub
 from forebay.model import ArrowMsg, ChunkAddition
 from forebay.runtime import InlineRuntime, NativeRuntime, Runtime
 from tests.hub.conftest import PATIENCE_S, broken, message, numbers, recording_id
+from tests.interrupting import Interrupt
 
 LENDING = os.path.join("runtime", "lending.py")  # noqa: PTH118
 PACKAGE = str(Path(forebay.__file__).parent) + os.sep
 WATCHED = (*(PACKAGE + layer + os.sep for layer in ("hub", "ingest")), PACKAGE + LENDING)
 TRIES = 40
 MESSAGES = [broken() if number == 3 else message(number) for number in range(6)]
-
-
-@cache
-def unfair_lines(path: str) -> frozenset[int]:
-    """Lines at which only a tracer can raise: of `with`, it would at the exit, before the lock."""
-    tree = ast.parse(Path(path).read_text())
-    return frozenset(node.lineno for node in ast.walk(tree) if isinstance(node, ast.With))
-
-
-class Interrupt:
-    """Raises once, at the line of that number; without one it counts the lines."""
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.lines = 0
-        self.where = "nowhere"
-
-    def __enter__(self) -> Interrupt:
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
-        path = frame.f_code.co_filename
-        if not path.startswith(WATCHED) or frame.f_code.co_name == "__del__":
-            return None  # Python itself swallows what is raised in `__del__`
-        if event == "line" and frame.f_lineno not in unfair_lines(path):
-            self.lines += 1
-            if self.lines == self.at:
-                name = f"{path.removeprefix(PACKAGE)}:{frame.f_lineno}"
-                self.where = f"{name} ({frame.f_code.co_name})"
-                raise KeyboardInterrupt
-        return self._trace
 
 
 class Lending(NativeRuntime):
@@ -126,7 +88,7 @@ def check(hub: StoreHub, committed: int, after: list[ArrowMsg]) -> None:
 @pytest.mark.parametrize("has_app", [True, False])
 @pytest.mark.parametrize("kind", [NativeRuntime, InlineRuntime, Lending, Flushing])
 def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
-    counting = Interrupt()
+    counting = Interrupt(WATCHED)
     live(kind(), counting, has_app=has_app)
     assert counting.lines > 500, "nothing was watched"
     places = range(1, counting.lines + 1)
@@ -134,7 +96,7 @@ def test_ctrl_c_at_any_line(kind: type[Runtime], has_app: bool) -> None:
         places = sorted(random.Random(7).sample(places, TRIES))  # type: ignore[assignment]
     failed: list[str] = []
     for at in places:
-        interrupt = Interrupt(at)
+        interrupt = Interrupt(WATCHED, at)
         try:
             live(kind(), interrupt, has_app=has_app)
         except Exception as error:

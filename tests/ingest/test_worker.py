@@ -252,3 +252,19 @@ def test_an_owner_in_the_middle_of_its_commit_decodes_nothing(alone: Alone) -> N
     alone.worker.acknowledge()
     assert alone.worker.wait_processed()
     assert numbers(alone.worker.poll()) == [1]
+
+
+class Panic(BaseException):
+    """As extensions in Rust raise them."""
+
+
+def test_what_a_decoder_raises_is_not_for_who_waits(alone: Alone) -> None:
+    def panic(_: ArrowMsg) -> Chunk:
+        raise Panic
+
+    worker = IngestionWorker(runtime=alone.runtime, decoder_factory=decodes(panic))
+    worker.submit(numbered(0))
+    assert worker.wait_processed()
+    (rejected,) = worker.poll()
+    assert isinstance(rejected, RejectedMsg)
+    assert isinstance(rejected.error.__cause__, Panic)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -292,3 +294,52 @@ def test_whoever_waited_for_such_a_turn_goes_on_at_its_end(
     assert runtime.run_waiting(wanted)
     assert long.done.wait(TIMEOUT_S)
     assert runtime.join(TIMEOUT_S)
+
+
+def test_what_such_a_turn_schedules_is_left_to_the_threads(runtime: NativeRuntime) -> None:
+    """It may be stuck, and whoever waits does not wait for it."""
+    inner, held = Signalling(), Light()
+
+    class Outer(Noting):
+        is_brief = True
+
+        def run_turn(self) -> bool:
+            runtime.schedule(inner)
+            assert inner.done.wait(TIMEOUT_S)
+            return super().run_turn()
+
+    runtime.schedule(held)
+    assert held.began.wait(TIMEOUT_S)
+    outer = Outer(1)
+    runtime.schedule(outer)
+    if runtime.run_waiting(outer):
+        assert outer.threads == [HERE]
+    held.end.set()
+    assert runtime.join(TIMEOUT_S)
+
+
+def test_a_process_that_ends_waits_for_turns_on_callers_threads() -> None:
+    script = """
+import sys, threading
+from forebay.ingest import IngestionWorker
+from forebay.runtime import NativeRuntime
+from tests.ingest.support import HeldDecoder, decodes, numbered
+runtime = NativeRuntime(threads_max=1, takes_turns=True)
+gate, began = HeldDecoder(), threading.Event()
+stuck = IngestionWorker(runtime=runtime, decoder_factory=decodes(gate))
+stuck.submit(numbered(0))
+gate.began.wait()
+def decode(msg):
+    began.set()
+    threading.Event().wait(0.2)
+    print("decoded on", threading.current_thread().name, flush=True)
+    gate.go.set()
+worker = IngestionWorker(runtime=runtime, decoder_factory=decodes(decode))
+worker.submit(numbered(1))
+threading.Thread(target=worker.wait_processed, name="caller", daemon=True).start()
+began.wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], timeout=60, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "decoded on caller\n"

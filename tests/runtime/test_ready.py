@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.limits import LIGHT_TURN_S, TURNS_PASSED_MAX
+from forebay.limits import LIGHT_TURN_S, TURNS_PASSED_MAX, TURNS_TAKEN_MAX
 from forebay.runtime import ReadyQueue
 
 
@@ -219,18 +219,54 @@ def test_a_long_turn_is_taken_if_nobody_else_waits() -> None:
     assert not ready
 
 
-def test_who_takes_one_turn_after_the_other_starves_nobody() -> None:
+@pytest.mark.parametrize("is_brief", [True, False])
+def test_who_takes_one_turn_after_the_other_starves_nobody(is_brief: bool) -> None:
     ready = ReadyQueue(takes_turns=True)
-    long, wanted = Named("l", is_light=True), Named("w", is_light=True, is_brief=True)
-    ready.append(long)
-    for _ in range(TURNS_PASSED_MAX):
+    other = Named("o", is_light=True, is_brief=is_brief)
+    wanted = Named("w", is_light=True, is_brief=True)
+    for _ in range(3):
+        ready.append(other)
+        for _ in range(TURNS_TAKEN_MAX):
+            ready.append(wanted)
+            assert ready.take(wanted, 1, 0.0)
+            ready.end_turn(1)
         ready.append(wanted)
-        assert ready.take(wanted, 1, 0.0)
+        assert not ready.take(wanted, 1, 0.0)
+        picked = [ready.pick(2, 0.0), ready.end_turn(2), ready.pick(2, 0.0), ready.end_turn(2)]
+        assert set(picked) == {other, wanted, None}
+    for _ in range(2 * TURNS_TAKEN_MAX):
+        ready.append(wanted)
+        assert ready.take(wanted, 1, 0.0), "nobody else waits"
         ready.end_turn(1)
-    ready.append(wanted)
-    assert not ready.take(wanted, 1, 0.0)
-    assert ready.pick(2, 0.0) is long
-    assert ready.take(wanted, 1, 0.0)
+
+
+def test_urgent_tasks_are_passed_by_nobody_who_takes_a_turn() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    urgent, other = (Named(name, 1, is_light=True) for name in "!?")
+    brief = Named("b", is_light=True, is_brief=True)
+    for task in (urgent, other, brief):
+        ready.append(task)
+    assert not ready.take(brief, 1, 0.0)
+    assert ready.take(other, 1, 0.0), "one of them itself"
+    ready.end_turn(1)
+    assert ready.pick(2, 0.0) is urgent
+    assert ready.take(brief, 1, 0.0)
+
+
+def test_no_long_turn_begins_beside_a_short_one() -> None:
+    ready = ReadyQueue(takes_turns=True)
+    first, short = Named("f", is_light=True), Named("s", is_light=True, is_brief=True)
+    ready.append(first)
+    assert ready.pick(1, 0.0) is first
+    ready.append(short)
+    assert ready.pick(2, 0.0) is short
+    ready.end_turn(1)
+    long = Named("l", is_light=True)
+    assert not ready.begin(long, 3, 0.0)
+    ready.append(long)
+    assert not ready.take(long, 3, 0.0)
+    ready.end_turn(2)
+    assert ready.take(long, 3, 0.0)
 
 
 def test_heavy_tasks_are_left_to_the_threads() -> None:

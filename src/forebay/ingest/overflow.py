@@ -50,11 +50,14 @@ class Overflow(CoreState):
     def spill(self, cost: int) -> int:
         """Accept a message that is on disk; its sequence number."""
         seq = self.accepted
-        self.accepted = seq + 1
         if not self.spill_depth:
             self._spilled_from = seq
-        self.spill_depth += 1
-        self.spill_bytes += cost
+        # At once: a Ctrl-C between two of them would leave a message that never comes out.
+        self.accepted, self.spill_depth, self.spill_bytes = (
+            seq + 1,
+            self.spill_depth + 1,
+            self.spill_bytes + cost,
+        )
         return seq
 
     @property

@@ -126,12 +126,7 @@ class Shedding(Room):
             error = spill.write(offer.msg, offer.source, offer.cost, self._clock())
             if error is None:
                 with self._lock:
-                    seq = None if self._is_closed else self._core.spill(offer.cost)
-                    if seq is None:
-                        spill.unwrite()
-                    else:
-                        spill.number(seq)
-                        self._core.counts.spilled += 1
+                    seq = self._accept_spilled(offer.cost, spill)
                     # Who read back meanwhile found a message without a number, and waits.
                     self._spill_waits = False
                     return seq, self._needs_turn()
@@ -148,3 +143,20 @@ class Shedding(Room):
             error,
         )
         return None, False
+
+    def _accept_spilled(self, cost: int, spill: SpillFiles) -> int | None:
+        """Accept the message written last, or take it back if the worker was closed meanwhile."""
+        if self._is_closed:
+            spill.unwrite()
+            return None
+        core = self._core
+        seq = core.accepted
+        try:
+            core.spill(cost)
+            spill.number(seq)
+        except BaseException:
+            if core.accepted > seq:
+                spill.number(seq)
+            raise
+        core.counts.spilled += 1
+        return seq

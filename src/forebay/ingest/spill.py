@@ -47,11 +47,13 @@ class _Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file: BinaryIO = path.open("wb", buffering=0)
-        self.num_bytes = 0
-        self.last_bytes = 0
-        self.costs = array("q")
+        self.frames: list[tuple[int, int]] = []  # the end of each, and what it counts for
         self.seqs = array("q")
         self.sources: list[tuple[int, object]] = []
+
+    @property
+    def num_bytes(self) -> int:
+        return self.frames[-1][0] if self.frames else 0
 
 
 class SpillFiles:
@@ -59,20 +61,23 @@ class SpillFiles:
 
     Attributes:
         policy: Where, and how much.
-        num_bytes: Bytes on disk.
     """
 
     def __init__(
         self, policy: Spill, runtime: Runtime, segment_bytes: int = SPILL_SEGMENT_BYTES
     ) -> None:
         self.policy = policy
-        self.num_bytes = 0
         self._lock = runtime.lock()
         self._segment_bytes = segment_bytes
         self._directory: Path | None = None
         self._num_segments = 0
         self._segments: deque[_Segment] = deque()
         self._read: deque[Spilled] = deque()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(segment.num_bytes for segment in tuple(self._segments))
 
     # Writing
 
@@ -105,12 +110,10 @@ class SpillFiles:
             # A part may be there: the next frame has to begin where this one did.
             self._cut(segment)
             raise
-        segment.num_bytes += len(frame)
-        segment.last_bytes = len(frame)
-        self.num_bytes += len(frame)
-        segment.costs.append(cost)
+        number = len(segment.frames)
         if not segment.sources or segment.sources[-1][1] is not source:
-            segment.sources.append((len(segment.costs) - 1, source))
+            segment.sources.append((number, source))
+        segment.frames.append((segment.num_bytes + len(frame), cost))
 
     def _write_all(self, file: BinaryIO, frame: bytes) -> None:
         rest = memoryview(frame)
@@ -130,9 +133,11 @@ class SpillFiles:
         return segment
 
     def number(self, seq: int) -> None:
-        """The message written last was accepted under this number."""
+        """The message written last was accepted under this number; said again, it is the same."""
         with self._lock:
-            self._segments[-1].seqs.append(seq)
+            segment = self._segments[-1]
+            if len(segment.frames) > len(segment.seqs):
+                segment.seqs.append(seq)
 
     def unwrite(self) -> None:
         """Forget what was written since the last `number`, or a part of it: it is not accepted."""
@@ -140,12 +145,9 @@ class SpillFiles:
             segment = self._segments[-1] if self._segments else None
             if segment is None:
                 return
-            if len(segment.costs) > len(segment.seqs):
-                segment.num_bytes -= segment.last_bytes
-                self.num_bytes -= segment.last_bytes
-                segment.costs.pop()
-                if segment.sources[-1][0] == len(segment.costs):
-                    segment.sources.pop()
+            del segment.frames[len(segment.seqs) :]
+            while segment.sources and segment.sources[-1][0] >= len(segment.seqs):
+                segment.sources.pop()
             self._cut(segment)
 
     def _cut(self, segment: _Segment) -> None:
@@ -168,10 +170,9 @@ class SpillFiles:
                 if not self._segments or not self._segments[0].seqs:
                     return None
                 segment = self._segments.popleft()
-                if len(segment.costs) > len(segment.seqs):
+                if len(segment.frames) > len(segment.seqs):
                     self._segments.appendleft(segment)
                     return None
-                self.num_bytes -= segment.num_bytes
             self._read.extend(self._read_segment(segment, store_id))
         return self._read[0] if self._read else None
 
@@ -192,7 +193,7 @@ class SpillFiles:
             error = read_error
         spilled: list[Spilled] = []
         at, sources, source = 0, deque(segment.sources), None
-        for number, (seq, cost) in enumerate(zip(segment.seqs, segment.costs, strict=True)):
+        for number, (seq, (_, cost)) in enumerate(zip(segment.seqs, segment.frames, strict=True)):
             if sources and sources[0][0] == number:
                 source = sources.popleft()[1]
             item: Entry | RejectedMsg

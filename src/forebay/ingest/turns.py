@@ -179,15 +179,15 @@ class Turns(WorkerState):
                 else:
                     chunk = decode(msg)
                 outcomes.append(ProcessedChunk(seq, chunk, source, cost))
-            except Exception as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
-                outcomes.append(rejection(seq, msg, source, cost, error))
-            except BaseException as error:
+            except (KeyboardInterrupt, SystemExit) as error:
                 # The message is tried once more. If it is the message that interrupts, and not a
                 # person, that would go on for ever: the second time it is rejected.
                 if seq == self._interrupted_seq:
                     outcomes.append(rejection(seq, msg, source, cost, error))
                 self._interrupted_seq = seq
                 raise
+            except BaseException as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
+                outcomes.append(rejection(seq, msg, source, cost, error))
             is_over = clock() >= until_s
         return stamps
 

@@ -174,7 +174,10 @@ class IngestionWorker(Admission, Turns):
             seq = self.last_seq
         while True:
             offers = False
-            if deadline is None and not self._core.is_processed(seq):
+            if deadline is None:
+                with self._lock:
+                    if self._core.is_processed(seq):
+                        return True
                 self._help()
             with self._lock:
                 core = self._core

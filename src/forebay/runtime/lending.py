@@ -36,7 +36,7 @@ class LentThreads:
         if not self._lent:
             return False
         lent = self._lent.get(threading.get_ident())
-        if lent is None:
+        if lent is None or not lent.keeps:
             return False
         lent.waiting.append(task)
         return True
@@ -52,16 +52,34 @@ class LentThreads:
         lent = self._lent.get(threading.get_ident())
         return lent is not None and bool(lent.waiting)
 
-    def give_back(self) -> None:
-        """The calling thread is not to run what it kept last."""
-        self._lent[threading.get_ident()].waiting.pop()
-
     def hand_on_kept(self) -> None:
         """The calling thread cannot run them now."""
         lent = self._lent[threading.get_ident()]
         while lent.waiting:
             self._hand_on(lent.waiting[0])
             lent.waiting.popleft()
+
+    def run(self, task: Task, take: Callable[[], bool], run: Callable[[Task], object]) -> bool:
+        """Run one task on the calling thread, which is not lent, if `take` says so.
+
+        What it schedules meanwhile is for the runtime's own threads.
+        """
+        me = threading.get_ident()
+        lent = _Lent(keeps=False)
+        lent.running = task  # first: a Ctrl-C between taking and running must not lose it
+        self._lent[me] = lent
+        try:
+            takes = take()
+            if takes:
+                run(task)
+            lent.running = None
+        finally:
+            try:
+                self._end(me, lent)
+            except BaseException:
+                self._end(me, lent)
+                raise
+        return takes
 
     @contextmanager
     def lend(self, run: Callable[[Task], object]) -> Iterator[None]:
@@ -70,7 +88,7 @@ class LentThreads:
         if me in self._lent:
             yield
             return
-        lent = _Lent()
+        lent = _Lent(keeps=True)
         self._lent[me] = lent
         try:
             yield
@@ -97,8 +115,9 @@ class LentThreads:
 
 
 class _Lent:
-    __slots__ = ("running", "waiting")
+    __slots__ = ("keeps", "running", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool) -> None:
+        self.keeps = keeps
         self.waiting: deque[Task] = deque()
         self.running: Task | None = None

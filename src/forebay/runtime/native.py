@@ -101,12 +101,17 @@ class NativeRuntime(ThreadPool):
             more = self._run_turn_here(task)
 
     def _run_turn_here(self, task: Task) -> bool:
+        with self._lock:
+            self._num_in_callers += 1
         try:
             return task.run_turn()
         finally:
             with self._lock:
+                self._num_in_callers -= 1
                 self._ready.end_turn(self.thread_id())
                 starts = self._wants_thread()
+                if self._is_exiting:
+                    self._changed.notify_all()
             if starts:
                 self._start_thread()
 
@@ -116,15 +121,14 @@ class NativeRuntime(ThreadPool):
         To be woken twice, and to get the GIL beside busy threads each time, takes far longer than
         a few small messages do.
         """
-        if not self._takes_turns or self._lent.is_mine:
+        if not self._takes_turns or self._lent.is_mine or self._is_exiting:
             return False
-        with self._lent.lend(self._run_once_here):
-            self._lent.keep(task)  # first: a Ctrl-C between the two must not lose the turn
+
+        def take() -> bool:
             with self._lock:
-                takes = self._ready.take(task, self.thread_id(), self.monotonic_s())
-            if not takes:
-                self._lent.give_back()
-        return takes
+                return self._ready.take(task, self.thread_id(), self.monotonic_s())
+
+        return self._lent.run(task, take, self._run_once_here)
 
     def _run_once_here(self, task: Task) -> None:
         if self._run_turn_here(task):

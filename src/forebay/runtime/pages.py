@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 try:
     import mmap
 except ImportError:  # a Python for WebAssembly may be built without
     mmap = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _POPULATE_WRITE: Final = 23
 """`MADV_POPULATE_WRITE` of Linux 5.14, which Python does not name."""
@@ -60,19 +63,29 @@ class Pages:
 
 def has_pages() -> bool:
     """Whether `Pages` can be had: on Linux, the only system where they were measured."""
-    return sys.platform == "linux" and hasattr(mmap, "MADV_HUGEPAGE")
+    return _libc_madvise is not None and hasattr(mmap, "MADV_HUGEPAGE")
 
 
 def _address(mapping: object) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(mapping))  # type: ignore[arg-type]
 
 
-_libc_madvise = ctypes.CDLL(None).madvise if has_pages() else None
-if _libc_madvise is not None:
-    _libc_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+def _find_madvise() -> Callable[[int, int, int], int] | None:
+    """The C library's: Python's own would keep the GIL."""
+    if sys.platform != "linux":
+        return None
+    try:
+        found = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None  # a Python that is linked statically
+    found.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return found
+
+
+_libc_madvise: Final = _find_madvise()
 
 
 def _madvise(address: int, size: int, advice: int) -> None:
-    """Advise the system, which may know nothing of it; `mmap.madvise` would keep the GIL."""
+    """Advise the system, which may know nothing of it."""
     if _libc_madvise is not None:
         _libc_madvise(address, size, advice)

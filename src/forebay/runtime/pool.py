@@ -49,6 +49,8 @@ class ThreadPool(Primitives):
         self._num_idle = 0
         self._num_watching = 0
         self._num_started = 0
+        self._num_in_callers = 0
+        self._is_exiting = False
         self._ready.forget_holders()
 
     @property
@@ -63,9 +65,11 @@ class ThreadPool(Primitives):
         return bool(self._ready)  # a glimpse needs no lock
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until all threads have ended, and say whether they did."""
+        """Wait until all threads have ended, and turns on callers', and say whether they did."""
         with self._lock:
-            return self._changed.wait_for(lambda: not self._threads, timeout)
+            return self._changed.wait_for(
+                lambda: not (self._threads or self._num_in_callers), timeout
+            )
 
     def _append(self, task: Task) -> None:
         with self._lock:
@@ -162,6 +166,7 @@ class ThreadPool(Primitives):
     def _drain_at_exit(self) -> None:
         with self._lock:
             self._thread_linger_s = 0.0
+            self._is_exiting = True
             self._changed.notify_all()
         if not self.join(EXIT_DRAIN_S):
             logger.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from forebay.limits import LIGHT_TURN_S, TURNS_PASSED_MAX
+from forebay.limits import LIGHT_TURN_S, TURNS_PASSED_MAX, TURNS_TAKEN_MAX
 
 if TYPE_CHECKING:
     from forebay.runtime.protocol import Task
@@ -26,13 +26,22 @@ class ReadyQueue:
     begin beside it.
     """
 
-    __slots__ = ("_beside", "_heavy", "_light", "_light_is_next", "_takes_turns", "_turn")
+    __slots__ = (
+        "_beside",
+        "_heavy",
+        "_light",
+        "_light_is_next",
+        "_num_taken",
+        "_takes_turns",
+        "_turn",
+    )
 
     def __init__(self, *, takes_turns: bool = False) -> None:
         """Make an empty queue; `takes_turns` says whether light tasks run one at a time."""
         self._light, self._heavy = _Lanes(), _Lanes()
         self._takes_turns = takes_turns
         self._light_is_next = False
+        self._num_taken = 0
         self.forget_holders()
 
     def forget_holders(self) -> None:
@@ -51,7 +60,7 @@ class ReadyQueue:
         if self:
             return False
         if self._is_light(task):
-            if not self._turn.is_free(now_s):
+            if not (self._turn.is_free(now_s) and self._beside.is_free(now_s)):
                 return False
             self._turn.begin(thread, now_s, is_short=_lane(task) < _LONG)
         return True
@@ -60,14 +69,23 @@ class ReadyQueue:
         """Let the turn of a light task that waits here begin on `thread`, which waits for it.
 
         A short one goes before those that nobody is known to wait for, if not now, then soon. A
-        long one has to be the only one that waits.
+        long one has to be the only one that waits. Urgent ones are never passed over.
         """
         turn, beside, light = self._turn, self._beside, self._light
-        if thread in (turn.thread, beside.thread):
+        if turn.is_held_by(thread, now_s) or beside.is_held_by(thread, now_s):
             return False
         is_short = _lane(task) < _LONG
-        free = turn if turn.is_free(now_s) or not is_short else beside
-        if free.is_free(now_s) and (is_short or len(light) == 1) and light.take(task):
+        is_alone = len(light) == 1
+        if not is_alone and (self._num_taken >= TURNS_TAKEN_MAX or light.has_urgent_before(task)):
+            return False
+        if is_short:
+            free = turn if turn.is_free(now_s) else beside
+            may_begin = free.is_free(now_s)
+        else:
+            free = turn
+            may_begin = is_alone and turn.is_free(now_s) and beside.is_free(now_s)
+        if may_begin and light.remove(task):
+            self._num_taken += 1
             free.begin(thread, now_s, is_short=is_short)
             return True
         light.hurry(task)
@@ -83,6 +101,7 @@ class ReadyQueue:
             self._light_is_next = True
             return heavy.popleft()[0] if heavy else None
         self._light_is_next = False
+        self._num_taken = 0
         task, lane = self._light.popleft(short_only=turn is self._beside)
         turn.begin(thread, now_s, is_short=lane < _LONG)
         return task
@@ -134,6 +153,9 @@ class _LightTurn:
     def is_free(self, now_s: float) -> bool:
         return self.thread is None or now_s >= self.until_s
 
+    def is_held_by(self, thread: int, now_s: float) -> bool:
+        return self.thread == thread and not self.is_free(now_s)
+
     def begin(self, thread: int, now_s: float, *, is_short: bool) -> None:
         self.thread, self.until_s, self.is_short = thread, now_s + LIGHT_TURN_S, is_short
 
@@ -171,19 +193,17 @@ class _Lanes:
     def append(self, task: Task) -> None:
         self._lanes[_lane(task)].append(task)
 
-    def take(self, task: Task) -> bool:
-        """Let a task wait no longer; False if it does not, or has to let others go first."""
-        lanes, passed = self._lanes, self._passed
-        for lane, tasks in enumerate(lanes):
-            if task not in tasks:
-                continue
-            later = [other for other in range(lane + 1, len(lanes)) if lanes[other]]
-            if any(passed[other] >= TURNS_PASSED_MAX for other in later):
-                return False
-            for other in later:
-                passed[other] += 1
-            tasks.remove(task)
-            return True
+    def has_urgent_before(self, task: Task) -> bool:
+        """Whether urgent ones wait, and this is none of them."""
+        urgent = self._lanes[_URGENT]
+        return bool(urgent) and task not in urgent
+
+    def remove(self, task: Task) -> bool:
+        """Let a task wait no longer; False if it did not."""
+        for tasks in self._lanes:
+            if task in tasks:
+                tasks.remove(task)
+                return True
         return False
 
     def hurry(self, task: Task) -> None:

@@ -47,6 +47,7 @@ class SimulatedRuntime(Schedule):
         ]
         self._ready: list[Task] = []
         self._lent: dict[Actor | None, list[Task]] = {}
+        self._helping: set[Actor | None] = set()
 
     @property
     def num_threads(self) -> int:
@@ -98,8 +99,8 @@ class SimulatedRuntime(Schedule):
 
     @property
     def is_in_caller(self) -> bool:
-        """Whether the running actor is lent, and so runs turns itself."""
-        return self._current in self._lent
+        """Whether the running actor runs turns itself."""
+        return self._current in self._lent or self._current in self._helping
 
     @contextmanager
     def lend_thread(self) -> Iterator[None]:
@@ -124,14 +125,18 @@ class SimulatedRuntime(Schedule):
 
     def run_waiting(self, task: Task) -> bool:
         """Let the running actor have a turn of a task that waits for a worker; or not."""
-        if self._current is None or self.is_in_caller or not self._choose(2):
+        me = self._current
+        if me is None or me in self._lent or task not in self._ready or not self._choose(2):
             return False
-        with self.lend_thread():
-            if takes := task in self._ready:
-                self._ready.remove(task)
-                if task.run_turn():
-                    self._append(task)
-        return takes
+        self._ready.remove(task)
+        self._helping.add(me)
+        try:
+            more = task.run_turn()
+        finally:
+            self._helping.discard(me)
+        if more:
+            self._append(task)
+        return True
 
     @property
     def has_deferred(self) -> bool:
