@@ -104,8 +104,11 @@ def test_load_interrupted(recordings: dict[str, Path]) -> None:
         assert process.stderr is not None
         assert process.stdout is not None
         # More than a pipe holds: when this returns, the load is in the middle of it.
-        process.stdin.write(recordings["bulky"].read_bytes()[:-1])
-        process.stdin.flush()
+        try:
+            process.stdin.write(recordings["bulky"].read_bytes()[:-1])
+            process.stdin.flush()
+        except BrokenPipeError:
+            pytest.fail(f"it ended with {process.wait()}: {process.stderr.read().decode()}")
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT_S) == 130
         assert process.stdout.read() == b""
