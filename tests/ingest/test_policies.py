@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,93 +19,23 @@ from forebay.ingest import (
     DropOldest,
     IngestionWorker,
     LatestWins,
-    Outcome,
-    Policy,
     PolicyRules,
     ProcessedChunk,
     Spill,
     policy_from,
 )
 from forebay.ingest.outcomes import DroppedMsg
-from forebay.ingest.spill import SpillFiles
 from forebay.model import ArrowMsg, EntityPath, StoreId
 from forebay.runtime import NativeRuntime, Runtime, SimulatedRuntime, WebWorkerRuntime
 from tests.chunks import make_chunk
+from tests.ingest.full import Held, dropped, frames, message, static
 from tests.ingest.support import (
-    SIZE,
     STORE,
     TIMEOUT_S,
-    HeldDecoder,
     OneAtATime,
     decode_number,
-    number_of,
     numbered,
-    numbers,
 )
-
-CAPACITY = 4
-
-
-def message(frame: int, entity: str = "/a", store_id: StoreId = STORE) -> ArrowMsg:
-    chunk = make_chunk(entity, {"frame": [frame]}, {"S:s": [[float(frame)]]})
-    return encode_chunk(store_id, chunk)
-
-
-def static(entity: str = "/a") -> ArrowMsg:
-    return encode_chunk(STORE, make_chunk(entity, {}, {"S:s": [[0.5]]}))
-
-
-def frames(outcomes: list[Outcome]) -> list[int]:
-    return [
-        -1 if out.chunk.is_static else int(out.chunk.times("frame")[0])
-        for out in outcomes
-        if isinstance(out, ProcessedChunk)
-    ]
-
-
-def dropped(outcomes: list[Outcome]) -> int:
-    return sum(out.count for out in outcomes if isinstance(out, DroppedMsg))
-
-
-class Held:
-    """A worker whose first message is being decoded and whose queue is to be filled."""
-
-    def __init__(self, runtime: Runtime, policy: Policy | str, **settings: object) -> None:
-        from forebay.codec import ChunkDecoder
-
-        self.gate = HeldDecoder()
-        decode = ChunkDecoder().decode
-
-        def held(msg: ArrowMsg) -> object:
-            self.gate(numbered(0))
-            return decode(msg)
-
-        rules = settings.pop("rules", None) or PolicyRules().with_policy(policy)
-        worker_type: Any = settings.pop("worker_type", IngestionWorker)
-        self.worker: IngestionWorker = worker_type(
-            CAPACITY,
-            store_id=STORE,
-            runtime=runtime,
-            policies=rules,
-            decoder_factory=lambda: held,
-            **settings,
-        )
-        self.worker.submit(message(0))
-        assert self.gate.began.wait(TIMEOUT_S)
-
-    def finish(self) -> list[Outcome]:
-        self.gate.go.set()
-        self.worker.close(TIMEOUT_S)
-        outcomes = self.worker.poll()
-        self.worker.validate()
-        stats = self.worker.stats()
-        assert stats.in_flight == 0
-        assert stats.accepted == stats.committed + stats.rejected + stats.dropped
-        assert dropped(outcomes) == stats.dropped == sum(stats.dropped_by_reason.values())
-        gaps = self.worker.gaps()
-        assert sum(gap.count for gap in gaps) == stats.dropped
-        assert sum(gap.size_bytes for gap in gaps) == stats.dropped_bytes
-        return outcomes
 
 
 def test_names_and_values() -> None:
@@ -357,111 +286,6 @@ def test_nothing_is_dropped_where_that_makes_no_room(native: NativeRuntime) -> N
     assert held.worker.stats().dropped == 1, "itself"
 
 
-class FailingDisk(SpillFiles):
-    """A disk that is full while told so, and calls back before it writes."""
-
-    is_full = False
-
-    def _write_all(self, file: BinaryIO, frame: bytes) -> None:
-        if self.is_full:
-            msg = "no space left on device"
-            raise OSError(msg)
-        super()._write_all(file, frame)
-
-
-class SpillsToFailingDisk(IngestionWorker):
-    _spill_type = FailingDisk
-
-
-@pytest.fixture
-def spilling(native: NativeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Held:
-    """Full to the brim, so that all else goes to disk; or waits, where no camera says it."""
-    monkeypatch.setattr(FailingDisk, "is_full", False)
-    rules = PolicyRules().with_policy(Spill(tmp_path), "/camera/**")
-    held = Held(native, "block", rules=rules, worker_type=SpillsToFailingDisk)
-    for frame in range(1, 4):
-        held.worker.submit(message(frame, "/imu"))
-    return held
-
-
-def test_what_blocks_goes_behind_what_is_spilled(spilling: Held) -> None:
-    with pytest.raises(QueueFullError):
-        spilling.worker.submit(message(4, "/imu"), timeout=0.001)
-    spilling.worker.submit(message(4, "/camera"))
-    spilling.worker.submit(message(5, "/imu"), timeout=0.001)
-    spilling.worker.submit(message(6, "/camera"))
-    assert spilling.worker.stats().spilled == 3
-    assert frames(spilling.finish()) == [0, 1, 2, 3, 4, 5, 6]
-
-
-def test_who_waits_for_a_full_disk_is_passed_by_nobody(
-    spilling: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spilling.worker.submit(message(4, "/camera"))
-    monkeypatch.setattr(FailingDisk, "is_full", True)
-    with pytest.raises(QueueFullError):
-        spilling.worker.submit(message(5, "/camera"), timeout=0.001)
-    monkeypatch.setattr(FailingDisk, "is_full", False)
-    with pytest.raises(QueueFullError):
-        spilling.worker.submit(message(5, "/camera"), timeout=0.001)
-    assert frames(spilling.finish()) == [0, 1, 2, 3, 4]
-
-
-def test_a_disk_that_has_room_again_is_used_again(
-    spilling: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FailingDisk, "is_full", True)
-    with pytest.raises(QueueFullError):
-        spilling.worker.submit(message(4, "/camera"), timeout=0.001)
-    monkeypatch.setattr(FailingDisk, "is_full", False)
-    spilling.worker.submit(message(5, "/camera"), timeout=0.001)
-    assert frames(spilling.finish()) == [0, 1, 2, 3, 5]
-
-
-def test_what_is_on_its_way_to_disk_when_the_store_closes_is_refused(
-    spilling: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spilling.worker.submit(message(4, "/camera"))
-    write = FailingDisk._write_all
-
-    def closing(disk: FailingDisk, file: BinaryIO, frame: bytes) -> None:
-        write(disk, file, frame)
-        spilling.worker._is_closed = True
-
-    monkeypatch.setattr(FailingDisk, "_write_all", closing)
-    with pytest.raises(WorkerClosedError):
-        spilling.worker.try_submit(message(5, "/camera"))
-    assert frames(spilling.finish()) == [0, 1, 2, 3, 4]
-
-
-def test_an_interrupt_while_writing_to_disk_leaves_nothing_of_that_message(
-    spilling: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spilling.worker.submit(message(4, "/camera"))
-    with monkeypatch.context() as patched:
-        write = FailingDisk._write_all
-
-        def interrupted(disk: FailingDisk, file: BinaryIO, frame: bytes) -> None:
-            write(disk, file, frame)
-            raise KeyboardInterrupt
-
-        patched.setattr(FailingDisk, "_write_all", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            spilling.worker.submit(message(5, "/camera"))
-    with monkeypatch.context() as patched:
-        accept = FailingDisk.write
-
-        def not_accepted(disk: FailingDisk, *frame: Any) -> None:
-            accept(disk, *frame)
-            raise KeyboardInterrupt
-
-        patched.setattr(FailingDisk, "write", not_accepted)
-        with pytest.raises(KeyboardInterrupt):
-            spilling.worker.submit(message(6, "/camera"))
-    spilling.worker.submit(message(7, "/camera"))
-    assert frames(spilling.finish()) == [0, 1, 2, 3, 4, 7]
-
-
 def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> None:
     held = Held(native, DropNewest())
     offer = held.worker._offer(message(1), None)
@@ -493,61 +317,3 @@ def test_it_is_one_episode_until_three_quarters_are_free() -> None:
             runtime.run_turn()
         worker.poll()
         assert fill() == episodes, turns
-
-
-def test_no_turn_is_spent_on_waiting_for_who_is_writing_to_disk(tmp_path: Path) -> None:
-    runtime = WebWorkerRuntime(can_wait=False)
-    worker = OneAtATime(
-        1,
-        runtime=runtime,
-        policies=PolicyRules().with_policy(Spill(tmp_path)),
-        decoder_factory=lambda: decode_number,
-    )
-    worker.submit(numbered(0))
-    worker.submit(numbered(1))
-    assert worker._spill is not None
-    assert worker._spill.write(numbered(2), None, SIZE, 0.0) is None, "not numbered yet"
-    turns = 0
-    while runtime.run_turn() and turns < 100:
-        turns += 1
-        worker.poll()
-    assert turns < 10
-    worker._spill.unwrite()
-    worker.submit(numbered(2))
-    runtime.run_all()
-    assert numbers(worker.poll())[-1] == 2
-
-
-def test_who_read_back_meanwhile_goes_on_when_the_message_is_refused(tmp_path: Path) -> None:
-    runtime = WebWorkerRuntime(can_wait=False)
-    taken: list[int] = []
-
-    class Closing(SpillFiles):
-        """While the message 2 is written all others are wanted back, and the store closes."""
-
-        def write(self, msg: ArrowMsg, source: object, cost: int, now_s: float) -> Exception | None:
-            error = super().write(msg, source, cost, now_s)
-            if number_of(msg) == 2:
-                runtime.run_all()
-                taken.extend(numbers(worker.poll()))
-                runtime.run_all()
-                worker._is_closed = True
-            return error
-
-    class SpillsAndCloses(OneAtATime):
-        _spill_type = Closing
-
-    worker = SpillsAndCloses(
-        1,
-        runtime=runtime,
-        policies=PolicyRules().with_policy(Spill(tmp_path)),
-        decoder_factory=lambda: decode_number,
-    )
-    worker.submit(numbered(0))
-    worker.submit(numbered(1))
-    with pytest.raises(WorkerClosedError):
-        worker.submit(numbered(2))
-    assert taken == [0]
-    runtime.run_all()
-    assert numbers(worker.poll()) == [1]
-    worker.validate()

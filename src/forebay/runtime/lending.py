@@ -64,39 +64,35 @@ class LentThreads:
 
         What it schedules meanwhile is for the runtime's own threads.
         """
-        me = threading.get_ident()
-        lent = _Lent(keeps=False)
-        lent.running = task  # first: a Ctrl-C between taking and running must not lose it
-        self._lent[me] = lent
-        try:
+        with self._lent_out(_Lent(keeps=False)) as lent:
+            lent.running = task  # first: a Ctrl-C between taking and running must not lose it
             takes = take()
             if takes:
                 run(task)
             lent.running = None
-        finally:
-            try:
-                self._end(me, lent)
-            except BaseException:
-                self._end(me, lent)
-                raise
         return takes
 
     @contextmanager
     def lend(self, run: Callable[[Task], object]) -> Iterator[None]:
         """Keep what the calling thread schedules in the `with` block, and `run` it at the end."""
-        me = threading.get_ident()
-        if me in self._lent:
+        if self.is_mine:
             yield
             return
-        lent = _Lent(keeps=True)
-        self._lent[me] = lent
-        try:
+        with self._lent_out(_Lent(keeps=True)) as lent:
             yield
             while lent.waiting:
                 lent.running = lent.waiting[0]
                 lent.waiting.popleft()
                 run(lent.running)
                 lent.running = None
+
+    @contextmanager
+    def _lent_out(self, lent: _Lent) -> Iterator[_Lent]:
+        """Lend the calling thread; at the end, whatever happened, hand on what was not run."""
+        me = threading.get_ident()
+        self._lent[me] = lent
+        try:
+            yield lent
         finally:
             try:
                 self._end(me, lent)
