@@ -34,6 +34,7 @@ from forebay.store.dataframe.rows import MISSING, ChunkRows, Int64s, LatestRows
 from forebay.store.dataframe.runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
 from forebay.store.dataframe.times import GreatestTimes
 from forebay.store.running import running
+from forebay.store.unknown import is_without_time
 
 if TYPE_CHECKING:
     from forebay.model import EntityPath
@@ -44,7 +45,8 @@ class DataframeQuery:
     """What to ask of a store.
 
     Attributes:
-        index: The timeline whose values make the rows; `None` gives one row of static data.
+        index: The timeline whose values make the rows; `None` gives one row of static data, and
+            so does any name in a recording that has no timeline at all (yet).
         contents: Which entities; see `ContentFilter`.
         components: Component identifiers to keep; `None` keeps all.
         fill_latest_at: Show in each row the latest value so far. A cleared cell is empty in the
@@ -154,7 +156,7 @@ def dataframe(
     A static component shows its value in every row.
 
     Raises:
-        UnknownTimelineError: No such index.
+        UnknownTimelineError: There are timelines, but no such index.
         UnknownComponentError: No such component on the selected entities.
         ExpressionError: Contents that cannot be read, or repeated index values.
         TimeTypeError: Times of a kind that does not fit the index.
@@ -177,6 +179,8 @@ def dataframe(
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
     query = replace(query, contents=ContentFilter.parse(query.contents))
+    if is_without_time(snapshot.timelines(), query.index):
+        query = replace(query, index=None)
     timeline = None if query.index is None else snapshot.timeline(query.index)
     columns = component_columns(
         snapshot,
