@@ -95,9 +95,7 @@ def in_range(made: Sequence[Sequence[Logged]], line: str) -> list[tuple[int, byt
 def assert_right(store: ChunkStore, made: Sequence[Sequence[Logged]]) -> None:
     snapshot = store.snapshot()
     there = {name for rows in made for row in rows for name in row.cells}
-    has_cells = {
-        name for rows in made for row in rows for name, cell in row.cells.items() if cell
-    }
+    has_cells = {name for rows in made for row in rows for name, cell in row.cells.items() if cell}
     for line in snapshot.timelines():
         for time in range(3):
             cells = snapshot.latest_at(line, time, "/a")
@@ -173,9 +171,7 @@ def test_of_two_static_cells_of_one_row_id_the_first_counts_as_in_rerun(
 ) -> None:
     arrived = [
         make_chunk("/a", None, {"S:x": [[value]], **more}, [1], number)
-        for number, value, more in zip(
-            numbers, (1.0, 2.0), ({}, {"S:y": [[0.0]]}), strict=True
-        )
+        for number, value, more in zip(numbers, (1.0, 2.0), ({}, {"S:y": [[0.0]]}), strict=True)
     ]
     theirs, _ = handmade.both(arrived)
     store = ChunkStore(STORE_ID)

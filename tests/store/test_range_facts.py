@@ -270,11 +270,10 @@ def test_a_recording_without_timelines_answers_with_its_static_data() -> None:
 
 
 def test_static_answers_follow_every_write() -> None:
-    colors = {"P:colors": [1]}
     store = store_of_rows(row(1, None, POINTS))
     assert ranged_static(store) == [(row_id(1), POINTS)]
     for number in (2, 3):
-        colors = {"P:colors": [number]}
+        colors: dict[str, Value | None] = {"P:colors": [number]}
         store.insert(chunk_of(row(number, None, colors)))
         assert ranged_static(store) == [(row_id(1), POINTS), (row_id(number), colors)]
         assert ranged(store, "frame", 0, 9) == [static(number, {**POINTS, **colors})]
