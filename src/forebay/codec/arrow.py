@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from forebay import limits
 from forebay.chunk import Chunk, EncodedChunk, PackedChunk
+from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
@@ -188,8 +189,17 @@ def encode_chunk(
     """The message that carries `chunk` to Rerun or to us.
 
     Its schema says what is true of these rows, whatever the messages said that they came in.
+
+    Raises:
+        InvalidChunkError: The chunk cannot be opened.
     """
-    batch = outgoing_batch(chunk)
+    try:
+        batch = outgoing_batch(chunk)
+    except DAMAGE as error:
+        if not is_of_chunk(error):
+            raise
+        text = f"chunk {chunk.id} of {chunk.entity_path} cannot be written: {error}"
+        raise InvalidChunkError(text, store_id=store_id, chunk_id=chunk.id) from error
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -12,7 +12,6 @@ import functools
 import re
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
@@ -75,9 +74,9 @@ def _honest_type(column: pa.Array) -> pa.DataType:
     """The type of a column, with nulls allowed in those inner values that are null somewhere."""
     kind = column.type
     is_struct = types.is_struct(kind)
-    if not (is_struct or types.is_list(kind) or types.is_large_list(kind)):
-        if not types.is_fixed_size_list(kind):
-            return kind
+    is_variable = types.is_list(kind) or types.is_large_list(kind)
+    if not (is_struct or is_variable or types.is_fixed_size_list(kind)):
+        return kind
     present = column.drop_null() if column.null_count else column
     inner = [present.field(n) for n in range(kind.num_fields)] if is_struct else [present.flatten()]
     fields = [

@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
 from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
+from forebay.chunk.damage import DAMAGE
 from forebay.chunk.row_ids import sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
@@ -157,7 +157,8 @@ def _share_no_row_id(items: Iterable[Leaf | Node]) -> bool:
     for item in items:
         if isinstance(item, Node):
             return False
-        row_ids.append(item.chunk.row_ids)
+        row_ids.append(item.row_ids)
+    row_ids = [one for one in row_ids if len(one)]
     if all(a[-1] < b[0] for a, b in pairwise(row_ids)):
         return True  # as mostly: they arrived in the order in which they were logged
     # A row id may well be in one chunk twice.
@@ -170,11 +171,14 @@ def _share_no_row_id(items: Iterable[Leaf | Node]) -> bool:
 
 
 def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
-    if len(leaves) == 1:
+    if len(leaves) < 2:
         return leaves
     try:
         chunk = concatenated([leaf.chunk for leaf in leaves])
-    except pa.ArrowException:
+    except DAMAGE:
+        sound = [leaf for leaf in leaves if leaf.is_sound()]
+        if len(sound) < len(leaves):
+            return [*_joined(sound, report), *(leaf for leaf in leaves if leaf.is_put_aside)]
         # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
         # saves time and memory, so such chunks stay as they are.
         return leaves

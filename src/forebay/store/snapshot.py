@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forebay.chunk import ARROW_TIME_TYPES
+from forebay.chunk import ARROW_TIME_TYPES, DamagedChunk
 from forebay.errors import QueryError, UnknownComponentError
 from forebay.model import Timeline, TimeType, to_index_value
 from forebay.store.cell import Cell
+from forebay.store.damage import despite_damage
 from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
@@ -142,10 +143,15 @@ class StoreSnapshot(DataframeSource):
     def chunks(self, entity: str) -> Sequence[Chunk]:
         """The temporal chunks of an entity, about in the order of arrival.
 
+        Those that were `put_aside` are left out.
+
         Raises:
             UnknownEntityError: There is no such entity; the message names those there are.
         """
-        return [leaf.chunk for leaf in self._entity(entity).leaves()]
+        leaves = self._entity(entity).leaves()
+        return [
+            chunk for chunk in (leaf.chunk for leaf in leaves) if type(chunk) is not DamagedChunk
+        ]
 
     def static_chunks(self, entity: str) -> Sequence[Chunk]:
         """The static chunks of an entity of which at least one cell is visible.
@@ -154,6 +160,27 @@ class StoreSnapshot(DataframeSource):
             UnknownEntityError: There is no such entity; the message names those there are.
         """
         return self._entity(entity).static_chunks
+
+    def put_aside(self) -> list[DamagedChunk]:
+        """The chunks that could not be opened, each with its `cause`, `lost_rows` and `original`.
+
+        No chunk that was checked when it came in should ever be among them. They take their
+        memory until they are collected or dropped; queries answer from the others.
+        """
+        return [
+            leaf.chunk
+            for entity in self._entities.values()
+            for leaf in entity.leaves()
+            if type(leaf.chunk) is DamagedChunk
+        ]
+
+    def look_for_damage(self) -> int:
+        """Open every chunk, and put aside those that cannot be opened; how many more they are."""
+        before = len(self.put_aside())
+        for entity in self._entities.values():
+            for leaf in entity.leaves():
+                leaf.is_sound()
+        return len(self.put_aside()) - before
 
     def components(self, entity: str) -> list[ComponentDescriptor]:
         """The latest description of every component of an entity, ordered by identifier.
@@ -212,12 +239,10 @@ class StoreSnapshot(DataframeSource):
             index = self._entity(entity)
             is_there = isinstance(timeline, str) and timeline in self._timelines
         at = 0
-        if not is_there and is_without_time(self._timelines, timeline):
-            timeline = None
         if timeline is not None:
             # Integers are what loops ask with, and need no conversion.
             if not is_there or type(time) is not int or not _fits(time):
-                at = to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
+                timeline, at = self._converted(timeline, time)
             else:
                 at = time
         plan = index.plan(timeline)
@@ -244,6 +269,7 @@ class StoreSnapshot(DataframeSource):
                 cells[name] = lazy(hit, name)
         return cells
 
+    @despite_damage
     def range(
         self,
         timeline: str | None,
@@ -311,6 +337,12 @@ class StoreSnapshot(DataframeSource):
                     parts.append((leaf.chunk, rows))
         types = {name: index.columns[name].type for name in names}
         return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types, static)
+
+    def _converted(self, timeline: str, time: TimeLike | None) -> tuple[str | None, int]:
+        """A timeline and a time on it; no timeline if the recording has none to choose from."""
+        if is_without_time(self._timelines, timeline):
+            return None, 0
+        return timeline, to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
 
     def _entity(self, entity: str) -> EntityIndex:
         return find_entity(self._entities, entity, self.store_id)

@@ -188,8 +188,9 @@ def _dataframe(snapshot: StoreSnapshot, asked: Question) -> pa.Table:
 
 def _kind(snapshot: StoreSnapshot, timeline: str | None) -> TimeType:
     """The type of a timeline; any where there is none, for then there are no times to show."""
-    types = snapshot.timelines()
-    return types[timeline] if timeline in types else TimeType.SEQUENCE
+    if timeline is None:
+        return TimeType.SEQUENCE
+    return snapshot.timelines().get(timeline, TimeType.SEQUENCE)
 
 
 def _time(text: str | None) -> int | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
 from forebay.model import TimeLike, Timeline
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
+from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
 from forebay.store.dataframe.cells import Cells
 from forebay.store.dataframe.clears import Clears, EntityClears
@@ -176,6 +177,7 @@ def dataframe(
     return plan(snapshot, query).table()
 
 
+@despite_damage
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
     query = replace(query, contents=ContentFilter.parse(query.contents))
