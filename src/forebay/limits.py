@@ -278,6 +278,9 @@ up other callbacks, never the ingestion of a store."""
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""
 
+DAMAGE_TEXT_CHARS_MAX: Final = 200
+"""Characters that are kept of why a chunk in a store cannot be opened."""
+
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
 

@@ -125,6 +125,22 @@ def test_static_gives_one_row(path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "frame" in capsys.readouterr().out
 
 
+def test_a_recording_without_timelines_shows_its_static_data_on_any_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "static.rrd"
+    with rr.RecordingStream("query", recording_id="static", send_properties=False) as rec:
+        rec.save(path)
+        rec.log("limit", rr.Scalars(3.0), static=True)
+    assert run(["query", str(path), "--static"]) == 0
+    expected = capsys.readouterr().out
+    assert "[3.0]" in expected
+    assert run(["query", str(path), "--index", "frame"]) == 0
+    assert capsys.readouterr().out == expected
+    assert run(["query", str(path), "--index", "frame", "--from", "1", "--to", "noon"]) == 0
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -1,6 +1,7 @@
 """`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
 
 from forebay.chunk.chunk import Chunk
+from forebay.chunk.damage import DamagedChunk
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
     ARROW_TIME_TYPES,
@@ -30,6 +31,7 @@ __all__ = [
     "Chunk",
     "ChunkLayout",
     "ComponentDescriptor",
+    "DamagedChunk",
     "DataColumn",
     "EncodedChunk",
     "IndexColumn",

@@ -163,9 +163,10 @@ def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
     with contextlib.suppress(ValueError):
         return int(text)
     types = db.timelines()
+    if not types:
+        return None  # What is static is there at any time.
     if index not in types:
-        there = told(map(repr, types)) if types else "none"
-        msg = f"there is no timeline {index!r}; there are: {there}"
+        msg = f"there is no timeline {index!r}; there are: {told(map(repr, types))}"
         raise UnknownTimelineError(msg)
     timeline = Timeline(index, types[index])
     accepted = "a whole number"

@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from forebay import limits
 from forebay.chunk import Chunk, EncodedChunk, PackedChunk
-from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.chunk.damage import DAMAGE, is_of_chunk
+from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
 from forebay.codec.ipc import batch_body_length, check_end, message_extent
 from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.outgoing import outgoing_batch
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from forebay.codec.lz4 import FreshMemory
     from forebay.model import Payload, StoreId
 
-SORBET_VERSION_WRITTEN: Final = b"0.1.3"
 ALIGNMENT: Final = 8
 
 _DAMAGED: Final = (
@@ -185,11 +186,20 @@ def _is_small_part(payload: Payload) -> bool:
 def encode_chunk(
     store_id: StoreId, chunk: Chunk, compression: Compression = Compression.LZ4
 ) -> ArrowMsg:
-    """The message that carries `chunk` to Rerun or to us."""
-    schema = chunk.batch.schema
-    metadata = {SORBET_VERSION: SORBET_VERSION_WRITTEN, **(schema.metadata or {})}
-    metadata[CHUNK_ID] = str(chunk.id).encode()
-    batch = chunk.batch.replace_schema_metadata(metadata)
+    """The message that carries `chunk` to Rerun or to us.
+
+    Its schema says what is true of these rows, whatever the messages said that they came in.
+
+    Raises:
+        InvalidChunkError: The chunk cannot be opened.
+    """
+    try:
+        batch = outgoing_batch(chunk)
+    except DAMAGE as error:
+        if not is_of_chunk(error):
+            raise
+        text = f"chunk {chunk.id} of {chunk.entity_path} cannot be written: {error}"
+        raise InvalidChunkError(text, store_id=store_id, chunk_id=chunk.id) from error
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

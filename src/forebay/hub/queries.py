@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from forebay.chunk import DamagedChunk
     from forebay.model import EntityPath, TimeLike, TimeType
     from forebay.store import Cell, Contents, DataframeView, StoreSnapshot
 
@@ -51,6 +52,13 @@ class Queries(ABC):
     def byte_size(self) -> int:
         """Bytes of data held, each buffer counted once."""
         return self.snapshot().byte_size
+
+    def put_aside(self) -> list[DamagedChunk]:
+        """Chunks that could not be opened, with their causes: queries answer from the others.
+
+        They were committed, and are counted so; none that was checked should be here.
+        """
+        return self.snapshot().put_aside()
 
     def latest_at(
         self,

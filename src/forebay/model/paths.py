@@ -20,6 +20,7 @@ _UNESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _PLAIN: Final = frozenset("_-.")
 _PUNCTUATION: Final = frozenset(string.punctuation + " ")
 _CODE_POINT: Final = re.compile(r"\{\+?([0-9A-Fa-f]+)\}")
+_REPLACEMENT: Final = 0xFFFD
 _ZERO: Final = ord("0")
 _ONE: Final = ord("1")
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
@@ -139,15 +140,20 @@ def _unicode_escape(rest: str) -> tuple[int, str]:
     taken = num_bytes = 0
     for char in rest:
         taken += 1
-        num_bytes += len(char.encode())
+        num_bytes += len(char.encode(errors="surrogatepass"))
         if char == "}" or num_bytes >= 8:
             break
     match = _CODE_POINT.fullmatch(rest, 0, taken)
     if match:
         code = int(match[1], 16)
-        if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
+        if is_scalar_value(code):
             return taken, chr(code)
     return taken, "\\u" + rest[:taken]
+
+
+def is_scalar_value(code: int) -> bool:
+    """Whether a number is that of a character (Unicode's scalar values)."""
+    return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -162,7 +168,9 @@ def _escape_char(char: str) -> str:
         return _ESCAPED[char]
     if char in _PUNCTUATION:
         return "\\" + char
-    return f"\\u{{{ord(char):04X}}}"
+    # A lone surrogate, which only Python's strings can hold, is no text that can be written.
+    code = ord(char) if is_scalar_value(ord(char)) else _REPLACEMENT
+    return f"\\u{{{code:04X}}}"
 
 
 @functools.lru_cache(maxsize=1 << 16)

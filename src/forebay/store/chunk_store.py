@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from forebay.chunk import split
+from forebay.chunk.damage import is_sound, open_fully
 from forebay.limits import PROTECT_LATEST
 from forebay.model import (
     ChunkAddition,
@@ -22,7 +23,7 @@ from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from forebay.chunk import Chunk, PackedChunk
@@ -64,6 +65,11 @@ class ChunkStore:
 
         Returns:
             What changed, in order.
+
+        Raises:
+            ValueError, pa.ArrowException, TypeError, …: It is static and cannot be opened
+                (`forebay.chunk.damage.DAMAGE`); the store is as it was before. What is temporal
+                and cannot be opened is put aside, now or when that is found out.
         """
         diffs: list[ChunkStoreDiff[Chunk]] = []
         return self._report(diffs) if self._insert(chunk, diffs) else []
@@ -129,6 +135,7 @@ class ChunkStore:
         layout = chunk.layout
         if not rows or not layout.components or not state.known.add(chunk.id):
             return False
+        parts = self._opened(chunk) if rows > 1 or not layout.indexes else ()
         entity = state.owned(layout.entity_path)
         if layout is not entity.layout:
             state.register(entity, layout)
@@ -139,10 +146,10 @@ class ChunkStore:
             if rows == 1:
                 state.count(entity, 1, 1)
                 state.ledger.add(chunk)
-                if put(entity, Leaf(chunk, 1, chunk.id)):
+                if put(entity, _leaf(chunk)):
                     merge(entity, functools.partial(self._merged, entity, diffs))
             else:
-                self._insert_temporal(entity, chunk, rows, diffs)
+                self._insert_temporal(entity, chunk, parts, diffs)
             return True
         state.ledger.add(chunk)
         state.count(entity, 1, rows)
@@ -157,15 +164,15 @@ class ChunkStore:
         self,
         entity: EntityIndex,
         chunk: Chunk,
-        rows: int,
+        parts: Sequence[Chunk],
         diffs: list[ChunkStoreDiff[Chunk]],
     ) -> None:
         report = functools.partial(self._merged, entity, diffs)
-        parts = split(chunk)
+        rows = chunk.num_rows
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)
-            append(entity, Leaf(chunk, rows, chunk.id), report)
+            append(entity, _leaf(chunk), report)
             return
         diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
         self._state.known.hold(chunk.id, len(parts))
@@ -173,6 +180,21 @@ class ChunkStore:
             self._state.ledger.add(part)
             self._state.known.add(part.id)
             append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
+
+    def _opened(self, chunk: Chunk) -> Sequence[Chunk]:
+        """The parts of a new chunk, which has to be opened to find them.
+
+        A temporal one that is damaged stays whole. There is no putting aside what is static: if
+        it is damaged, the store does not take it, and does not know it.
+        """
+        try:
+            if not chunk.is_static:
+                return split(chunk) if chunk.is_checked or is_sound(chunk) else (chunk,)
+            open_fully(chunk, values=not chunk.is_checked)
+            return (chunk,)
+        except BaseException:
+            self._state.known.discard(chunk.id)
+            raise
 
     def _merged(
         self,
@@ -344,3 +366,11 @@ class ChunkStore:
         if diffs:
             self.generation += 1
         return self._report(diffs)
+
+
+def _leaf(chunk: Chunk) -> Leaf:
+    """A new chunk in the index; looked at once if it was not when it was made."""
+    leaf = Leaf(chunk, chunk.num_rows, chunk.id)
+    if not chunk.is_checked:
+        leaf.is_sound()
+    return leaf

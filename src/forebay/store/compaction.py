@@ -8,11 +8,14 @@ level, and inserting costs the same however large the store is.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
-import pyarrow as pa
+import numpy as np
 
 from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
+from forebay.chunk.damage import DAMAGE
+from forebay.chunk.row_ids import sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -21,7 +24,7 @@ from forebay.store.leaf import FANOUT, Leaf
 from forebay.store.time_index import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from forebay.chunk import Chunk, ChunkLayout, DataColumn
     from forebay.store.entity import EntityIndex
@@ -111,7 +114,10 @@ class _Group:
 
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
-    """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    """The same rows in as few chunks as the limits allow, about in the order of arrival.
+
+    Chunks only change places where it cannot be seen: where no two of them share a row id.
+    """
     # A node of rows is within the limits, for a packed row is small.
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
@@ -120,14 +126,18 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
             return [*_joined(leaves, report)]
     groups: list[_Group] = []
     merged: list[Node | Leaf | _Group] = []
+    are_movable: bool | None = None
     for item in items:
         if isinstance(item, Node) or item.is_full:
             merged.append(item)
             continue
         # The latest group that fits; an entity has few layouts, so there are few groups.
         group = groups[-1] if groups else None
-        if group is None or not group.takes(item):
-            group = next((group for group in reversed(groups) if group.takes(item)), None)
+        if group is None or group is not merged[-1] or not group.takes(item):
+            if are_movable is None:
+                are_movable = _share_no_row_id(items)
+            fitting = (group for group in reversed(groups) if group.takes(item))
+            group = next(fitting, None) if are_movable else None
         if group is None:
             layout = item.chunk.layout
             group = _Group(layout, dict(layout.components))
@@ -141,12 +151,34 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     ]
 
 
+def _share_no_row_id(items: Iterable[Leaf | Node]) -> bool:
+    """Whether each row id is in one item only. Nodes count as unknown: they hold too many rows."""
+    row_ids = []
+    for item in items:
+        if isinstance(item, Node):
+            return False
+        row_ids.append(item.row_ids)
+    row_ids = [one for one in row_ids if len(one)]
+    if all(a[-1] < b[0] for a, b in pairwise(row_ids)):
+        return True  # as mostly: they arrived in the order in which they were logged
+    # A row id may well be in one chunk twice.
+    owners = np.repeat(np.arange(len(row_ids), dtype=np.intp), [len(one) for one in row_ids])
+    together = np.concatenate(row_ids)
+    order = sorting(together)
+    together, owners = together[order], owners[order]
+    is_shared = (together[1:] == together[:-1]) & (owners[1:] != owners[:-1])
+    return not bool(is_shared.any())
+
+
 def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
-    if len(leaves) == 1:
+    if len(leaves) < 2:
         return leaves
     try:
         chunk = concatenated([leaf.chunk for leaf in leaves])
-    except pa.ArrowException:
+    except DAMAGE:
+        sound = [leaf for leaf in leaves if leaf.is_sound()]
+        if len(sound) < len(leaves):
+            return [*_joined(sound, report), *(leaf for leaf in leaves if leaf.is_put_aside)]
         # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
         # saves time and memory, so such chunks stay as they are.
         return leaves

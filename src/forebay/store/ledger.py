@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forebay.chunk import PackedChunk
+from forebay.chunk import DamagedChunk, PackedChunk
+from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.limits import CHUNK_COST_BYTES, COLUMN_COST_BYTES, PACKED_CHUNK_COST_BYTES
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def cost_bytes(chunk: Chunk) -> int:
     For chunks of a few rows that is most of what they cost; a limit that left it out would be
     exceeded several times over.
     """
+    if type(chunk) is DamagedChunk:
+        return cost_bytes(chunk.original)
     if type(chunk) is PackedChunk:
         return PACKED_CHUNK_COST_BYTES
     layout = chunk.layout
@@ -104,14 +107,23 @@ def cost_bytes(chunk: Chunk) -> int:
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
     """Address and size of every distinct buffer that a chunk refers to.
 
-    A slice refers to the whole buffer, for it keeps all of it alive.
+    A slice refers to the whole buffer, for it keeps all of it alive. A chunk that cannot be opened
+    has none that anything else could refer to.
     """
+    if type(chunk) is DamagedChunk:
+        return buffers(chunk.original)
     if type(chunk) is PackedChunk:
         # It is its own buffer, whatever Arrow makes of it for those who ask. No address is
         # negative.
         return [(-id(chunk), chunk.byte_size)]
+    try:
+        columns = chunk.batch.columns
+    except DAMAGE as error:
+        if not is_of_chunk(error):
+            raise
+        return []
     found: dict[int, int] = {}
-    for column in chunk.batch.columns:
+    for column in columns:
         for buffer in column.buffers():
             if buffer is not None and buffer.size:
                 address = buffer.address

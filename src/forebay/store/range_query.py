@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.chunk.arrays import are_valid, positions
-from forebay.chunk.row_ids import row_id_halves
+from forebay.chunk.layout import ROW_ID_TYPE
+from forebay.chunk.row_ids import latest_first, row_id_halves
 from forebay.errors import QueryError
 from forebay.limits import RANGE_PIECE_BYTES_MAX
 from forebay.store.running import running
@@ -87,27 +88,54 @@ def range_table(
     parts: Sequence[tuple[Chunk, Rows]],
     timeline: tuple[str, pa.DataType],
     components: Mapping[str, pa.DataType],
+    static: Mapping[str, tuple[Chunk, int]],
 ) -> pa.Table:
-    """The rows of all parts as one table, ordered by (time, row id).
+    """The static cells in a row without a time, then the rows of all parts by (time, row id).
 
     Args:
-        parts: Chunks of one entity, with the rows to take.
+        parts: Chunks of one entity in the order of their arrival, with the rows to take.
         timeline: The name and Arrow type of the leading column.
         components: The component columns wanted, with the type that each gets.
+        static: Chunk and row of the static cell of each component that has one.
     """
     times = np.concatenate([chunk.times(timeline[0])[rows] for chunk, rows in parts] or [_NO_TIMES])
     row_ids = np.concatenate([chunk.row_ids[rows] for chunk, rows in parts] or [_NO_ROW_IDS])
-    order = _ordering(times, row_ids)
-    columns: list[pa.Array | pa.ChunkedArray] = [
-        positions(times if order is None else times[order]).view(timeline[1]),
-        row_id_column(row_ids if order is None else row_ids[order]),
+    order = _ordering(times, row_ids, parts)
+    columns: list[list[pa.Array]] = [
+        [positions(times if order is None else times[order]).view(timeline[1])],
+        [row_id_column(row_ids if order is None else row_ids[order])],
     ]
     for name, wanted in components.items():
+        if name in static:
+            columns.append([pa.nulls(len(times), wanted)])
+            continue
         cells = [_cells(chunk, rows, name, wanted) for chunk, rows in parts]
-        if order is not None:
-            cells = _reordered(cells, order)
-        columns.append(pa.chunked_array(cells, wanted))
-    return pa.table(columns, names=[timeline[0], ROW_ID, *components])
+        columns.append(cells if order is None else _reordered(cells, order))
+    if static:
+        columns = [
+            [first, *rest]
+            for first, rest in zip(_static_row(timeline, components, static), columns, strict=True)
+        ]
+    types = [timeline[1], ROW_ID_TYPE, *components.values()]
+    arrays = [pa.chunked_array(*column) for column in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=[timeline[0], ROW_ID, *components])
+
+
+def _static_row(
+    timeline: tuple[str, pa.DataType],
+    components: Mapping[str, pa.DataType],
+    static: Mapping[str, tuple[Chunk, int]],
+) -> list[pa.Array]:
+    """One value of each column: no time, the greatest row id, and the static cells."""
+    row_id = max(chunk.row_id_at(row) for chunk, row in static.values())
+    row: list[pa.Array] = [pa.nulls(1, timeline[1]), row_id_column(np.array([row_id], "S16"))]
+    for name, wanted in components.items():
+        if name in static:
+            chunk, at = static[name]
+            row.append(_cells(chunk, slice(at, at + 1), name, wanted))
+        else:
+            row.append(pa.nulls(1, wanted))
+    return row
 
 
 def row_id_column(row_ids: RowIdArray) -> pa.Array:
@@ -116,13 +144,34 @@ def row_id_column(row_ids: RowIdArray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(16), len(row_ids), [None, data])
 
 
-def _ordering(times: npt.NDArray[np.int64], row_ids: RowIdArray) -> npt.NDArray[np.intp] | None:
-    """The permutation into (time, row id) order; `None` if the rows stand in it already."""
+def _ordering(
+    times: npt.NDArray[np.int64], row_ids: RowIdArray, parts: Sequence[tuple[Chunk, Rows]]
+) -> npt.NDArray[np.intp] | None:
+    """The permutation into (time, row id) order; `None` if the rows stand in it already.
+
+    Of rows that are equal in both, those of chunks that came first come last: it is they that
+    count in a latest-at query.
+    """
     if bool(np.all(times[:-1] < times[1:])):
         return None
     nanos, counters = row_id_halves(row_ids)
     order = np.lexsort((counters, nanos, times))
+    if len(parts) > 1 and _have_equals(times[order], nanos[order], counters[order]):
+        counts = [_count(rows) for _, rows in parts]
+        order = np.lexsort((latest_first(counts), counters, nanos, times))
     return None if bool(np.all(order[:-1] < order[1:])) else order
+
+
+def _have_equals(*sorted_keys: npt.NDArray[np.generic]) -> bool:
+    """Whether two neighbours are equal in all keys."""
+    equal = np.ones(len(sorted_keys[0]) - 1, np.bool_)
+    for key in sorted_keys:
+        equal &= key[:-1] == key[1:]
+    return bool(equal.any())
+
+
+def _count(rows: Rows) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
 
 def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[pa.Array]:
@@ -160,8 +209,7 @@ def _picked(
 
 def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.Array:
     if component not in chunk.layout.components:
-        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-        return pa.nulls(count, wanted)
+        return pa.nulls(_count(rows), wanted)
     column = chunk.component(component)
     if isinstance(rows, slice):
         column = column.slice(rows.start, rows.stop - rows.start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -77,15 +78,22 @@ def cuts(entity: EntityIndex, timeline: str, start: int, end: int) -> Iterator[C
         column = leaf.column((timeline, None))
         if column is None or column.first > end or column.last < start:
             continue
-        chunk = leaf.chunk
-        times = chunk.times(timeline)
-        inside = (times >= start) & (times <= end)
-        if bool(inside.all()):
-            yield Cut(leaf, chunk, None)
-        elif bool(inside.any()):
-            rest = picked(chunk, np.flatnonzero(~inside))
-            kept = Leaf(rest, rest.num_rows, leaf.sources + rest.id).on_its_own()
-            yield Cut(leaf, picked(chunk, np.flatnonzero(inside)), kept)
+        cut = leaf.attempt(functools.partial(_cut, leaf, timeline, start, end), None)
+        if cut is not None:
+            yield cut
+
+
+def _cut(leaf: Leaf, timeline: str, start: int, end: int) -> Cut | None:
+    chunk = leaf.chunk
+    times = chunk.times(timeline)
+    inside = (times >= start) & (times <= end)
+    if bool(inside.all()):
+        return Cut(leaf, chunk, None)
+    if not bool(inside.any()):
+        return None
+    rest = picked(chunk, np.flatnonzero(~inside))
+    kept = Leaf(rest, rest.num_rows, leaf.sources + rest.id).on_its_own()
+    return Cut(leaf, picked(chunk, np.flatnonzero(inside)), kept)
 
 
 def without(entity: EntityIndex, gone: Container[bytes], kept: Mapping[bytes, Leaf]) -> None:

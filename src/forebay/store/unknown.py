@@ -74,6 +74,15 @@ def find_entity(
     return entities[path]
 
 
+def is_without_time(timelines: Mapping[str, TimeType], name: object) -> bool:
+    """Whether a store has no timeline at all, and so only static data to answer with.
+
+    Such a store answers whatever timeline is named: a live recording often begins with static
+    data, and the caller cannot know when the first time comes.
+    """
+    return not timelines and isinstance(name, str)
+
+
 def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:
     """A timeline with the latest type of its times.
 

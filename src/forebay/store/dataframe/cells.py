@@ -87,7 +87,7 @@ class Cells:
                 continue
             row = int(valid[-1])
             row_id = chunk.row_id_at(row)
-            if best is None or row_id >= best[0]:
+            if best is None or row_id > best[0]:  # of equal ones the earlier chunk's
                 offsets = list_offsets(array)
                 start = int(offsets[row])
                 values = array.values.slice(start, int(offsets[row + 1]) - start)

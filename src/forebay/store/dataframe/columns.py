@@ -163,7 +163,8 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     """All columns of an entity, by archetype (those without first), component, component type."""
     found: dict[ComponentDescriptor, ComponentColumn] = {}
     temporal = snapshot.chunks(entity_path)
-    for chunks in _by_layout(snapshot.static_chunks(entity_path)):
+    static = snapshot.static_chunks(entity_path)
+    for chunks in _by_layout(static):
         for column in _columns_of(chunks, entity_path, found):
             column.static_chunks += chunks
             column.is_static = True
@@ -182,6 +183,7 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     for same in by_component.values():
         if len(same) > 1:
             _share_chunks(same)
+    _in_order_of_arrival(found.values(), [*static, *temporal])
     return sorted(found.values(), key=_order)
 
 
@@ -213,6 +215,16 @@ def _columns_of(
                 has_instances(chunk.batch.column(data.position)) for chunk in chunks
             )
         yield column
+
+
+def _in_order_of_arrival(columns: Iterable[ComponentColumn], arrived: Sequence[Chunk]) -> None:
+    """Undo the grouping by layout: of two equal rows that of the chunk that came first counts."""
+    ranks: dict[int, int] = {}
+    for column in columns:
+        for chunks in (column.chunks, column.static_chunks):
+            if any(chunk.layout is not chunks[0].layout for chunk in chunks):
+                ranks = ranks or {id(chunk): rank for rank, chunk in enumerate(arrived)}
+                chunks.sort(key=lambda chunk: ranks[id(chunk)])
 
 
 def _share_chunks(same: Sequence[ComponentColumn]) -> None:

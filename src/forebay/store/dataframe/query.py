@@ -12,6 +12,7 @@ import pyarrow as pa
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
 from forebay.model import TimeLike, Timeline
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
+from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
 from forebay.store.dataframe.cells import Cells
 from forebay.store.dataframe.clears import Clears, EntityClears
@@ -34,6 +35,7 @@ from forebay.store.dataframe.rows import MISSING, ChunkRows, Int64s, LatestRows
 from forebay.store.dataframe.runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
 from forebay.store.dataframe.times import GreatestTimes
 from forebay.store.running import running
+from forebay.store.unknown import is_without_time
 
 if TYPE_CHECKING:
     from forebay.model import EntityPath
@@ -44,7 +46,8 @@ class DataframeQuery:
     """What to ask of a store.
 
     Attributes:
-        index: The timeline whose values make the rows; `None` gives one row of static data.
+        index: The timeline whose values make the rows; `None` gives one row of static data, and
+            so does any name in a recording that has no timeline at all (yet).
         contents: Which entities; see `ContentFilter`.
         components: Component identifiers to keep; `None` keeps all.
         fill_latest_at: Show in each row the latest value so far. A cleared cell is empty in the
@@ -154,7 +157,7 @@ def dataframe(
     A static component shows its value in every row.
 
     Raises:
-        UnknownTimelineError: No such index.
+        UnknownTimelineError: There are timelines, but no such index.
         UnknownComponentError: No such component on the selected entities.
         ExpressionError: Contents that cannot be read, or repeated index values.
         TimeTypeError: Times of a kind that does not fit the index.
@@ -174,9 +177,12 @@ def dataframe(
     return plan(snapshot, query).table()
 
 
+@despite_damage
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
     query = replace(query, contents=ContentFilter.parse(query.contents))
+    if is_without_time(snapshot.timelines(), query.index):
+        query = replace(query, index=None)
     timeline = None if query.index is None else snapshot.timeline(query.index)
     columns = component_columns(
         snapshot,

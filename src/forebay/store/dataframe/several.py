@@ -13,7 +13,7 @@ from forebay.model import EntityPath
 from forebay.store.dataframe.columns import Snapshot
 from forebay.store.dataframe.index import IndexValues
 from forebay.store.dataframe.query import DataframeQuery, plan
-from forebay.store.unknown import unknown
+from forebay.store.unknown import is_without_time, unknown
 
 RECORDING_ID: Final = "rerun_recording_id"
 """The leading column of a dataframe of several recordings."""
@@ -32,7 +32,8 @@ def dataframes(
     """The dataframes of several recordings, one below the other.
 
     The first column, `rerun_recording_id`, says whose row it is. A column that a recording has
-    not got is null in its rows; a recording that has not got the index gives no rows.
+    not got is null in its rows; a recording that has not got the index gives no rows. If no
+    recording has any timeline at all (yet), each gives one row of its static data.
 
     Args:
         snapshots: By recording id, in the order of the rows; pairs, if several applications have
@@ -43,7 +44,7 @@ def dataframes(
         arguments: The other arguments of `dataframe`.
 
     Raises:
-        UnknownTimelineError: No recording has the index.
+        UnknownTimelineError: There are timelines, but no recording has the index.
         QueryError: Columns of one name and different types, or what `dataframe` raises.
     """
     named = list(snapshots.items() if isinstance(snapshots, Mapping) else snapshots)
@@ -75,6 +76,8 @@ def dataframes(
 def _having(named: list[tuple[str, Snapshot]], index: str) -> list[tuple[str, Snapshot]]:
     having = [(name, snapshot) for name, snapshot in named if index in snapshot.timelines()]
     if not having:
+        if all(is_without_time(snapshot.timelines(), index) for _, snapshot in named):
+            return named
         there = {line for _, snapshot in named for line in snapshot.timelines()}
         raise unknown(UnknownTimelineError, "timeline", index, there, "any recording")
     return having
