@@ -278,6 +278,9 @@ up other callbacks, never the ingestion of a store."""
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""
 
+TYPE_TOLD_CHARS_MAX: Final = 200
+"""Characters of an Arrow type that an error message tells; a struct may have thousands."""
+
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
 

@@ -12,7 +12,13 @@ from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
-from forebay.store.range_query import range_table, rows_in_range, static_table
+from forebay.store.range_query import (
+    column_types,
+    known_type,
+    range_table,
+    rows_in_range,
+    static_table,
+)
 from forebay.store.time_index import latest_of
 from forebay.store.unknown import find_entity, find_timeline, names_of, unknown
 
@@ -159,13 +165,15 @@ class StoreSnapshot(DataframeSource):
         return [columns[name].descriptor for name in sorted(columns)]
 
     def component_types(self, entity: str) -> dict[str, pa.DataType]:
-        """The latest Arrow type (a list) of every component of an entity, ordered by identifier.
+        """The Arrow type (a list) of every component of an entity, ordered by identifier.
+
+        It holds all cells that there are (`chunk.unify`), or is a list of `null` if no type does.
 
         Raises:
             UnknownEntityError: There is no such entity; the message names those there are.
         """
-        columns = self._entity(entity).columns
-        return {name: columns[name].type for name in sorted(columns)}
+        index = self._entity(entity)
+        return {name: known_type(index, name) for name in sorted(index.columns)}
 
     def latest_at(
         self,
@@ -266,13 +274,12 @@ class StoreSnapshot(DataframeSource):
             UnknownEntityError: There is no such entity.
             UnknownComponentError: The entity has no such component.
             TimeTypeError: A bound does not fit the timeline.
-            QueryError: A component was logged with types that do not convert to its latest.
+            QueryError: A component has cells of Arrow types that no type holds (`chunk.unify`).
         """
         index = self._entity(entity)
         if timeline is None:
             names = self._names(index, components, index.static_cells)
-            types = {name: index.columns[name].type for name in names}
-            return static_table(index, types)
+            return static_table(index, column_types(index, names, (), index.static_owners))
         line = self.timeline(timeline)
         first, last = to_index_value(start, line), to_index_value(end, line)  # type: ignore[arg-type]
         leaves = [leaf for leaf in index.leaves() if timeline in leaf.chunk.layout.indexes]
@@ -285,7 +292,7 @@ class StoreSnapshot(DataframeSource):
                 rows = rows_in_range(leaf.chunk, timeline, first, last, names)
                 if rows is not None:
                     parts.append((leaf.chunk, rows))
-        types = {name: index.columns[name].type for name in names}
+        types = column_types(index, names, parts, {})
         return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types)
 
     def _entity(self, entity: str) -> EntityIndex:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
 from forebay.model import TimeLike, Timeline
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
-from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.cells import Cells, as_typed
 from forebay.store.dataframe.clears import Clears, EntityClears
 from forebay.store.dataframe.columns import (
     ComponentColumn,
@@ -21,6 +21,7 @@ from forebay.store.dataframe.columns import (
     component_columns,
     index_field,
     list_type,
+    settle_types,
 )
 from forebay.store.dataframe.index import (
     IndexValues,
@@ -158,6 +159,7 @@ def dataframe(
         UnknownComponentError: No such component on the selected entities.
         ExpressionError: Contents that cannot be read, or repeated index values.
         TimeTypeError: Times of a kind that does not fit the index.
+        QueryError: A component was logged with Arrow types that no type holds (`chunk.unify`).
     """
     query = DataframeQuery(
         index=index,
@@ -176,9 +178,16 @@ def dataframe(
 
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
-    query = replace(query, contents=ContentFilter.parse(query.contents))
-    timeline = None if query.index is None else snapshot.timeline(query.index)
-    columns = component_columns(
+    columns = columns_of(snapshot, query)
+    settle_types(columns, query.index)
+    return plan_of(snapshot, query, columns)
+
+
+def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColumn]:
+    """The component columns of a query, whose types are not settled yet."""
+    if query.index is not None:
+        snapshot.timeline(query.index)
+    return component_columns(
         snapshot,
         ContentFilter.parse(query.contents),
         components=query.components,
@@ -186,6 +195,13 @@ def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
         include_semantically_empty_columns=query.include_semantically_empty_columns,
         include_tombstone_columns=query.include_tombstone_columns,
     )
+
+
+def plan_of(
+    snapshot: Snapshot, query: DataframeQuery, columns: list[ComponentColumn]
+) -> DataframePlan:
+    """Work out a query whose columns and their types are known."""
+    timeline = None if query.index is None else snapshot.timeline(query.index)
     timelines = [
         Timeline(name, time_type)
         for name, time_type in sorted(
@@ -204,10 +220,14 @@ def _static_plan(
     """One row, without times."""
     times = tuple(pa.nulls(1, schema.field(number).type) for number in range(len(timelines)))
     constant = tuple(
-        ConstantColumn(Cells.of_static(column), 1, list_type(column.value_type))
-        for column in columns
+        ConstantColumn(_static_value(column), 1, list_type(column.value_type)) for column in columns
     )
     return DataframePlan(schema, 1 if len(schema) else 0, times, constant)
+
+
+def _static_value(column: ComponentColumn) -> pa.Array | None:
+    """The instances of the static cell that is shown in every row, if there is one."""
+    return None if column.static_value is None else as_typed(column.static_value, column)
 
 
 class _Planner:
@@ -227,7 +247,7 @@ class _Planner:
         self._clears_of: dict[EntityPath, EntityClears | None] = {}
         self._rows: dict[tuple[int, ...], ChunkRows] = {}
         # A static cell puts all temporal ones out of sight, unless it is null.
-        self._static = [Cells.of_static(column) for column in columns]
+        self._static = [_static_value(column) for column in columns]
         self._cells = [
             Cells(column, self._rows_of(column)) if value is None else None
             for column, value in zip(columns, self._static, strict=True)
