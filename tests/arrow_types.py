@@ -196,6 +196,8 @@ def _blank(field: pa.Field) -> Any:  # noqa: PLR0911
         return bytes(kind.byte_width)
     if kind in TEXTS or kind in BYTES:
         return "" if kind in TEXTS else b""
+    if kind == pa.bool_():
+        return False
     return Decimal(0) if pa.types.is_decimal(kind) else 0
 
 

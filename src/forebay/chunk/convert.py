@@ -23,7 +23,7 @@ def converted(values: pa.Array, kind: pa.DataType, entity_path: object, componen
     """Values in a type that `unified` gave for them and others.
 
     Args:
-        values: Of any type that took part in `kind`.
+        values: Of any type that took part in `kind`; lists that are all null may be of another.
         kind: The type wanted.
         entity_path: The entity, for the error.
         component: The identifier of the component, for the error.
@@ -57,7 +57,7 @@ def _converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
     own = values.type
     if own == kind:
         return values
-    if own.id == lib.Type_NA:
+    if own.id == lib.Type_NA or not len(values):
         return pa.nulls(len(values), kind)
     return _CONVERSIONS[own.id](values, kind) if own.id in _CONVERSIONS else _leaf(values, kind)
 

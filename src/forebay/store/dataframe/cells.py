@@ -15,7 +15,7 @@ from forebay.chunk import converted
 from forebay.chunk.arrays import are_valid
 from forebay.chunk.arrays import positions as as_positions
 from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
-from forebay.store.dataframe.columns import ComponentColumn, list_offsets
+from forebay.store.dataframe.columns import ComponentColumn, has_cells, list_offsets
 from forebay.store.dataframe.memory import repeat
 from forebay.store.dataframe.rows import ChunkRows, Int64s, Positions
 
@@ -79,8 +79,7 @@ class Cells:
     def _typed(self, array: pa.ListArray, column: ComponentColumn) -> pa.ListArray:
         if array.type == pa.list_(self.value_type):
             return array
-        offsets = list_offsets(array)
-        values = as_typed(array.values.slice(0, int(offsets[-1])), column)
+        values = self._instances(array, 0, int(list_offsets(array)[-1]), column)
         return pa.Array.from_buffers(
             pa.list_(self.value_type),
             len(array),
@@ -92,8 +91,16 @@ class Cells:
 
     def _trimmed(self, array: pa.ListArray, column: ComponentColumn) -> pa.Array:
         offsets = list_offsets(array)
-        first = int(offsets[0])
-        return as_typed(array.values.slice(first, int(offsets[-1]) - first), column)
+        return self._instances(array, int(offsets[0]), int(offsets[-1]), column)
+
+    def _instances(
+        self, array: pa.ListArray, first: int, stop: int, column: ComponentColumn
+    ) -> pa.Array:
+        values = array.values.slice(first, stop - first)
+        if values.type != self.value_type and not has_cells(array):
+            # The type of what no cell has takes no part in that of the column.
+            return pa.nulls(len(values), self.value_type)
+        return as_typed(values, column)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -109,17 +109,24 @@ class ComponentColumn:
         """The types of the instances that a query on an index may show, as logged."""
         if self.static_value is not None:
             return [self.static_value.type]
-        if index is None:
-            return self._types_of(self.static_layouts)
-        return self._types_of([layout for layout in self.layouts if index in layout.indexes])
+        return [self._type_in(layout) for layout in self.layouts if index in layout.indexes]
+
+    def types_of_cells(self, index: str | None) -> list[pa.DataType]:
+        """The same without those that no cell has: it looks into each chunk."""
+        if self.static_value is not None:
+            return [self.static_value.type]
+        return [
+            self._type_in(chunk.layout)
+            for chunk in self.chunks
+            if index in chunk.layout.indexes and chunk.null_count(self.component) < chunk.num_rows
+        ]
 
     def all_types(self) -> list[pa.DataType]:
         """The types of all instances, as logged."""
-        return self._types_of([*self.layouts, *self.static_layouts])
+        return [self._type_in(layout) for layout in (*self.layouts, *self.static_layouts)]
 
-    def _types_of(self, layouts: Iterable[ChunkLayout]) -> list[pa.DataType]:
-        name = self.component
-        return [layout.components[name].type.value_type for layout in layouts]
+    def _type_in(self, layout: ChunkLayout) -> pa.DataType:
+        return layout.components[self.component].type.value_type
 
     @property
     def arrow_field(self) -> pa.Field:
@@ -192,7 +199,9 @@ def component_columns(
 def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
     """Give each column the type that holds all cells that a query on an index may show.
 
-    Columns of one component of one entity get one type, also those of several recordings.
+    Columns of one component of one entity get one type, also those of several recordings. Types
+    that no cell has do not count: which rows without a cell share a chunk with others is a matter
+    of chance.
 
     Raises:
         QueryError: A component was logged with types that no type holds.
@@ -202,6 +211,8 @@ def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
         kin.setdefault((column.entity_path, column.component), []).append(column)
     for (entity_path, component), same in kin.items():
         types = [kind for column in same for kind in column.types(index)]
+        if len(types) > 1 and not all(kind == types[0] for kind in types):
+            types = [kind for column in same for kind in column.types_of_cells(index)]
         if types:
             value_type = unified(types, entity_path, component)
         else:
