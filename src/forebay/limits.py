@@ -280,6 +280,8 @@ NAMES_TOLD_MAX: Final = 10
 
 DAMAGE_TEXT_CHARS_MAX: Final = 200
 """Characters that are kept of why a chunk in a store cannot be opened."""
+TYPE_TOLD_CHARS_MAX: Final = 200
+"""Characters of an Arrow type that an error message tells; a struct may have thousands."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""

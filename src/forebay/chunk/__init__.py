@@ -1,6 +1,7 @@
 """`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
 
 from forebay.chunk.chunk import Chunk
+from forebay.chunk.convert import converted
 from forebay.chunk.damage import DamagedChunk
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
@@ -23,6 +24,7 @@ from forebay.chunk.merge import (
 )
 from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
+from forebay.chunk.unify import unified, unified_or_null
 
 __all__ = [
     "ARROW_TIME_TYPES",
@@ -40,6 +42,7 @@ __all__ = [
     "RowIdArray",
     "concatenable",
     "concatenated",
+    "converted",
     "derived_id",
     "fits_limits",
     "is_time_sorted",
@@ -47,4 +50,6 @@ __all__ = [
     "picked",
     "sliced",
     "split",
+    "unified",
+    "unified_or_null",
 ]

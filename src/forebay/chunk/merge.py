@@ -16,6 +16,7 @@ from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
 from forebay.chunk.packed import batches
 from forebay.chunk.row_ids import are_rising, latest_first, sorting
+from forebay.chunk.unify import same_type
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -139,11 +140,15 @@ def concatenated(chunks: Sequence[Chunk]) -> Chunk:
 
 
 def concatenable(columns: Mapping[str, DataColumn], layout: ChunkLayout) -> bool:
-    """Whether the components that a layout shares with `columns` mean the same, type and all."""
+    """Whether the components that a layout shares with `columns` mean the same, type and all.
+
+    Types that are not one (down to the names, metadata and nullability of nested fields) are kept
+    apart, as Rerun does: a merged chunk has the cells of its parts in the type they were logged in.
+    """
     for name, column in layout.components.items():
         other = columns.get(name)
-        if other is not None and (
-            other.type != column.type or other.descriptor != column.descriptor
+        if other is not None and not (
+            same_type(other.type, column.type) and other.descriptor == column.descriptor
         ):
             return False
     return True

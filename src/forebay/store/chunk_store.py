@@ -56,9 +56,10 @@ class ChunkStore:
 
         Nothing happens (no event) if the chunk is empty, has no components, or is known by its
         id, also if its rows have long been merged into another chunk. Like Rerun, the store
-        takes a component or timeline whose type differs from earlier data: the latest type is
-        the one that queries give. Large chunks are split and small ones merged within Rerun's
-        limits, which is reported as `ChunkCompaction` after the addition.
+        takes a component or timeline whose type differs from earlier data: of a timeline queries
+        give the latest type, of a component one that holds all cells (`chunk.unify`). Large
+        chunks are split and small ones merged within Rerun's limits, which is reported as
+        `ChunkCompaction` after the addition.
 
         Args:
             chunk: Sorted by row id, as `Chunk.validated` makes it.

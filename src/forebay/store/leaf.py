@@ -273,10 +273,8 @@ class Leaf:
             return _ordered(chunk, timeline)
         if nulls:
             return _ordered_part(chunk, timeline, component)
-        every = self.column((timeline, None))
-        if every is None:  # its times cannot be read
-            return None
-        return Column(chunk, component, every.times, every.rows, is_whole=True)
+        every = self.column((timeline, None))  # `None` if its times cannot be read
+        return every and Column(chunk, component, every.times, every.rows, is_whole=True)
 
 
 def _ordered(chunk: Chunk, timeline: str) -> Column:

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk import converted, unified, unified_or_null
 from forebay.chunk.arrays import are_valid, positions
 from forebay.chunk.layout import ROW_ID_TYPE
 from forebay.chunk.row_ids import latest_first, row_id_halves
-from forebay.errors import QueryError
 from forebay.limits import RANGE_PIECE_BYTES_MAX
+from forebay.store.dataframe.columns import has_cells, list_type
 from forebay.store.running import running
 
 if TYPE_CHECKING:
@@ -43,6 +44,75 @@ def rows_in_range(
     if present is not None:
         wanted &= present
     return _compact(np.flatnonzero(wanted))
+
+
+def column_types(
+    index: EntityIndex,
+    components: Iterable[str],
+    parts: Sequence[tuple[Chunk, Rows]],
+    static: Mapping[str, tuple[Chunk, int]],
+) -> dict[str, pa.DataType]:
+    """The type of each column of a range: a list of instances that holds all cells of the column.
+
+    Args:
+        index: The entity.
+        components: The columns.
+        parts: The rows that the range selects.
+        static: Chunk and row of the static cell of each component that answers with one.
+
+    Raises:
+        QueryError: A component has cells of types that no type holds.
+    """
+    layouts = {id(chunk.layout): chunk.layout for chunk, _ in parts}.values()
+    found: dict[str, pa.DataType] = {}
+    for name in components:
+        if name in static:
+            found[name] = static[name][0].layout.components[name].type
+            continue
+        types = [layout.components[name].type for layout in layouts if name in layout.components]
+        if not types:
+            found[name] = known_type(index, name)
+        elif all(kind is types[0] or kind == types[0] for kind in types):
+            found[name] = types[0]
+        else:
+            found[name] = _common_type(index, name, parts)
+    return found
+
+
+def _common_type(
+    index: EntityIndex, component: str, parts: Sequence[tuple[Chunk, Rows]]
+) -> pa.DataType:
+    """The type of a column of several types: only types that a cell has count.
+
+    Which rows without a cell share a chunk with others is a matter of chance.
+    """
+    types = [
+        chunk.layout.components[component].type.value_type
+        for chunk, rows in parts
+        if component in chunk.layout.components and has_cells(_picked_cells(chunk, rows, component))
+    ]
+    if not types:
+        return known_type(index, component)
+    return list_type(unified(types, index.path, component))
+
+
+def known_type(index: EntityIndex, component: str) -> pa.DataType:
+    """The type of a component over all of the store, a list of instances.
+
+    It is a list of `null` if no type holds all instances, and the latest type known if garbage
+    collection took the last cell.
+    """
+    chunks = [*index.static_chunks, *(leaf.chunk for leaf in index.leaves())]
+    layouts = {id(chunk.layout): chunk.layout for chunk in chunks}.values()
+    types = [
+        layout.components[component].type for layout in layouts if component in layout.components
+    ]
+    if not types:
+        return index.columns[component].type
+    if all(kind == types[0] for kind in types):
+        return types[0]
+    values = [kind.value_type for kind in types]
+    return list_type(unified_or_null(values, index.path, component))
 
 
 def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> pa.Table:
@@ -210,19 +280,12 @@ def _picked(
 def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.Array:
     if component not in chunk.layout.components:
         return pa.nulls(_count(rows), wanted)
+    column = _picked_cells(chunk, rows, component)
+    return converted(column, wanted, chunk.entity_path, component)
+
+
+def _picked_cells(chunk: Chunk, rows: Rows, component: str) -> pa.ListArray:
     column = chunk.component(component)
     if isinstance(rows, slice):
-        column = column.slice(rows.start, rows.stop - rows.start)
-    else:
-        column = column.take(positions(rows))
-    if column.type == wanted:
-        return column
-    try:
-        return column.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        msg = (
-            f"component {component!r} of {chunk.entity_path} was logged as {column.type} and as "
-            f"{wanted}, and the one does not convert to the other; select other components or a "
-            "range with only one of the types"
-        )
-        raise QueryError(msg, chunk_id=chunk.id) from error
+        return column.slice(rows.start, rows.stop - rows.start)
+    return column.take(positions(rows))

@@ -13,7 +13,13 @@ from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
-from forebay.store.range_query import range_table, rows_in_range, static_table
+from forebay.store.range_query import (
+    column_types,
+    known_type,
+    range_table,
+    rows_in_range,
+    static_table,
+)
 from forebay.store.time_index import latest_of
 from forebay.store.unknown import (
     find_entity,
@@ -192,13 +198,15 @@ class StoreSnapshot(DataframeSource):
         return [columns[name].descriptor for name in sorted(columns)]
 
     def component_types(self, entity: str) -> dict[str, pa.DataType]:
-        """The latest Arrow type (a list) of every component of an entity, ordered by identifier.
+        """The Arrow type (a list) of every component of an entity, ordered by identifier.
+
+        It holds all cells that there are (`chunk.unify`), or is a list of `null` if no type does.
 
         Raises:
             UnknownEntityError: There is no such entity; the message names those there are.
         """
-        columns = self._entity(entity).columns
-        return {name: columns[name].type for name in sorted(columns)}
+        index = self._entity(entity)
+        return {name: known_type(index, name) for name in sorted(index.columns)}
 
     def latest_at(
         self,
@@ -311,13 +319,12 @@ class StoreSnapshot(DataframeSource):
             UnknownEntityError: There is no such entity.
             UnknownComponentError: The entity has no such component.
             TimeTypeError: A bound does not fit the timeline.
-            QueryError: A component was logged with types that do not convert to its latest.
+            QueryError: A component has cells of Arrow types that no type holds (`chunk.unify`).
         """
         index = self._entity(entity)
         if timeline is None:
             names = self._names(index, components, index.static_cells)
-            types = {name: index.columns[name].type for name in names}
-            return static_table(index, types)
+            return static_table(index, column_types(index, names, (), index.static_owners))
         if is_without_time(self._timelines, timeline):
             line, first, last = Timeline(timeline, TimeType.SEQUENCE), 0, 0
         else:
@@ -335,7 +342,7 @@ class StoreSnapshot(DataframeSource):
                 rows = rows_in_range(leaf.chunk, timeline, first, last, temporal)
                 if rows is not None:
                     parts.append((leaf.chunk, rows))
-        types = {name: index.columns[name].type for name in names}
+        types = column_types(index, names, parts, static)
         return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types, static)
 
     def _converted(self, timeline: str, time: TimeLike | None) -> tuple[str | None, int]:

@@ -13,8 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.chunk import ARROW_TIME_TYPES, Chunk, ComponentDescriptor
+from forebay.chunk import (
+    ARROW_TIME_TYPES,
+    Chunk,
+    ChunkLayout,
+    ComponentDescriptor,
+    unified,
+    unified_or_null,
+)
 from forebay.chunk import layout as chunk_layout
+from forebay.chunk.arrays import are_valid
 from forebay.errors import UnknownComponentError
 from forebay.model import EntityPath, Timeline, TimeType
 from forebay.model.paths import PROPERTIES
@@ -48,15 +56,32 @@ class Snapshot(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ComponentColumn:
-    """One component of one entity, and the chunks that have it."""
+    """One component of one entity, and the chunks that have it.
+
+    Attributes:
+        entity_path: The entity.
+        descriptor: What the component is called.
+        value_type: Of the instances in the dataframe; known when `settle_types` has run.
+        is_static: Whether a static chunk has it.
+        is_empty: Whether no cell has an instance.
+        chunks: Temporal chunks.
+        static_chunks: Static chunks.
+        layouts: Of the temporal chunks, each once.
+        static_layouts: Of the static chunks, each once.
+        static_value: The instances of the static cell that is shown in every row, as logged;
+            `None` if there is none, or none that is not null.
+    """
 
     entity_path: EntityPath
     descriptor: ComponentDescriptor
-    value_type: pa.DataType
+    value_type: pa.DataType = field(default_factory=pa.null)
     is_static: bool = False
     is_empty: bool = True
     chunks: list[Chunk] = field(default_factory=list)
     static_chunks: list[Chunk] = field(default_factory=list)
+    layouts: list[ChunkLayout] = field(default_factory=list)
+    static_layouts: list[ChunkLayout] = field(default_factory=list)
+    static_value: pa.Array | None = None
 
     @property
     def component(self) -> str:
@@ -79,6 +104,29 @@ class ComponentColumn:
         else:
             prefix = "property:" + str(EntityPath.from_parts(*parts[1:])).removeprefix("/")
         return f"{prefix}:{self.component}"
+
+    def types(self, index: str | None) -> list[pa.DataType]:
+        """The types of the instances that a query on an index may show, as logged."""
+        if self.static_value is not None:
+            return [self.static_value.type]
+        return [self._type_in(layout) for layout in self.layouts if index in layout.indexes]
+
+    def types_of_cells(self, index: str | None) -> list[pa.DataType]:
+        """The same without those that no cell has: it looks into each chunk."""
+        if self.static_value is not None:
+            return [self.static_value.type]
+        return [
+            self._type_in(chunk.layout)
+            for chunk in self.chunks
+            if index in chunk.layout.indexes and chunk.null_count(self.component) < chunk.num_rows
+        ]
+
+    def all_types(self) -> list[pa.DataType]:
+        """The types of all instances, as logged."""
+        return [self._type_in(layout) for layout in (*self.layouts, *self.static_layouts)]
+
+    def _type_in(self, layout: ChunkLayout) -> pa.DataType:
+        return layout.components[self.component].type.value_type
 
     @property
     def arrow_field(self) -> pa.Field:
@@ -136,13 +184,59 @@ def component_columns(
     ]
     if components is not None:
         columns = _selected(columns, components)
-    return [
+    columns = [
         column
         for column in columns
         if (column.is_static or not static_only)
         and (include_semantically_empty_columns or not column.is_empty)
         and (include_tombstone_columns or not column.is_tombstone)
     ]
+    for column in columns:
+        column.static_value = _static_value(column) if column.static_chunks else None
+    return columns
+
+
+def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
+    """Give each column the type that holds all cells that a query on an index may show.
+
+    Columns of one component of one entity get one type, also those of several recordings. Types
+    that no cell has do not count: which rows without a cell share a chunk with others is a matter
+    of chance.
+
+    Raises:
+        QueryError: A component was logged with types that no type holds.
+    """
+    kin: dict[tuple[EntityPath, str], list[ComponentColumn]] = {}
+    for column in columns:
+        kin.setdefault((column.entity_path, column.component), []).append(column)
+    for (entity_path, component), same in kin.items():
+        types = [kind for column in same for kind in column.types(index)]
+        if len(types) > 1 and not all(kind == types[0] for kind in types):
+            types = [kind for column in same for kind in column.types_of_cells(index)]
+        if types:
+            value_type = unified(types, entity_path, component)
+        else:
+            known = [kind for column in same for kind in column.all_types()]
+            value_type = unified_or_null(known, entity_path, component)
+        for column in same:
+            column.value_type = value_type
+
+
+def _static_value(column: ComponentColumn) -> pa.Array | None:
+    """The instances of the static cell with the greatest row id, if any is not null."""
+    best: tuple[bytes, pa.Array] | None = None
+    for chunk in column.static_chunks:
+        array = chunk.component(column.component)
+        valid = np.flatnonzero(are_valid(array))
+        if not len(valid):
+            continue
+        row = int(valid[-1])
+        row_id = chunk.row_id_at(row)
+        if best is None or row_id > best[0]:  # of equal ones the earlier chunk's
+            offsets = list_offsets(array)
+            start = int(offsets[row])
+            best = row_id, array.values.slice(start, int(offsets[row + 1]) - start)
+    return None if best is None else best[1]
 
 
 def _selected(
@@ -167,10 +261,12 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     for chunks in _by_layout(static):
         for column in _columns_of(chunks, entity_path, found):
             column.static_chunks += chunks
+            column.static_layouts.append(chunks[0].layout)
             column.is_static = True
     for chunks in _by_layout(temporal):
         for column in _columns_of(chunks, entity_path, found):
             column.chunks += chunks
+            column.layouts.append(chunks[0].layout)
     if not temporal and not any(
         has_cells(chunk.component(column.component))
         for column in found.values()
@@ -208,8 +304,7 @@ def _columns_of(
     for data in chunks[0].layout.components.values():
         column = found.get(data.descriptor)
         if column is None:
-            column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
-            found[data.descriptor] = column
+            column = found[data.descriptor] = ComponentColumn(entity_path, data.descriptor)
         if column.is_empty:
             column.is_empty = not any(
                 has_instances(chunk.batch.column(data.position)) for chunk in chunks
@@ -231,8 +326,11 @@ def _share_chunks(same: Sequence[ComponentColumn]) -> None:
     """Rerun reads cells by component identifier, whatever archetype and type came with them."""
     chunks = [chunk for column in same for chunk in column.chunks]
     static_chunks = [chunk for column in same for chunk in column.static_chunks]
+    layouts = [layout for column in same for layout in column.layouts]
+    static_layouts = [layout for column in same for layout in column.static_layouts]
     for column in same:
         column.chunks, column.static_chunks = chunks, static_chunks
+        column.layouts, column.static_layouts = layouts, static_layouts
 
 
 def _order(column: ComponentColumn) -> tuple[tuple[bool, bytes], bytes, tuple[bool, bytes]]:

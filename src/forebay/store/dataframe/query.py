@@ -14,7 +14,7 @@ from forebay.model import TimeLike, Timeline
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
 from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
-from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.cells import Cells, as_typed
 from forebay.store.dataframe.clears import Clears, EntityClears
 from forebay.store.dataframe.columns import (
     ComponentColumn,
@@ -22,6 +22,7 @@ from forebay.store.dataframe.columns import (
     component_columns,
     index_field,
     list_type,
+    settle_types,
 )
 from forebay.store.dataframe.index import (
     IndexValues,
@@ -161,6 +162,7 @@ def dataframe(
         UnknownComponentError: No such component on the selected entities.
         ExpressionError: Contents that cannot be read, or repeated index values.
         TimeTypeError: Times of a kind that does not fit the index.
+        QueryError: A component was logged with Arrow types that no type holds (`chunk.unify`).
     """
     query = DataframeQuery(
         index=index,
@@ -180,11 +182,25 @@ def dataframe(
 @despite_damage
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
+    query = timeless_if_static(snapshot, query)
+    columns = columns_of(snapshot, query)
+    settle_types(columns, query.index)
+    return plan_of(snapshot, query, columns)
+
+
+def timeless_if_static(snapshot: Snapshot, query: DataframeQuery) -> DataframeQuery:
+    """The query that a snapshot without any timeline answers: with its static data."""
     query = replace(query, contents=ContentFilter.parse(query.contents))
     if is_without_time(snapshot.timelines(), query.index):
-        query = replace(query, index=None)
-    timeline = None if query.index is None else snapshot.timeline(query.index)
-    columns = component_columns(
+        return replace(query, index=None)
+    return query
+
+
+def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColumn]:
+    """The component columns of a query, whose types are not settled yet."""
+    if query.index is not None:
+        snapshot.timeline(query.index)
+    return component_columns(
         snapshot,
         ContentFilter.parse(query.contents),
         components=query.components,
@@ -192,6 +208,13 @@ def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
         include_semantically_empty_columns=query.include_semantically_empty_columns,
         include_tombstone_columns=query.include_tombstone_columns,
     )
+
+
+def plan_of(
+    snapshot: Snapshot, query: DataframeQuery, columns: list[ComponentColumn]
+) -> DataframePlan:
+    """Work out a query whose columns and their types are known."""
+    timeline = None if query.index is None else snapshot.timeline(query.index)
     timelines = [
         Timeline(name, time_type)
         for name, time_type in sorted(
@@ -210,10 +233,14 @@ def _static_plan(
     """One row, without times."""
     times = tuple(pa.nulls(1, schema.field(number).type) for number in range(len(timelines)))
     constant = tuple(
-        ConstantColumn(Cells.of_static(column), 1, list_type(column.value_type))
-        for column in columns
+        ConstantColumn(_static_value(column), 1, list_type(column.value_type)) for column in columns
     )
     return DataframePlan(schema, 1 if len(schema) else 0, times, constant)
+
+
+def _static_value(column: ComponentColumn) -> pa.Array | None:
+    """The instances of the static cell that is shown in every row, if there is one."""
+    return None if column.static_value is None else as_typed(column.static_value, column)
 
 
 class _Planner:
@@ -233,7 +260,7 @@ class _Planner:
         self._clears_of: dict[EntityPath, EntityClears | None] = {}
         self._rows: dict[tuple[int, ...], ChunkRows] = {}
         # A static cell puts all temporal ones out of sight, unless it is null.
-        self._static = [Cells.of_static(column) for column in columns]
+        self._static = [_static_value(column) for column in columns]
         self._cells = [
             Cells(column, self._rows_of(column)) if value is None else None
             for column, value in zip(columns, self._static, strict=True)
