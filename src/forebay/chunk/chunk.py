@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from forebay.model import ChunkId, EntityPath, RowId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_TIME: Final = struct.Struct("=q")
 
 
 class Chunk:
@@ -174,7 +177,9 @@ class Chunk:
             KeyError: The chunk has no such timeline.
         """
         times = self.batch.column(self.layout.indexes[timeline].position)
-        return int(memoryview(times.buffers()[1]).cast("q")[times.offset + row])
+        # A buffer may be longer than its values, and then no multiple of their size.
+        time: int = _TIME.unpack_from(times.buffers()[1], _TIME.size * (times.offset + row))[0]
+        return time
 
     def null_count(self, component: str) -> int:
         """Rows that have no cell of a component.

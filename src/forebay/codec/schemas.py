@@ -24,6 +24,7 @@ from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH, SORBET_VERSION
 from forebay.codec.ipc import check_schema
+from forebay.codec.soundness import NodeRules
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ChunkSchema:
         arrow: The schema, without the metadata in which they differ.
         layout: What its columns are.
         columns: Their types, for comparing schemas of several entities.
+        rules: What their types say of the field nodes of a record batch.
         spans: Where the values stand in which they differ; `None` if that could not be proven.
         dense_batches: Record batch messages (without bodies) that are known to be sound and to
             have no validity bitmap on row ids and times, and what is known of them. The
@@ -79,6 +81,7 @@ class ChunkSchema:
     arrow: pa.Schema
     layout: ChunkLayout
     columns: Columns
+    rules: NodeRules
     spans: tuple[Span, ...] | None = None
     dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
@@ -145,7 +148,7 @@ class SchemaCache:
         else:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
         layout = ChunkLayout.from_schema(shared)
-        schema = ChunkSchema(shared, layout, self._columns(shared), spans)
+        schema = ChunkSchema(shared, layout, self._columns(shared), NodeRules.of(shared), spans)
         if spans is not None:
             self._remember(self._known, message, spans, schema)
         if wider is not None:
@@ -162,6 +165,7 @@ class SchemaCache:
             kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
             kin.layout.of_entity(path),
             kin.columns,
+            kin.rules,
             kin.spans,
         )
         if kin.spans is not None:
