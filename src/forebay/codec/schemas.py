@@ -242,10 +242,11 @@ def _proven_spans(
     if len(message) > SPANS_MESSAGE_BYTES_MAX:
         return None
     spans = _variable_spans(bytes(message), values)
-    proven = spans is not None and all(
-        _differ_only_there(message, spans, schema, other) for other in _OTHERS
-    )
-    return spans if proven else None
+    if spans is None:
+        return None
+    metadata, fields = schema.metadata, schema.remove_metadata()
+    is_proven = all(_differ_only_there(message, spans, metadata, fields, o) for o in _OTHERS)
+    return spans if is_proven else None
 
 
 def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span, ...] | None:
@@ -271,7 +272,11 @@ def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span
 
 
 def _differ_only_there(
-    message: memoryview, spans: tuple[Span, ...], schema: pa.Schema, other: bytes
+    message: memoryview,
+    spans: tuple[Span, ...],
+    metadata: Mapping[bytes, bytes],
+    fields: pa.Schema,
+    other: bytes,
 ) -> bool:
     """Whether a message with `other` bytes in these places has other values and is else the same.
 
@@ -279,14 +284,16 @@ def _differ_only_there(
     offset or a length 0xFFFF leads out of the message, and a flag has two values.
     """
     changed = bytearray(message)
-    metadata = dict(schema.metadata or {})
+    wanted = dict(metadata)
     for key, begin, end in spans:
-        changed[begin:end] = metadata[key] = other * (end - begin)
+        changed[begin:end] = wanted[key] = other * (end - begin)
     try:
         parsed = pa.ipc.read_schema(pa.py_buffer(changed))
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         return False
-    return bool(parsed.equals(schema.with_metadata(metadata), check_metadata=True))
+    return parsed.metadata == wanted and bool(
+        parsed.remove_metadata().equals(fields, check_metadata=True)
+    )
 
 
 def _check_version(metadata: Mapping[bytes, bytes]) -> None:
