@@ -56,6 +56,10 @@ BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
 BATCH_MESSAGES_SEEN_MAX: Final = 1024
 """Record batch messages that are remembered, to take those that come again as a pattern."""
 
+BODILESS_VALUES_PER_ROW_MAX: Final = 4096
+"""Values of types that take no bytes (nulls, structs without fields) that a chunk may hold for each
+of its rows, beyond eight for each byte of its data."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
 counts by reason grow."""

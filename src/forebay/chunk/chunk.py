@@ -18,7 +18,7 @@ from forebay.model import ChunkId, EntityPath, RowId
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TIME: Final = struct.Struct("q")
+_TIME: Final = struct.Struct("=q")
 
 
 class Chunk:
@@ -190,6 +190,7 @@ class Chunk:
             KeyError: The chunk has no such timeline.
         """
         times = self.batch.column(self.layout.indexes[timeline].position)
+        # A buffer may be longer than its values, and then no multiple of their size.
         time: int = _TIME.unpack_from(times.buffers()[1], _TIME.size * (times.offset + row))[0]
         return time
 

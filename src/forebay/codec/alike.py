@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
+from forebay.codec.soundness import are_apart, are_numbers_alone
 from forebay.limits import ALIKE_BYTES_MAX, ALIKE_MESSAGE_BYTES_MAX, ALIKE_MSGS_MIN
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
@@ -158,13 +159,16 @@ class AlikeDecoder:
             )
         return chunks
 
-    def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> Pattern | None:
+    def learn(
+        self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview, body_begin: int
+    ) -> Pattern | None:
         """Take a sound message as the pattern of others; `None` if it cannot be one.
 
         Args:
             chunk: What it holds.
             spans: Where in its schema the values stand in which its kin differ.
             message: The whole of it, where the chunk's columns lie.
+            body_begin: Where the columns begin in it.
         """
         size = len(message)
         if chunk.num_rows != 1 or chunk.is_static or size % 8 or size > ALIKE_MESSAGE_BYTES_MAX:
@@ -176,11 +180,15 @@ class AlikeDecoder:
                 other.append((begin, end))
             elif end - begin >= _ID_DIGITS and message[begin:end].tobytes()[:-_ID_DIGITS] in _NAMES:
                 digits = end - _ID_DIGITS, end
-        form = RowForm.of(chunk, pa.py_buffer(message).address)
-        if (
-            digits is None
-            or form is None
-            or not all(0 <= begin < end <= size for begin, end in form.spans)
+        address = pa.py_buffer(message).address
+        form = RowForm.of(chunk, address)
+        if digits is None or form is None:
+            return None
+        texts = (digits, *other)
+        if not (
+            are_numbers_alone(chunk, form.spans, address, body_begin, size)
+            and are_apart(texts)
+            and all(0 <= begin < end <= body_begin for begin, end in texts)
         ):
             return None
         rest = bytearray(message)

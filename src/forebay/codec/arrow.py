@@ -18,7 +18,7 @@ from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import batch_body_length, check_end, message_extent
+from forebay.codec.ipc import CONTINUATION, check_end, message_extent, read_batch_header
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.outgoing import outgoing_batch
 from forebay.codec.schemas import (
@@ -27,6 +27,7 @@ from forebay.codec.schemas import (
     ChunkSchema,
     SchemaCache,
 )
+from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from forebay.codec.lz4 import FreshMemory
     from forebay.model import Payload, StoreId
 
-ALIGNMENT: Final = 8
+_PREFIX: Final = struct.Struct("<II")
 
 _DAMAGED: Final = (
     pa.ArrowException,
@@ -135,20 +136,31 @@ class ChunkDecoder:
             packed = known.pattern.packed(data)
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
-        body_length = batch_body_length(data, begin) if known is None else known.body_length
+        if known is None:
+            header = read_batch_header(data, begin)
+            check_header(header, schema.rules)
+            body_length = header.body_length
+            has_doubtful_nulls = schema.rules.has_nulls_where_none_may_be(header)
+        else:
+            body_length, has_doubtful_nulls = known.body_length, False
         check_end(data, end, body_length)
-        batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
+        whole = buffer.slice(at)
+        if (buffer.address + end) % ALIGNMENT:
+            whole = _aligned(data, begin, end)
+        batch = pa.ipc.read_record_batch(whole, schema.arrow)
         chunk = Chunk.validated(
             chunk_id, schema.layout, batch, known_dense=known is not None, owns_buffers=True
         )
-        if known is None:
+        if has_doubtful_nulls:
+            check_nulls(batch)
+        elif known is None:
             if _is_dense(chunk):
                 schema.remember_dense(message, body_length)
                 if chunk.num_rows > 1 and self._batches.is_second(schema, message):
                     self._batches.learn(schema, chunk, data, at, end)
         elif known.patterns_left and schema.spans is not None:
             known.patterns_left -= 1
-            known.pattern = self._alike.learn(chunk, schema.spans, data)
+            known.pattern = self._alike.learn(chunk, schema.spans, data, end)
             if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
                 known.patterns_left = 0
         return chunk
@@ -170,6 +182,20 @@ class ChunkDecoder:
         buffer = pa.py_buffer(msg.payload)
         # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:
+    """The message of a record batch in memory of its own, its body at a multiple of 8.
+
+    Args:
+        data: The stream.
+        begin: Where the flatbuffer of the message begins.
+        end: Where it ends, and the body begins.
+    """
+    length = end - begin
+    padding = -length % ALIGNMENT
+    prefix = _PREFIX.pack(CONTINUATION, length + padding)
+    return pa.py_buffer(b"".join((prefix, data[begin:end], bytes(padding), data[end:])))
 
 
 def _is_small_part(payload: Payload) -> bool:

@@ -7,7 +7,7 @@ from the sender, so each is read through `struct`, which refuses to leave the bu
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 CONTINUATION: Final = 0xFFFFFFFF
 _PREFIX: Final = struct.Struct("<Ii")
@@ -15,6 +15,7 @@ _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _U32: Final = struct.Struct("<I")
 _I64: Final = struct.Struct("<q")
+_PAIR: Final = struct.Struct("<qq")
 
 _SCHEMA: Final = 1
 _DICTIONARY_BATCH: Final = 2
@@ -23,6 +24,9 @@ _RECORD_BATCH: Final = 3
 _HEADER_TYPE: Final = 6
 _HEADER: Final = 8
 _BODY_LENGTH: Final = 10
+_BATCH_LENGTH: Final = 4
+_BATCH_NODES: Final = 6
+_BATCH_BUFFERS: Final = 8
 _BATCH_COMPRESSION: Final = 10
 _SCHEMA_ENDIANNESS: Final = 4
 _END_OF_STREAM: Final = (b"", b"\0\0\0\0", b"\xff\xff\xff\xff\0\0\0\0")
@@ -48,11 +52,28 @@ def message_extent(data: memoryview, at: int) -> tuple[int, int]:
     return begin, begin + length
 
 
-def batch_body_length(data: memoryview, begin: int) -> int:
-    """Bytes behind the flatbuffer at `begin`, which must be that of an uncompressed batch.
+class BatchHeader(NamedTuple):
+    """What the message of a record batch says of the body behind it; nothing of it is checked.
+
+    Attributes:
+        rows: How many.
+        nodes: Values and nulls of each field, parents before their children.
+        buffers: Offset in the body, and length, of each buffer.
+        body_length: Bytes of the body.
+    """
+
+    rows: int
+    nodes: list[tuple[int, int]]
+    buffers: list[tuple[int, int]]
+    body_length: int
+
+
+def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
+    """Read the flatbuffer at `begin`, which must be that of an uncompressed batch.
 
     Raises:
         ValueError: It is something else, or encoded as no chunk is.
+        struct.error, IndexError: It leads out of the data.
     """
     message = _table(data, begin)
     header_type = _u8(data, _slot(data, message, _HEADER_TYPE))
@@ -60,13 +81,18 @@ def batch_body_length(data: memoryview, begin: int) -> int:
         what = "a dictionary" if header_type == _DICTIONARY_BATCH else f"message {header_type}"
         msg = f"the Arrow stream has {what} where its record batch should be"
         raise ValueError(msg)
-    header = _slot(data, message, _HEADER)
-    if not header or _slot(data, _table(data, header), _BATCH_COMPRESSION):
+    position = _slot(data, message, _HEADER)
+    batch = _table(data, position) if position else 0
+    if not batch or _slot(data, batch, _BATCH_COMPRESSION):
         # Its buffers would claim sizes of their own, which nothing bounds.
         msg = "the record batch has compressed buffers; only the message may be compressed"
         raise ValueError(msg)
-    position = _slot(data, message, _BODY_LENGTH)
-    return int(_I64.unpack_from(data, position)[0]) if position else 0
+    return BatchHeader(
+        _i64(data, _slot(data, batch, _BATCH_LENGTH)),
+        _pairs(data, _slot(data, batch, _BATCH_NODES)),
+        _pairs(data, _slot(data, batch, _BATCH_BUFFERS)),
+        _i64(data, _slot(data, message, _BODY_LENGTH)),
+    )
 
 
 def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
@@ -104,6 +130,22 @@ def check_schema(data: memoryview) -> None:
 
 def _u8(data: memoryview, position: int) -> int:
     return data[position] if position else 0
+
+
+def _i64(data: memoryview, position: int) -> int:
+    return int(_I64.unpack_from(data, position)[0]) if position else 0
+
+
+def _pairs(data: memoryview, position: int) -> list[tuple[int, int]]:
+    """The vector of pairs of 64-bit integers that the offset at `position` leads to."""
+    if not position:
+        return []
+    begin = _table(data, position)
+    end = begin + 4 + _PAIR.size * int(_U32.unpack_from(data, begin)[0])
+    if end > len(data):
+        msg = "a vector of the record batch message leads out of it"
+        raise ValueError(msg)
+    return list(_PAIR.iter_unpack(data[begin + 4 : end]))
 
 
 def _table(data: memoryview, position: int) -> int:

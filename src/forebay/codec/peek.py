@@ -143,10 +143,12 @@ def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
             if length == 15:
                 length, position = _long_length(source, position, length)
             length = min(length + 4, wanted)
-            if not 0 < offset <= len(out):
+            if offset > len(out):
                 text = "the LZ4 payload refers to bytes before its beginning"
                 raise InvalidChunkError(text)
-            if offset >= length:
+            if not offset:
+                out += bytes(length)  # As the LZ4 library does (see `lz4`).
+            elif offset >= length:
                 begin = len(out) - offset
                 out += out[begin : begin + length]
             else:

@@ -6,8 +6,9 @@ is therefore looked up by its bytes around those values. Those of other entities
 differ in their path besides: the first of them is made out of the one that is known.
 
 That the values stand where they are believed to stand is proven once for each distinct schema:
-the message is parsed a second time with other values in these places, and must differ in these
-values alone. Whatever cannot be proven is parsed every time.
+each value is a string of its own, apart from the others, and the message is parsed twice more with
+other bytes in these places, and must differ in these values alone. Whatever cannot be proven is
+parsed every time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH, SORBET_VERSION
 from forebay.codec.ipc import check_schema
+from forebay.codec.soundness import NodeRules, are_apart
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ SORBET_VERSION_MIN: Final = (0, 1, 3)
 DENSE_BATCHES_MAX: Final = 16
 TYPES_MAX: Final = 1024
 DENSE_BATCH_BYTES_MAX: Final = 4096
+
+SPANS_MESSAGE_BYTES_MAX: Final = 0xFF00
+"""In a longer schema message 0xFFFF bytes on could be within it (`_differ_only_there`)."""
+
+_LENGTH_BYTES: Final = 4
+_OTHERS: Final = (b"\xff", b"\0")
 
 _SUPPORTED_NAMES: Final = """
 NA BOOL UINT8 INT8 UINT16 INT16 UINT32 INT32 UINT64 INT64 HALF_FLOAT FLOAT DOUBLE
@@ -70,6 +78,7 @@ class ChunkSchema:
         arrow: The schema, without the metadata in which they differ.
         layout: What its columns are.
         columns: Their types, for comparing schemas of several entities.
+        rules: What their types say of the field nodes of a record batch.
         spans: Where the values stand in which they differ; `None` if that could not be proven.
         dense_batches: Record batch messages (without bodies) that are known to be sound and to
             have no validity bitmap on row ids and times, and what is known of them. The
@@ -79,6 +88,7 @@ class ChunkSchema:
     arrow: pa.Schema
     layout: ChunkLayout
     columns: Columns
+    rules: NodeRules
     spans: tuple[Span, ...] | None = None
     dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
@@ -145,7 +155,7 @@ class SchemaCache:
         else:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
         layout = ChunkLayout.from_schema(shared)
-        schema = ChunkSchema(shared, layout, self._columns(shared), spans)
+        schema = ChunkSchema(shared, layout, self._columns(shared), NodeRules.of(shared), spans)
         if spans is not None:
             self._remember(self._known, message, spans, schema)
         if wider is not None:
@@ -162,6 +172,7 @@ class SchemaCache:
             kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
             kin.layout.of_entity(path),
             kin.columns,
+            kin.rules,
             kin.spans,
         )
         if kin.spans is not None:
@@ -228,31 +239,61 @@ def _proven_spans(
     message: memoryview, values: Mapping[bytes, bytes], schema: pa.Schema
 ) -> tuple[Span, ...] | None:
     """Where values stand in a schema message, if it is sure that they are what stands there."""
+    if len(message) > SPANS_MESSAGE_BYTES_MAX:
+        return None
     spans = _variable_spans(bytes(message), values)
-    return spans if spans is not None and _differ_only_there(message, spans, schema) else None
+    if spans is None:
+        return None
+    metadata, fields = schema.metadata, schema.remove_metadata()
+    is_proven = all(_differ_only_there(message, spans, metadata, fields, o) for o in _OTHERS)
+    return spans if is_proven else None
 
 
 def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span, ...] | None:
-    """Where the values stand, if each stands in one place only."""
+    """Where the values stand, if each is one string of its own, in one place only."""
     spans = []
     for key, value in values.items():
         begin = message.find(value)
         if not value or begin < 0 or message.find(value, begin + 1) >= 0:
             return None
-        spans.append((key, begin, begin + len(value)))
-    return tuple(sorted(spans, key=lambda span: span[1]))
+        end = begin + len(value)
+        # Flatbuffers: a length at a multiple of four (of the flatbuffer, which begins at 8), the
+        # bytes, a zero.
+        length = len(value).to_bytes(_LENGTH_BYTES, "little")
+        if (
+            begin % _LENGTH_BYTES
+            or message[begin - _LENGTH_BYTES : begin] != length
+            or message[end : end + 1] != b"\0"
+        ):
+            return None
+        spans.append((key, begin, end))
+    spans.sort(key=lambda span: span[1])
+    return tuple(spans) if are_apart((begin, end) for _, begin, end in spans) else None
 
 
-def _differ_only_there(message: memoryview, spans: tuple[Span, ...], schema: pa.Schema) -> bool:
+def _differ_only_there(
+    message: memoryview,
+    spans: tuple[Span, ...],
+    metadata: Mapping[bytes, bytes],
+    fields: pa.Schema,
+    other: bytes,
+) -> bool:
+    """Whether a message with `other` bytes in these places has other values and is else the same.
+
+    Of all zeros and all ones, one at least would show if anything else was read from there: as an
+    offset or a length 0xFFFF leads out of the message, and a flag has two values.
+    """
     changed = bytearray(message)
-    metadata = dict(schema.metadata or {})
+    wanted = dict(metadata)
     for key, begin, end in spans:
-        changed[begin:end] = metadata[key] = b"?" * (end - begin)
+        changed[begin:end] = wanted[key] = other * (end - begin)
     try:
         parsed = pa.ipc.read_schema(pa.py_buffer(changed))
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return False
-    return bool(parsed.equals(schema.with_metadata(metadata), check_metadata=True))
+    return parsed.metadata == wanted and bool(
+        parsed.remove_metadata().equals(fields, check_metadata=True)
+    )
 
 
 def _check_version(metadata: Mapping[bytes, bytes]) -> None:
