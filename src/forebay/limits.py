@@ -56,6 +56,19 @@ BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
 BATCH_MESSAGES_SEEN_MAX: Final = 1024
 """Record batch messages that are remembered, to take those that come again as a pattern."""
 
+EXPANDED_RATIO_MAX: Final = 255
+"""How many times its size the data of a message may become when compressed buffers, dictionaries,
+runs and views in it are decoded (as much as an LZ4 block)."""
+
+EXPANDED_BYTES_MIN: Final = MIB
+"""The data of a small message may become so much whatever the ratio."""
+
+EXPANDED_BYTES_MAX: Final = 256 * MIB
+"""The data of a message may become so much beyond its size, whatever the ratio allows."""
+
+DICTIONARIES_MAX: Final = 1024
+"""Dictionary batches that one message may have before its record batch."""
+
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
 counts by reason grow."""

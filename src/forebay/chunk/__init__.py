@@ -1,6 +1,7 @@
 """`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
 
 from forebay.chunk.chunk import Chunk
+from forebay.chunk.converted import ConvertedChunk, UnreadColumn
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
     ARROW_TIME_TYPES,
@@ -30,12 +31,14 @@ __all__ = [
     "Chunk",
     "ChunkLayout",
     "ComponentDescriptor",
+    "ConvertedChunk",
     "DataColumn",
     "EncodedChunk",
     "IndexColumn",
     "PackedChunk",
     "RowForm",
     "RowIdArray",
+    "UnreadColumn",
     "concatenable",
     "concatenated",
     "derived_id",

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk, EncodedChunk, PackedChunk
+from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, PackedChunk
 from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import batch_body_length, check_end, message_extent
+from forebay.codec.conversion import Converted
+from forebay.codec.ipc import batch_sizes, check_end, message_extent, plain_body_length
 from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.migration import CURRENT_VERSION, OLD_CHUNK_ID
+from forebay.codec.plain_types import Room
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from forebay.codec.lz4 import FreshMemory
     from forebay.model import Payload, StoreId
 
-SORBET_VERSION_WRITTEN: Final = b"0.1.3"
 ALIGNMENT: Final = 8
 
 _DAMAGED: Final = (
@@ -134,7 +136,9 @@ class ChunkDecoder:
             packed = known.pattern.packed(data)
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
-        body_length = batch_body_length(data, begin) if known is None else known.body_length
+        body_length = plain_body_length(data, begin) if known is None else known.body_length
+        if body_length is None or schema.conversion is not None:
+            return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
         batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
         chunk = Chunk.validated(
@@ -151,6 +155,35 @@ class ChunkDecoder:
             if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
                 known.patterns_left = 0
         return chunk
+
+    def _converted(
+        self,
+        chunk_id: ChunkId,
+        schema: ChunkSchema,
+        buffer: pa.Buffer,
+        data: memoryview,
+        at: int,
+    ) -> Chunk:
+        """The chunk of a message whose buffers are compressed, or whose columns are converted.
+
+        Its columns do not lie in the message, so it is nothing to learn a pattern from.
+        """
+        room = Room(len(data))
+        room.take(batch_sizes(data, at).claimed_bytes)
+        conversion = schema.conversion
+        options = pa.ipc.IpcReadOptions(
+            use_threads=False, included_fields=None if conversion is None else [*conversion.read]
+        )
+        with pa.ipc.open_stream(buffer, options=options) as reader:
+            raw = reader.read_next_batch()
+        _validate(raw)
+        if conversion is None:
+            batch, unread = Converted(_retyped(raw, schema.arrow), ())
+        else:
+            batch, unread = conversion.convert(raw, room, schema.arrow)
+        is_whole = batch.num_columns == len(schema.arrow)
+        layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
+        return ConvertedChunk.of(Chunk.validated(chunk_id, layout, batch), unread)
 
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
         if msg.encoding != Encoding.ARROW_IPC:
@@ -187,7 +220,7 @@ def encode_chunk(
 ) -> ArrowMsg:
     """The message that carries `chunk` to Rerun or to us."""
     schema = chunk.batch.schema
-    metadata = {SORBET_VERSION: SORBET_VERSION_WRITTEN, **(schema.metadata or {})}
+    metadata = {SORBET_VERSION: CURRENT_VERSION, **(schema.metadata or {})}
     metadata[CHUNK_ID] = str(chunk.id).encode()
     batch = chunk.batch.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
@@ -205,6 +238,23 @@ def encode_chunk(
     )
 
 
+def _retyped(raw: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a batch under a schema that names other types of the same layout."""
+    columns = [
+        array if array.type == column.type else array.view(column.type)
+        for array, column in zip(raw.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _validate(raw: pa.RecordBatch) -> None:
+    try:
+        raw.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        msg = f"the record batch contradicts itself: {error}"
+        raise InvalidChunkError(msg) from error
+
+
 def _is_dense(chunk: Chunk) -> bool:
     """Whether row ids and times have no validity bitmap.
 
@@ -217,7 +267,7 @@ def _is_dense(chunk: Chunk) -> bool:
 
 
 def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:
-    text = values.get(CHUNK_ID)
+    text = values.get(CHUNK_ID) or values.get(OLD_CHUNK_ID)
     if text is None:
         msg = "the schema has no `rerun:id`: this record batch is not a Rerun chunk"
         raise InvalidChunkError(msg)
