@@ -26,7 +26,13 @@ from forebay.hub import (
     read_messages,
     write_messages,
 )
-from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
+from forebay.ingest import (
+    IngestionStats,
+    IngestionWorker,
+    ProcessedChunk,
+    RejectedColumn,
+    RejectedMsg,
+)
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
@@ -72,6 +78,7 @@ __all__ = [
     "LoadProgress",
     "LogMsg",
     "ProcessedChunk",
+    "RejectedColumn",
     "RejectedMsg",
     "RowId",
     "SetStoreInfo",

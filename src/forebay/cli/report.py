@@ -26,6 +26,13 @@ PIPE_WIDTH = 1000
 """Columns where no terminal says otherwise, so that nothing is wrapped or cut."""
 
 
+def empty_files(paths: Sequence[str]) -> str:
+    """What to tell of files that are sound and have no message, as a program leaves that ended
+    before it logged anything.
+    """
+    return "; ".join([f"{path} holds nothing: its header is all there is" for path in paths])
+
+
 @dataclass(frozen=True, slots=True)
 class EntitySummary:
     """One entity of one store."""

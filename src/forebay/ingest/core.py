@@ -29,9 +29,10 @@ from forebay.ingest.overflow import Overflow
 from forebay.ingest.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from forebay.ingest.counts import Stamps
+    from forebay.ingest.outcomes import ConvertedMsg, RejectedColumn
     from forebay.ingest.queue import Entry, Ready
     from forebay.ingest.stats import IngestionStats
 
@@ -115,8 +116,17 @@ class IngestCore(Intake, Overflow, Output):
         began_s: float,
         now_s: float,
         stamps: Stamps | None = None,
+        converted: Sequence[ConvertedMsg] = (),
     ) -> bool:
         """Take the outcomes of a batch's first messages; the rest is queued again, at its place.
+
+        Args:
+            batch: The batch.
+            outcomes: Of its first messages.
+            began_s: When the first of them was begun.
+            now_s: The clock.
+            stamps: When one of them came by.
+            converted: Those of them that count for more than was known before, or lack columns.
 
         Returns:
             Whether there is output that was not there before.
@@ -140,9 +150,17 @@ class IngestCore(Intake, Overflow, Output):
                 return False
         if done:
             self.counts.note_decoded(now_s, (now_s - began_s) / done)
-        finished = Finished(outcomes, size, now_s, places, stamps)
+        queue_bytes = self.queue_bytes - size
+        columns: tuple[RejectedColumn, ...] = ()
+        if converted:
+            seqs = {out.seq for out in outcomes}
+            known = [one for one in converted if one.seq in seqs]
+            columns = tuple([column for one in known for column in one.columns])
+            size += sum(one.extra_bytes for one in known)
+            self._over_bytes = max(self._over_bytes, queue_bytes + self.output_bytes + size)
+        finished = Finished(outcomes, size, now_s, places, stamps, columns)
         early = {**self._early, first_place: finished}
-        now = early, returned, depth, self.queue_bytes - size, self.output_bytes + size
+        now = early, returned, depth, queue_bytes, self.output_bytes + size
         self._early, self._returned, self.queue_depth, self.queue_bytes, self.output_bytes = now
         del self._decoding[first_place]
         return self._release_in_order()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.ingest.counts import Stamps
-    from forebay.ingest.outcomes import Outcome
+    from forebay.ingest.outcomes import Outcome, RejectedColumn
     from forebay.ingest.queue import Entry, Ready
 
 
@@ -36,6 +36,7 @@ class Finished(NamedTuple):
     finished_s: float
     num_places: int
     stamps: Stamps | None = None
+    columns: tuple[RejectedColumn, ...] = ()
 
 
 class CoreState:

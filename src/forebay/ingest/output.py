@@ -14,6 +14,8 @@ from forebay.ingest.outcomes import DroppedMsg, Outcome, RejectedMsg
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forebay.ingest.outcomes import RejectedColumn, Rejection
+
 
 class Output(CoreState):
     """Outcomes from the end of their batch to the end of what they are charged for."""
@@ -47,6 +49,7 @@ class Output(CoreState):
                     before.finished_s,
                     before.num_places + finished.num_places,
                     before.stamps or finished.stamps,
+                    before.columns + finished.columns,
                 )
                 now = [*output[:-1], both], early, next_place
                 self._output, self._early, self.next_output_place = now
@@ -97,6 +100,7 @@ class Output(CoreState):
         counts = self.counts
         counts.note_peaks(self.queue_depth, self.queue_bytes + self.output_bytes)
         rejections: list[RejectedMsg] = []
+        columns: list[RejectedColumn] = []
         count = size = 0
         place = self.settled_place
         for finished in self._handed:
@@ -105,6 +109,7 @@ class Output(CoreState):
             place += finished.num_places
             if finished.stamps is not None:
                 counts.note_committed(now_s, finished.stamps, wall_ns)
+            columns += finished.columns
             for out in finished.outcomes:
                 if type(out) is RejectedMsg:
                     rejections.append(out)
@@ -113,11 +118,15 @@ class Output(CoreState):
         if refused:
             seqs = {out.seq for finished in self._handed for out in finished.outcomes}
             rejections += [one for one in refused if one.seq in seqs]
-        if rejections:
-            rejections.sort(key=lambda rejected: rejected.seq)
-            self.rejections.extend(rejections)
+        if columns:
+            whole = {rejected.seq for rejected in rejections}
+            columns = [column for column in columns if column.seq not in whole]
+        if rejections or columns:
+            noted: list[Rejection] = [*rejections, *columns]
+            noted.sort(key=lambda rejected: rejected.seq)
+            self.rejections.extend(noted)
         left = self.output_bytes - size
-        settled = counts.settled(count, size, rejections)
+        settled = counts.settled(count, size, rejections, len(columns))
         self._handed, self.output_bytes, self.settled_place, counts.totals = (
             [],
             left,
