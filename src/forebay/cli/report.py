@@ -27,9 +27,7 @@ PIPE_WIDTH = 1000
 
 
 def empty_files(paths: Sequence[str]) -> str:
-    """What to tell of files that are sound and have no message, as a program leaves that ended
-    before it logged anything.
-    """
+    """What to tell of files without a message: their programs ended before they logged anything."""
     return "; ".join([f"{path} holds nothing: its header is all there is" for path in paths])
 
 

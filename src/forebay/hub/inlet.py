@@ -221,7 +221,9 @@ class Inlet:
     def rejections(self) -> list[Rejection]:
         """Messages that could not become part of the store, newest last, each with its cause.
 
-        Among them are single columns (`RejectedColumn`) of messages that did without them. All are counted (`ingestion_stats()`); of more than `limits.REJECTIONS_KEPT_MAX` the first
+        Among them are single columns (`RejectedColumn`) of messages that did without them.
+
+        All are counted (`ingestion_stats()`); of more than `limits.REJECTIONS_KEPT_MAX` the first
         and the last ones are kept one by one, a half of that number each.
         """
         return self._inflow.rejections()

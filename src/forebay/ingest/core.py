@@ -116,6 +116,7 @@ class IngestCore(Intake, Overflow, Output):
         began_s: float,
         now_s: float,
         stamps: Stamps | None = None,
+        *,
         converted: Sequence[ConvertedMsg] = (),
     ) -> bool:
         """Take the outcomes of a batch's first messages; the rest is queued again, at its place.

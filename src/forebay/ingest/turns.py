@@ -85,7 +85,7 @@ class Turns(WorkerState):
         with self._lock:
             self._decoders.append(decode)
             ended_s = clock()
-            released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted)
+            released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted=converted)
             if converted and self._share is not None:
                 # What they became is there already, whether there was room for it or not.
                 self._share.charge(core.queue_bytes + core.output_bytes - self._share.held_bytes)
