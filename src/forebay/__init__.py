@@ -30,7 +30,13 @@ if TYPE_CHECKING:
         write_messages,
     )
     from forebay.hub.loading import load
-    from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
+    from forebay.ingest import (
+        IngestionStats,
+        IngestionWorker,
+        ProcessedChunk,
+        RejectedColumn,
+        RejectedMsg,
+    )
     from forebay.model import (
         ArrowMsg,
         BlueprintActivationCommand,
@@ -72,6 +78,7 @@ __all__ = [
     "LoadProgress",
     "LogMsg",
     "ProcessedChunk",
+    "RejectedColumn",
     "RejectedMsg",
     "RowId",
     "SetStoreInfo",
@@ -95,7 +102,7 @@ _NAMES_BY_MODULE: Final = {
     "chunk": "Chunk",
     "errors": "ForebayError",
     "hub": ("App EntityDb LoadProgress StoreHub WorkerOutput load read_messages write_messages"),
-    "ingest": "IngestionStats IngestionWorker ProcessedChunk RejectedMsg",
+    "ingest": "IngestionStats IngestionWorker ProcessedChunk RejectedColumn RejectedMsg",
     "model": (
         "ArrowMsg BlueprintActivationCommand ChunkAddition ChunkCompaction ChunkDeletion ChunkId "
         "ChunkStoreEvent EntityPath LogMsg RowId SetStoreInfo StoreId StoreInfo StoreKind Timeline "

@@ -59,6 +59,18 @@ BATCH_MESSAGES_SEEN_MAX: Final = 1024
 BODILESS_VALUES_PER_ROW_MAX: Final = 4096
 """Values of types that take no bytes (nulls, structs without fields) that a chunk may hold for each
 of its rows, beyond eight for each byte of its data."""
+EXPANDED_RATIO_MAX: Final = 255
+"""How many times its size the data of a message may become when compressed buffers, dictionaries,
+runs and views in it are decoded (as much as an LZ4 block)."""
+
+EXPANDED_BYTES_MIN: Final = MIB
+"""The data of a small message may become so much whatever the ratio."""
+
+EXPANDED_BYTES_MAX: Final = 256 * MIB
+"""The data of a message may become so much beyond its size, whatever the ratio allows."""
+
+DICTIONARIES_MAX: Final = 1024
+"""Dictionary batches that one message may have before its record batch."""
 
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the

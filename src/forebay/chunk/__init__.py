@@ -2,6 +2,7 @@
 
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.convert import converted
+from forebay.chunk.converted import ConvertedChunk, UnreadColumn
 from forebay.chunk.damage import DamagedChunk
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
@@ -33,6 +34,7 @@ __all__ = [
     "Chunk",
     "ChunkLayout",
     "ComponentDescriptor",
+    "ConvertedChunk",
     "DamagedChunk",
     "DataColumn",
     "EncodedChunk",
@@ -40,6 +42,7 @@ __all__ = [
     "PackedChunk",
     "RowForm",
     "RowIdArray",
+    "UnreadColumn",
     "concatenable",
     "concatenated",
     "converted",

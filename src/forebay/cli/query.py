@@ -23,7 +23,7 @@ from forebay.errors import (
     told,
 )
 from forebay.hub import load as load_files
-from forebay.model import Timeline, TimeType
+from forebay.model import Timeline, TimeType, canonical_application_id
 from forebay.store import ContentFilter, explode, flatten
 from forebay.store.contents import EVERYTHING
 
@@ -117,6 +117,8 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
 
 def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
     """The recording asked for, or the only one; a blueprint if there is no such recording."""
+    if application_id is not None:
+        application_id = canonical_application_id(application_id)
     # Of an active blueprint the hub uses a clone, which is not in the file.
     blueprints = [
         db for db in hub.blueprints() if db is not hub.active_blueprint(db.store_id.application_id)

@@ -26,6 +26,11 @@ PIPE_WIDTH = 1000
 """Columns where no terminal says otherwise, so that nothing is wrapped or cut."""
 
 
+def empty_files(paths: Sequence[str]) -> str:
+    """What to tell of files without a message: their programs ended before they logged anything."""
+    return "; ".join([f"{path} holds nothing: its header is all there is" for path in paths])
+
+
 @dataclass(frozen=True, slots=True)
 class EntitySummary:
     """One entity of one store."""

@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk, EncodedChunk, PackedChunk
+from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, PackedChunk
 from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import CONTINUATION, check_end, message_extent, read_batch_header
+from forebay.codec.conversion import Converted
+from forebay.codec.ipc import (
+    CONTINUATION,
+    batch_sizes,
+    check_end,
+    is_plain,
+    message_extent,
+    read_batch_header,
+)
 from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.migration import OLD_CHUNK_ID
 from forebay.codec.outgoing import outgoing_batch
+from forebay.codec.plain_types import Room
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -136,13 +146,12 @@ class ChunkDecoder:
             packed = known.pattern.packed(data)
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
-        if known is None:
-            header = read_batch_header(data, begin)
-            check_header(header, schema.rules)
-            body_length = header.body_length
-            has_doubtful_nulls = schema.rules.has_nulls_where_none_may_be(header)
-        else:
+        if known is not None:
             body_length, has_doubtful_nulls = known.body_length, False
+        elif schema.conversion is None and is_plain(data, begin):
+            body_length, has_doubtful_nulls = _checked_header(schema, data, begin)
+        else:
+            return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
         whole = buffer.slice(at)
         if (buffer.address + end) % ALIGNMENT:
@@ -165,6 +174,36 @@ class ChunkDecoder:
                 known.patterns_left = 0
         return chunk
 
+    def _converted(
+        self,
+        chunk_id: ChunkId,
+        schema: ChunkSchema,
+        buffer: pa.Buffer,
+        data: memoryview,
+        at: int,
+    ) -> Chunk:
+        """The chunk of a message whose buffers are compressed, or whose columns are converted.
+
+        Its columns do not lie in the message, so it is nothing to learn a pattern from.
+        """
+        room = Room(len(data))
+        room.take(batch_sizes(data, at).claimed_bytes)
+        conversion = schema.conversion
+        options = pa.ipc.IpcReadOptions(
+            use_threads=False, included_fields=None if conversion is None else [*conversion.read]
+        )
+        with pa.ipc.open_stream(buffer, options=options) as reader:
+            raw = reader.read_next_batch()
+        _validate(raw)
+        check_nulls(raw)
+        if conversion is None:
+            batch, unread = Converted(_retyped(raw, schema.arrow), ())
+        else:
+            batch, unread = conversion.convert(raw, room, schema.arrow)
+        is_whole = batch.num_columns == len(schema.arrow)
+        layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
+        return ConvertedChunk.of(Chunk.validated(chunk_id, layout, batch), unread)
+
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
         if msg.encoding != Encoding.ARROW_IPC:
             text = f"encoding {msg.encoding} of a payload is unknown; its sender may be newer"
@@ -182,6 +221,17 @@ class ChunkDecoder:
         buffer = pa.py_buffer(msg.payload)
         # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[int, bool]:
+    """The length of a record batch's body, and whether nulls may stand where none may be.
+
+    Raises:
+        InvalidChunkError: What the header says of the body cannot be true.
+    """
+    header = read_batch_header(data, begin)
+    check_header(header, schema.rules)
+    return header.body_length, schema.rules.has_nulls_where_none_may_be(header)
 
 
 def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:
@@ -241,6 +291,23 @@ def encode_chunk(
     )
 
 
+def _retyped(raw: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a batch under a schema that names other types of the same layout."""
+    columns = [
+        array if array.type == column.type else array.view(column.type)
+        for array, column in zip(raw.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _validate(raw: pa.RecordBatch) -> None:
+    try:
+        raw.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        msg = f"the record batch contradicts itself: {error}"
+        raise InvalidChunkError(msg) from error
+
+
 def _is_dense(chunk: Chunk) -> bool:
     """Whether row ids and times have no validity bitmap.
 
@@ -253,7 +320,7 @@ def _is_dense(chunk: Chunk) -> bool:
 
 
 def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:
-    text = values.get(CHUNK_ID)
+    text = values.get(CHUNK_ID) or values.get(OLD_CHUNK_ID)
     if text is None:
         msg = "the schema has no `rerun:id`: this record batch is not a Rerun chunk"
         raise InvalidChunkError(msg)

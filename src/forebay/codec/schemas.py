@@ -13,7 +13,6 @@ parsed every time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -23,21 +22,21 @@ from pyarrow import lib
 
 from forebay import limits
 from forebay.chunk import ChunkLayout
-from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH, SORBET_VERSION
+from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH
+from forebay.codec.conversion import planned
 from forebay.codec.ipc import check_schema
+from forebay.codec.migration import OLD_CHUNK_ID, migrated
 from forebay.codec.soundness import NodeRules, are_apart
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
     from forebay.codec.alike import Pattern
+    from forebay.codec.conversion import Conversion
 
 SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
 SDK_GRPC_SINK: Final = b"rerun:timestamp_sdk_grpc_sink"
 VIEWER_IPC_DECODED: Final = b"rerun:timestamp_viewer_ipc_decoded"
-VARIABLE_KEYS: Final = (CHUNK_ID, SDK_IPC_ENCODED, SDK_GRPC_SINK, VIEWER_IPC_DECODED)
-
-SORBET_VERSION_MIN: Final = (0, 1, 3)
-"""Of Rerun 0.36. Rerun itself migrates older chunks when it reads them; we send people there."""
+VARIABLE_KEYS: Final = (CHUNK_ID, OLD_CHUNK_ID, SDK_IPC_ENCODED, SDK_GRPC_SINK, VIEWER_IPC_DECODED)
 
 DENSE_BATCHES_MAX: Final = 16
 TYPES_MAX: Final = 1024
@@ -48,17 +47,6 @@ SPANS_MESSAGE_BYTES_MAX: Final = 0xFF00
 
 _LENGTH_BYTES: Final = 4
 _OTHERS: Final = (b"\xff", b"\0")
-
-_SUPPORTED_NAMES: Final = """
-NA BOOL UINT8 INT8 UINT16 INT16 UINT32 INT32 UINT64 INT64 HALF_FLOAT FLOAT DOUBLE
-DATE32 DATE64 TIME32 TIME64 TIMESTAMP DURATION DECIMAL128 DECIMAL256
-STRING LARGE_STRING BINARY LARGE_BINARY FIXED_SIZE_BINARY
-LIST LARGE_LIST FIXED_SIZE_LIST STRUCT MAP SPARSE_UNION DENSE_UNION
-"""
-_SUPPORTED_TYPES: Final = frozenset(
-    getattr(lib, f"Type_{name}") for name in _SUPPORTED_NAMES.split()
-)
-"""Not dictionaries, whose batches a chunk has no room for, nor views, runs and intervals."""
 
 Columns: TypeAlias = tuple[int, ...]
 """The types of columns, as numbers that a `SchemaCache` gives."""
@@ -75,11 +63,14 @@ class ChunkSchema:
     """What chunks of one schema share.
 
     Attributes:
-        arrow: The schema, without the metadata in which they differ.
+        arrow: The schema of the chunks, without the metadata in which they differ.
         layout: What its columns are.
-        columns: Their types, for comparing schemas of several entities.
+        columns: Their types, for comparing schemas of several entities; empty if there is a
+            conversion, for such chunks are like no others.
         rules: What their types say of the field nodes of a record batch.
         spans: Where the values stand in which they differ; `None` if that could not be proven.
+        conversion: What has to be done with the columns of a message to make them those of a
+            chunk; `None` if they are read as they are.
         dense_batches: Record batch messages (without bodies) that are known to be sound and to
             have no validity bitmap on row ids and times, and what is known of them. The
             rows of one entity, logged one by one, all have the same.
@@ -90,6 +81,7 @@ class ChunkSchema:
     columns: Columns
     rules: NodeRules
     spans: tuple[Span, ...] | None = None
+    conversion: Conversion | None = None
     dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
     def remember_dense(self, message: bytes, body_length: int) -> None:
@@ -129,7 +121,7 @@ class SchemaCache:
         """The schema of a schema message, and the values that are this chunk's own.
 
         Raises:
-            InvalidChunkError: It is the schema of no chunk, or of one too old.
+            InvalidChunkError: It is the schema of no chunk.
             pa.ArrowException, ValueError: It is damaged.
         """
         if (known := _find(self._known, message)) is not None:
@@ -141,26 +133,30 @@ class SchemaCache:
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
         check_schema(message)
-        arrow = pa.ipc.read_schema(pa.py_buffer(message))
-        metadata = dict(arrow.metadata or {})
-        _check_version(metadata)
-        for column in arrow:
+        wire = pa.ipc.read_schema(pa.py_buffer(message))
+        for column in wire:
             _check_type(column.type, column.name)
-        values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
-        path = {key: metadata[key] for key in (ENTITY_PATH,) if key in metadata}
-        shared = arrow.with_metadata(metadata)
-        wider = _proven_spans(message, values | path, arrow)
+        written = wire.metadata or {}
+        values = {key: written[key] for key in VARIABLE_KEYS if key in written}
+        migration = migrated(wire)
+        schema, conversion = planned(wire, migration)
+        metadata = {k: v for k, v in (schema.metadata or {}).items() if k not in VARIABLE_KEYS}
+        shared = schema.with_metadata(metadata)
+        layout = ChunkLayout.from_schema(shared)
+        spans = wider = None
+        if migration is None and conversion is None:
+            wider = _proven_spans(message, {**values, ENTITY_PATH: metadata[ENTITY_PATH]}, wire)
         if wider is None:
-            spans = _proven_spans(message, values, arrow)
+            spans = _proven_spans(message, values, wire)
         else:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
-        layout = ChunkLayout.from_schema(shared)
-        schema = ChunkSchema(shared, layout, self._columns(shared), NodeRules.of(shared), spans)
+        columns = () if conversion is not None else self._columns(shared)
+        known = ChunkSchema(shared, layout, columns, NodeRules.of(shared), spans, conversion)
         if spans is not None:
-            self._remember(self._known, message, spans, schema)
+            self._remember(self._known, message, spans, known)
         if wider is not None:
-            self._remember(self._kindred, message, wider, schema)
-        return schema, values
+            self._remember(self._kindred, message, wider, known)
+        return known, values
 
     def _of_kin(
         self, kin: ChunkSchema, message: memoryview, wider: tuple[Span, ...]
@@ -296,33 +292,23 @@ def _differ_only_there(
     )
 
 
-def _check_version(metadata: Mapping[bytes, bytes]) -> None:
-    version = metadata.get(SORBET_VERSION, b"")
-    match = re.match(rb"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version)
-    if match is None and CHUNK_ID in metadata:
-        return  # Not from an SDK, but it says all that we need.
-    if match is None or tuple(map(int, match.groups())) < SORBET_VERSION_MIN:
-        what = f"version {version.decode(errors='replace')}" if version else "no version"
-        wanted = ".".join(map(str, SORBET_VERSION_MIN))
-        msg = (
-            f"the chunk is in an old form ({what} in its metadata, {wanted} is needed); "
-            "convert the recording with `rerun rrd migrate FILE`"
-        )
-        raise InvalidChunkError(msg)
-
-
 def _check_type(data_type: pa.DataType, column: str) -> None:
-    """Refuse what pyarrow reads but cannot hand out, or trips over.
-
-    A list of a negative size, for one, passes pyarrow's own checks and crashes what allocates it.
-    """
-    supported = data_type.id in _SUPPORTED_TYPES
+    """Refuse what passes pyarrow's own checks and crashes what allocates it: negative sizes."""
+    size = 0
     if data_type.id == lib.Type_FIXED_SIZE_LIST:
-        supported = data_type.list_size >= 0
+        size = data_type.list_size
     elif data_type.id == lib.Type_FIXED_SIZE_BINARY:
-        supported = data_type.byte_width >= 0
-    if not supported:
+        size = data_type.byte_width
+    if size < 0:
         msg = f"column {column!r} has data of a type that Forebay does not read ({data_type})"
         raise InvalidChunkError(msg)
-    for child in range(data_type.num_fields):
-        _check_type(data_type.field(child).type, column)
+    for inner in _inner_types(data_type):
+        _check_type(inner, column)
+
+
+def _inner_types(data_type: pa.DataType) -> list[pa.DataType]:
+    if isinstance(data_type, pa.BaseExtensionType):
+        return [data_type.storage_type]
+    if isinstance(data_type, pa.DictionaryType):
+        return [data_type.value_type]
+    return [data_type.field(child).type for child in range(data_type.num_fields)]

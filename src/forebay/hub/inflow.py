@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from forebay.chunk import ConvertedChunk
 from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
 from forebay.hub.commits import Commits
 from forebay.hub.reports import Reports, WorkerOutput
@@ -19,6 +20,7 @@ from forebay.ingest import (
     PolicyRules,
     RejectedMsg,
     chunk_decoder,
+    rejected_columns,
 )
 from forebay.limits import (
     QUEUE_CAPACITY_MSGS,
@@ -30,7 +32,7 @@ from forebay.runtime import Runtime
 if TYPE_CHECKING:
     from forebay.chunk import Chunk
     from forebay.hub.guarded_store import Event, GuardedStore
-    from forebay.ingest import ByteBudget, Decode
+    from forebay.ingest import ByteBudget, Decode, Rejection
     from forebay.model import ArrowMsg
     from forebay.store import Contents
 
@@ -80,6 +82,7 @@ class Inflow:
         "_direct_rejections",
         "_is_closed",
         "_num_direct",
+        "_num_direct_columns",
         "_num_direct_rejected",
         "_policies",
         "_reports",
@@ -114,8 +117,9 @@ class Inflow:
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
+        self._num_direct_columns = 0
         # Replaced and never changed, so that it can be read without the lock.
-        self._direct_rejections: tuple[RejectedMsg, ...] = ()
+        self._direct_rejections: tuple[Rejection, ...] = ()
         self._policies = settings.policies
 
     @property
@@ -171,7 +175,12 @@ class Inflow:
                 self._direct_rejections = _with_rejection(self._direct_rejections, rejected)
                 self._num_direct_rejected += 1
                 raise
-            return self._insert_directly(chunk)
+            events = self._insert_directly(chunk)
+            if type(chunk) is ConvertedChunk:
+                for column in rejected_columns(NOT_SUBMITTED, msg, None, chunk):
+                    self._direct_rejections = _with_rejection(self._direct_rejections, column)
+                    self._num_direct_columns += 1
+            return events
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
         """Insert a chunk here and now, after everything submitted before it."""
@@ -279,10 +288,11 @@ class Inflow:
             accepted=stats.accepted + direct + refused,
             committed=stats.committed + direct,
             rejected=stats.rejected + refused,
+            columns_rejected=stats.columns_rejected + self._num_direct_columns,
         )
 
-    def rejections(self) -> list[RejectedMsg]:
-        """Messages that could not become part of the store, newest last, each with its cause."""
+    def rejections(self) -> list[Rejection]:
+        """Messages and columns that are not part of the store, newest last, each with its cause."""
         rejections = [] if self._worker is None else self._worker.rejections()
         return [*self._direct_rejections, *rejections]
 
@@ -295,9 +305,7 @@ class Inflow:
         return {} if self._worker is None else self._worker.latencies()
 
 
-def _with_rejection(
-    kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
-) -> tuple[RejectedMsg, ...]:
+def _with_rejection(kept: tuple[Rejection, ...], rejected: Rejection) -> tuple[Rejection, ...]:
     """The first rejections and the last, as a worker keeps them."""
     if len(kept) < REJECTIONS_KEPT_MAX:
         return (*kept, rejected)

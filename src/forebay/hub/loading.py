@@ -13,6 +13,7 @@ from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
 from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
+from forebay.ingest import RejectedColumn
 from forebay.limits import (
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES_FIRST,
@@ -30,10 +31,10 @@ from forebay.runtime import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from forebay.hub.entity_db import EntityDb
-    from forebay.ingest import RejectedMsg
+    from forebay.ingest import Rejection
     from forebay.model import LogMsg, StoreId
 
 
@@ -46,12 +47,14 @@ class LoadProgress:
         bytes_read: Bytes whose messages were handed to their stores.
         bytes_total: The file's size when loading began.
         is_done: Whether the file was read to its end, or to its damage.
+        is_empty: Whether no message was met so far.
     """
 
     path: str
     bytes_read: int
     bytes_total: int
     is_done: bool = False
+    is_empty: bool = False
 
 
 def load(
@@ -141,6 +144,7 @@ class _FileLoading:
         self._turnstile = turnstile
         self._num_files = num_files
         self._decodes_here = False
+        self._has_messages = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
 
     def run(self) -> None:
@@ -150,7 +154,10 @@ class _FileLoading:
 
             def report(*, is_done: bool = False) -> None:
                 if self._progress is not None:
-                    self._progress(LoadProgress(self._path, decoder.byte_offset, total, is_done))
+                    read = decoder.byte_offset
+                    self._progress(
+                        LoadProgress(self._path, read, total, is_done, not self._has_messages)
+                    )
 
             try:
                 blocks = self._blocks(file, decoder)
@@ -182,6 +189,7 @@ class _FileLoading:
         messages = next(blocks, None)
         if messages is None:
             return False
+        self._has_messages = self._has_messages or bool(messages)
         messages = self._renamed(messages)
         last = messages[-1] if messages else None
         if isinstance(last, ArrowMsg):
@@ -222,45 +230,64 @@ class _FileLoading:
 
 @dataclass(frozen=True, slots=True)
 class _Rejected:
-    """What a store had rejected at some moment: how many, and those that it keeps one by one."""
+    """What a store had rejected at some moment.
 
-    count: int = 0
-    kept: tuple[RejectedMsg, ...] = ()
+    Attributes:
+        messages: How many messages.
+        columns: How many columns of other messages.
+        kept: Those that the store keeps one by one.
+    """
+
+    messages: int = 0
+    columns: int = 0
+    kept: tuple[Rejection, ...] = ()
 
     @staticmethod
     def so_far(db: EntityDb) -> _Rejected:
-        return _Rejected(db.ingestion_stats().rejected, tuple(db.rejections()))
+        stats = db.ingestion_stats()
+        return _Rejected(stats.rejected, stats.columns_rejected, tuple(db.rejections()))
 
 
 def _rejections(
     hub: StoreHub, paths: set[str], before: Mapping[EntityDb, _Rejected]
 ) -> list[LoadError]:
-    """One error for each file and store that had messages rejected since `before`."""
+    """One error for each file and store that had messages, or columns, rejected since `before`."""
     errors: list[LoadError] = []
     for db in hub.entity_dbs():
         old = before.get(db, _Rejected())
         known = {id(rejected) for rejected in old.kept}
         now = _Rejected.so_far(db)
         new = [rejected for rejected in now.kept if id(rejected) not in known]
-        by_source: dict[object, list[RejectedMsg]] = {}
-        for rejected in new:
-            by_source.setdefault(rejected.source, []).append(rejected)
-        for source, rejections in by_source.items():
-            if source not in paths:
-                continue
-            # Of very many a store keeps the first and the last ones. If they are all of one
-            # file, so are those between them; else it is "at least".
-            count, least = now.count - old.count, ""
-            if len(by_source) > 1:
-                least = "at least " if count > len(new) else ""
-                count = len(rejections)
-            errors.append(_rejected(str(source), db.store_id, rejections[0], f"{least}{count:,}"))
+        columns = [rejected for rejected in new if isinstance(rejected, RejectedColumn)]
+        messages = [rejected for rejected in new if not isinstance(rejected, RejectedColumn)]
+        errors += _of_kind("message", db, paths, messages, now.messages - old.messages)
+        errors += _of_kind("column", db, paths, columns, now.columns - old.columns)
     return errors
 
 
-def _rejected(path: str, store_id: StoreId, first: RejectedMsg, count: str) -> LoadError:
+def _of_kind(
+    kind: str, db: EntityDb, paths: set[str], new: Sequence[Rejection], total: int
+) -> Iterator[LoadError]:
+    """One error for each file that rejections of one kind came from."""
+    by_source: dict[object, list[Rejection]] = {}
+    for rejected in new:
+        by_source.setdefault(rejected.source, []).append(rejected)
+    for source, rejections in by_source.items():
+        if source not in paths:
+            continue
+        # Of very many a store keeps the first and the last ones. If they are all of one
+        # file, so are those between them; else it is "at least".
+        count, least = total, ""
+        if len(by_source) > 1:
+            least = "at least " if count > len(new) else ""
+            count = len(rejections)
+        number = f"{least}{count:,}"
+        yield _rejected(kind, str(source), db.store_id, rejections[0], number)
+
+
+def _rejected(kind: str, path: str, store_id: StoreId, first: Rejection, count: str) -> LoadError:
     error = first.error
-    number = "a message was" if count == "1" else f"{count} messages were"
+    number = f"a {kind} was" if count == "1" else f"{count} {kind}s were"
     where = "" if error.byte_offset is None else f" at byte {error.byte_offset}"
     first_of = "" if count == "1" else ", the first"
     return LoadError(

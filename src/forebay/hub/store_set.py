@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forebay.errors import UnknownStoreError, told
 from forebay.hub.active import ActiveStores
-from forebay.model import StoreId, StoreKind
+from forebay.model import StoreId, StoreKind, canonical_application_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,7 @@ class StoreSet(ABC):
 
     def close_application(self, application_id: str) -> None:
         """Forget every recording and blueprint of an application."""
+        application_id = canonical_application_id(application_id)
         with self._lock:
             self._forget({id_ for id_ in self._dbs if id_.application_id == application_id})
 
@@ -105,6 +106,8 @@ class StoreSet(ABC):
             UnknownStoreError: There is none (the message names those there are), or several
                 applications have one and `application_id` does not say which.
         """
+        if application_id is not None:
+            application_id = canonical_application_id(application_id)
         found = [
             db
             for db in self.recordings()
@@ -157,10 +160,11 @@ class StoreSet(ABC):
 
     def active_blueprint(self, application_id: str) -> EntityDb | None:
         """The blueprint in use for an application: a clone of the one that was activated."""
-        return self._found(self._active.blueprint(application_id))
+        return self._found(self._active.blueprint(canonical_application_id(application_id)))
 
     def default_blueprint(self, application_id: str) -> EntityDb | None:
         """The blueprint that an application goes back to on reset."""
+        application_id = canonical_application_id(application_id)
         return self._found(self._active.default_blueprint(application_id))
 
     def _found(self, store_id: StoreId | None) -> EntityDb | None:

@@ -7,7 +7,16 @@ from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
 from forebay.ingest.budget import BudgetShare, ByteBudget
 from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import Gap
-from forebay.ingest.outcomes import DroppedMsg, Outcome, ProcessedChunk, RejectedMsg, message_cost
+from forebay.ingest.outcomes import (
+    DroppedMsg,
+    Outcome,
+    ProcessedChunk,
+    RejectedColumn,
+    RejectedMsg,
+    Rejection,
+    message_cost,
+    rejected_columns,
+)
 from forebay.ingest.policy import (
     Block,
     Deadline,
@@ -45,11 +54,14 @@ __all__ = [
     "PolicyRules",
     "ProcessedChunk",
     "Rates",
+    "RejectedColumn",
     "RejectedMsg",
+    "Rejection",
     "Spill",
     "StageLatency",
     "chunk_decoder",
     "message_cost",
     "policy_from",
+    "rejected_columns",
     "total",
 ]
