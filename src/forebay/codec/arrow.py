@@ -25,13 +25,14 @@ from forebay.codec.schemas import (
     ChunkSchema,
     SchemaCache,
 )
-from forebay.errors import InvalidChunkError
+from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forebay.codec.lz4 import FreshMemory
+    from forebay.limits import StoreLimits
     from forebay.model import Payload, StoreId
 
 SORBET_VERSION_WRITTEN: Final = b"0.1.3"
@@ -69,10 +70,17 @@ class DecodedChunk:
 class ChunkDecoder:
     """Decodes the chunks of one stream after the other; one per worker."""
 
-    def __init__(self, memory: FreshMemory | None = None) -> None:
-        """Decode into `memory` what is large; by default into that of the C library."""
+    def __init__(
+        self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
+    ) -> None:
+        """Learn nothing yet.
+
+        Args:
+            memory: What is large is decoded into it; by default into that of the C library.
+            structure: What a chunk may consist of at most.
+        """
         self._lz4 = Lz4Decompressor(memory)
-        self._schemas = SchemaCache()
+        self._schemas = SchemaCache(structure)
         self._alike = AlikeDecoder(self._lz4)
         self._batches = BatchPatterns()
 
@@ -88,7 +96,7 @@ class ChunkDecoder:
 
         Raises:
             InvalidChunkError: There is none; with the store, the chunk's id and byte offset as
-                far as they are known.
+                far as they are known. A `LimitError` if the chunk is over a limit.
         """
         return self._decode(msg)[0]
 
@@ -110,6 +118,10 @@ class ChunkDecoder:
             schema, values = self._schemas.read(data[:at])
             chunk_id = _chunk_id(values)
             return self._chunk(chunk_id, schema, buffer, data, at), values
+        except LimitError as error:
+            error.store_id, error.chunk_id = msg.store_id, chunk_id
+            error.byte_offset = msg.byte_offset
+            raise
         except InvalidChunkError as error:
             raise _rejection(error.message, msg, chunk_id) from error
         except _DAMAGED as error:

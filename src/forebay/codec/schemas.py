@@ -24,7 +24,7 @@ from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH, SORBET_VERSION
 from forebay.codec.ipc import check_schema
-from forebay.errors import InvalidChunkError
+from forebay.errors import InvalidChunkError, LimitError
 
 if TYPE_CHECKING:
     from forebay.codec.alike import Pattern
@@ -108,7 +108,9 @@ class DenseBatch:
 class SchemaCache:
     """Remembers schemas up to a bound, then starts afresh; not for several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, structure: limits.StoreLimits = limits.STORE_LIMITS) -> None:
+        """Remember nothing yet; refuse schemas that are over the limits of `structure`."""
+        self._structure = structure
         self._known: _Schemas = {}
         self._kindred: _Schemas = {}
         self._types: dict[pa.DataType, int] = {}
@@ -120,6 +122,7 @@ class SchemaCache:
 
         Raises:
             InvalidChunkError: It is the schema of no chunk, or of one too old.
+            LimitError: It has more than the limits allow.
             pa.ArrowException, ValueError: It is damaged.
         """
         if (known := _find(self._known, message)) is not None:
@@ -130,21 +133,25 @@ class SchemaCache:
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
+        _check_limit("chunk_schema_bytes_max", self._structure, len(message), "a schema", "bytes")
         check_schema(message)
         arrow = pa.ipc.read_schema(pa.py_buffer(message))
+        _check_limit("chunk_columns_max", self._structure, len(arrow), "a chunk", "columns")
         metadata = dict(arrow.metadata or {})
         _check_version(metadata)
         for column in arrow:
-            _check_type(column.type, column.name)
+            _check_type(column.type, column.name, self._structure)
         values = {key: metadata.pop(key) for key in VARIABLE_KEYS if key in metadata}
         path = {key: metadata[key] for key in (ENTITY_PATH,) if key in metadata}
+        for value in path.values():
+            self._check_path(value)
         shared = arrow.with_metadata(metadata)
         wider = _proven_spans(message, values | path, arrow)
         if wider is None:
             spans = _proven_spans(message, values, arrow)
         else:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
-        layout = ChunkLayout.from_schema(shared)
+        layout = self._within_limits(ChunkLayout.from_schema(shared))
         schema = ChunkSchema(shared, layout, self._columns(shared), spans)
         if spans is not None:
             self._remember(self._known, message, spans, schema)
@@ -158,15 +165,28 @@ class SchemaCache:
         """The schema of a message that differs in its entity's path from one that is known."""
         values = {key: bytes(message[begin:end]) for key, begin, end in wider}
         path = values.pop(ENTITY_PATH)
+        self._check_path(path)
         schema = ChunkSchema(
             kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
-            kin.layout.of_entity(path),
+            self._within_limits(kin.layout.of_entity(path)),
             kin.columns,
             kin.spans,
         )
         if kin.spans is not None:
             self._remember(self._known, message, kin.spans, schema)
         return schema, values
+
+    def _check_path(self, path: bytes) -> None:
+        """Refuse a path that is too long, before it is read part by part."""
+        _check_limit("path_bytes_max", self._structure, len(path), "an entity path", "bytes")
+
+    def _within_limits(self, layout: ChunkLayout) -> ChunkLayout:
+        structure = self._structure
+        depth = len(layout.entity_path.parts)
+        _check_limit("path_parts_max", structure, depth, "an entity path", "parts")
+        lines = len(layout.indexes)
+        _check_limit("store_timelines_max", structure, lines, "a chunk", "timelines")
+        return layout
 
     def _columns(self, schema: pa.Schema) -> Columns:
         if len(self._types) > TYPES_MAX:
@@ -270,7 +290,17 @@ def _check_version(metadata: Mapping[bytes, bytes]) -> None:
         raise InvalidChunkError(msg)
 
 
-def _check_type(data_type: pa.DataType, column: str) -> None:
+def _check_limit(
+    limit: str, structure: limits.StoreLimits, number: int, noun: str, unit: str
+) -> None:
+    limit_max: int = getattr(structure, limit)
+    if number > limit_max:
+        raise LimitError.over(limit, limit_max, f"{noun} of {number:,} {unit}")
+
+
+def _check_type(
+    data_type: pa.DataType, column: str, structure: limits.StoreLimits, depth: int = 1
+) -> None:
     """Refuse what pyarrow reads but cannot hand out, or trips over.
 
     A list of a negative size, for one, passes pyarrow's own checks and crashes what allocates it.
@@ -284,4 +314,5 @@ def _check_type(data_type: pa.DataType, column: str) -> None:
         msg = f"column {column!r} has data of a type that Forebay does not read ({data_type})"
         raise InvalidChunkError(msg)
     for child in range(data_type.num_fields):
-        _check_type(data_type.field(child).type, column)
+        _check_limit("type_depth_max", structure, depth + 1, "a column's type", "levels")
+        _check_type(data_type.field(child).type, column, structure, depth + 1)

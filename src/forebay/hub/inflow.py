@@ -11,6 +11,7 @@ from forebay.hub.commits import Commits
 from forebay.hub.reports import Reports, WorkerOutput
 from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
+    NOT_SUBMITTED,
     AdaptiveBudget,
     Gap,
     IngestionStats,
@@ -18,11 +19,11 @@ from forebay.ingest import (
     Policy,
     PolicyRules,
     RejectedMsg,
+    RejectionLog,
     chunk_decoder,
 )
 from forebay.limits import (
     QUEUE_CAPACITY_MSGS,
-    REJECTIONS_KEPT_MAX,
     STORE_BUDGET_BYTES,
 )
 from forebay.runtime import Runtime
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from forebay.ingest import ByteBudget, Decode
     from forebay.model import ArrowMsg
     from forebay.store import Contents
-
-NOT_SUBMITTED = -1
-"""The sequence number of a rejection that never was in the worker's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +112,7 @@ class Inflow:
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
-        # Replaced and never changed, so that it can be read without the lock.
-        self._direct_rejections: tuple[RejectedMsg, ...] = ()
+        self._direct_rejections: RejectionLog | None = None
         self._policies = settings.policies
 
     @property
@@ -168,7 +165,8 @@ class Inflow:
                 chunk = decode(msg)
             except ForebayError as error:
                 rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
-                self._direct_rejections = _with_rejection(self._direct_rejections, rejected)
+                self._direct_rejections = self._direct_rejections or RejectionLog()
+                self._direct_rejections.extend([rejected])
                 self._num_direct_rejected += 1
                 raise
             return self._insert_directly(chunk)
@@ -284,7 +282,10 @@ class Inflow:
     def rejections(self) -> list[RejectedMsg]:
         """Messages that could not become part of the store, newest last, each with its cause."""
         rejections = [] if self._worker is None else self._worker.rejections()
-        return [*self._direct_rejections, *rejections]
+        if self._direct_rejections is not None:
+            with self._store.order_lock:
+                rejections = [*self._direct_rejections, *rejections]
+        return rejections
 
     def gaps(self) -> list[Gap]:
         """What policies dropped, oldest first."""
@@ -293,13 +294,3 @@ class Inflow:
     def latencies(self) -> dict[str, list[float]]:
         """The last second's samples by stage."""
         return {} if self._worker is None else self._worker.latencies()
-
-
-def _with_rejection(
-    kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
-) -> tuple[RejectedMsg, ...]:
-    """The first rejections and the last, as a worker keeps them."""
-    if len(kept) < REJECTIONS_KEPT_MAX:
-        return (*kept, rejected)
-    half = REJECTIONS_KEPT_MAX // 2
-    return (*kept[:half], *kept[half + 1 :], rejected)

@@ -7,7 +7,14 @@ from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
 from forebay.ingest.budget import BudgetShare, ByteBudget
 from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import Gap
-from forebay.ingest.outcomes import DroppedMsg, Outcome, ProcessedChunk, RejectedMsg, message_cost
+from forebay.ingest.outcomes import (
+    NOT_SUBMITTED,
+    DroppedMsg,
+    Outcome,
+    ProcessedChunk,
+    RejectedMsg,
+    message_cost,
+)
 from forebay.ingest.policy import (
     Block,
     Deadline,
@@ -19,10 +26,12 @@ from forebay.ingest.policy import (
     Spill,
     policy_from,
 )
+from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.stats import HubIngestionStats, IngestionStats, Rates, StageLatency, total
 from forebay.ingest.worker import Decode, IngestionWorker, chunk_decoder
 
 __all__ = [
+    "NOT_SUBMITTED",
     "AdaptiveBudget",
     "Block",
     "BudgetController",
@@ -46,6 +55,7 @@ __all__ = [
     "ProcessedChunk",
     "Rates",
     "RejectedMsg",
+    "RejectionLog",
     "Spill",
     "StageLatency",
     "chunk_decoder",

@@ -6,7 +6,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from forebay.chunk import split
-from forebay.limits import PROTECT_LATEST
+from forebay.errors import LimitError
+from forebay.limits import PROTECT_LATEST, STORE_LIMITS
 from forebay.model import (
     ChunkAddition,
     ChunkCompaction,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from forebay.chunk import Chunk, PackedChunk
+    from forebay.limits import StoreLimits
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
     from forebay.store.entity import EntityIndex
     from forebay.store.snapshot import StoreSnapshot
@@ -44,11 +46,12 @@ class ChunkStore:
         generation: Counts the changes; every event names the one it belongs to.
     """
 
-    def __init__(self, store_id: StoreId) -> None:
+    def __init__(self, store_id: StoreId, limits: StoreLimits = STORE_LIMITS) -> None:
+        """Make an empty store; `limits` say how much structure it may hold."""
         self.store_id = store_id
         self.generation = 0
         self._num_events = 0
-        self._state = StoreState()
+        self._state = StoreState(limits)
 
     def insert(self, chunk: Chunk) -> list[Event]:
         """Add a chunk.
@@ -64,6 +67,9 @@ class ChunkStore:
 
         Returns:
             What changed, in order.
+
+        Raises:
+            LimitError: It has an entity, timelines or components too many for the store.
         """
         diffs: list[ChunkStoreDiff[Chunk]] = []
         return self._report(diffs) if self._insert(chunk, diffs) else []
@@ -109,10 +115,15 @@ class ChunkStore:
 
     def _insert_rows(self, path: EntityPath, chunks: list[PackedChunk]) -> None:
         state = self._state
-        entity = state.owned(path)
-        for chunk in chunks:
-            if chunk.layout is not entity.layout:
-                state.register(entity, chunk.layout)
+        try:
+            entity = state.owned(path)
+            for chunk in chunks:
+                if chunk.layout is not entity.layout:
+                    state.register(entity, chunk.layout)
+        except LimitError:
+            for chunk in chunks:
+                state.known.discard(chunk.id)
+            raise
         count = len(chunks)
         self.generation += count
         state.count(entity, count, count)
@@ -129,9 +140,13 @@ class ChunkStore:
         layout = chunk.layout
         if not rows or not layout.components or not state.known.add(chunk.id):
             return False
-        entity = state.owned(layout.entity_path)
-        if layout is not entity.layout:
-            state.register(entity, layout)
+        try:
+            entity = state.owned(layout.entity_path)
+            if layout is not entity.layout:
+                state.register(entity, layout)
+        except LimitError:
+            state.known.discard(chunk.id)
+            raise
         self.generation += 1
         if is_told:
             diffs.append(ChunkAddition(chunk))
@@ -225,12 +240,12 @@ class ChunkStore:
     @property
     def byte_size(self) -> int:
         """Bytes of all buffers that the chunks refer to, each counted once."""
-        return self._state.ledger.byte_size
+        return self._state.held[0]
 
     @property
     def held_bytes(self) -> int:
-        """About what the chunks take of the process's memory: buffers, and the objects around."""
-        return self._state.ledger.held_bytes
+        """About what the store takes of the process's memory: buffers, objects, paths, names."""
+        return self._state.held[1]
 
     def gc(
         self,

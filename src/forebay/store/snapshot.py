@@ -47,8 +47,8 @@ class StoreSnapshot(DataframeSource):
 
     __slots__ = (
         "_byte_size",
-        "_clears",
         "_entities",
+        "_has_clears",
         "_paths",
         "_timelines",
         "generation",
@@ -63,7 +63,7 @@ class StoreSnapshot(DataframeSource):
         generation: int,
         entities: Mapping[EntityPath, EntityIndex],
         timelines: Mapping[str, TimeType],
-        clears: frozenset[EntityPath],
+        has_clears: bool,
         num_chunks: int,
         num_rows: int,
     ) -> None:
@@ -73,7 +73,7 @@ class StoreSnapshot(DataframeSource):
         self.num_rows = num_rows
         self._entities = entities
         self._timelines = timelines
-        self._clears = clears
+        self._has_clears = has_clears
         # Both are worked out when first asked for and stored complete, with one assignment.
         self._paths: tuple[EntityPath, ...] | None = None
         self._byte_size: int | None = None
@@ -212,9 +212,7 @@ class StoreSnapshot(DataframeSource):
         plan = index.plan(timeline)
         if components is not None:
             plan = self._selection(index, plan, components)
-        clear = (
-            clearing(self._entities, self._clears, index, timeline, at) if self._clears else None
-        )
+        clear = clearing(self._entities, index, timeline, at) if self._has_clears else None
         cells: dict[str, Cell] = {}
         shared: Hit | None = None
         is_shared_known = False
