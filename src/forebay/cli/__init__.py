@@ -12,6 +12,7 @@ import click
 
 from forebay.cli.signals import end_cleanly_when_terminated
 from forebay.errors import ForebayError
+from forebay.runtime import abandon_turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,7 @@ def run(args: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        abandon_turns()  # what was accepted and not decoded yet is of no use any more
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough. Python must not find out again at exit.

@@ -22,6 +22,7 @@ from forebay.limits import (
 )
 from forebay.model import ArrowMsg
 from forebay.runtime import (
+    Event,
     Turnstile,
     collections_rare,
     decodes_where_read,
@@ -90,6 +91,7 @@ def load(
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
     turnstile = Turnstile(READ_TURN_S)
+    is_stopped = Event()
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(
@@ -100,6 +102,7 @@ def load(
             progress,
             turnstile=turnstile,
             num_files=len(paths),
+            is_stopped=is_stopped,
         )
         try:
             loading.run()
@@ -107,7 +110,9 @@ def load(
             errors.append(error)
 
     with collections_rare():
-        run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+        jobs = [partial(load_one, path) for path in paths]
+        # After a Ctrl-C readers end with their next block.
+        run_side_by_side(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
     target.flush()
     errors += _rejections(target, names, before)
     if errors and on_error == "raise":
@@ -132,6 +137,7 @@ class _FileLoading:
         *,
         turnstile: Turnstile,
         num_files: int,
+        is_stopped: Event,
     ) -> None:
         self._path = os.fspath(path)
         self._hub = hub
@@ -140,6 +146,7 @@ class _FileLoading:
         self._progress = progress
         self._turnstile = turnstile
         self._num_files = num_files
+        self._is_stopped = is_stopped
         self._decodes_here = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
 
@@ -171,7 +178,7 @@ class _FileLoading:
         takes_turn = self._decodes_here
         with self._turnstile.turn() if takes_turn else nullcontext():
             until_s = monotonic_s() + READ_SLICE_S
-            while self._load_block(blocks):
+            while not self._is_stopped.is_set() and self._load_block(blocks):
                 report()
                 if takes_turn is not self._decodes_here or monotonic_s() >= until_s:
                     return True

@@ -9,7 +9,7 @@ virtual time (`SimulatedRuntime`, for tests).
 from forebay.runtime.collector import RareCollections, collections_rare
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory import memory_available_bytes
-from forebay.runtime.native import NativeRuntime
+from forebay.runtime.native import NativeRuntime, abandon_turns
 from forebay.runtime.platform import (
     decodes_where_read,
     gil_enabled,
@@ -53,6 +53,7 @@ __all__ = [
     "Task",
     "Turnstile",
     "WebWorkerRuntime",
+    "abandon_turns",
     "callback_runtime",
     "collections_rare",
     "decodes_where_read",
