@@ -41,6 +41,21 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
+ALIKE_SHAPES_MAX: Final = 32
+"""Ways in which patterns of one size differ from each other; each message of that size is compared
+with all of them."""
+
+SCHEMA_SPANS_MAX: Final = 32
+"""Ways in which schemas of one size vary from chunk to chunk; each schema of that size is looked up
+by all of them."""
+
+SCHEMA_COLUMN_COST_BYTES: Final = 1024
+"""What a column of a remembered schema counts for beside its bytes (measured: Python's and Arrow's
+objects)."""
+
+FORM_COLUMN_COST_BYTES: Final = 64
+"""The same for a column of a remembered pattern, whose schema counts elsewhere."""
+
 SCAN_MSGS_MIN: Final = 64
 """Fewer messages in a block of a file are cut out one by one: NumPy's first calls cost a fresh
 process a millisecond."""
@@ -163,6 +178,14 @@ CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 
 CHUNK_SPLIT_ROWS_MAX: Final = 4096
 CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
+
+MERGED_COLUMNS_MAX: Final = 64
+"""Components that merging may bring together in one chunk: it fills those that a chunk has not got
+with nulls. Chunks of more are merged with chunks of the same ones alone."""
+
+GC_SHARE_MIN: Final = 16
+"""Garbage collection that looked through a store drops at least one part in so many of what it
+found before it stops for others, so that looking does not cost more than dropping."""
 
 CHUNK_COST_BYTES: Final = 1024
 """What a chunk in a store costs beyond its columns, for memory limits (measured: Python's objects,

@@ -153,6 +153,7 @@ class SchemaCache:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
         layout = self._within_limits(ChunkLayout.from_schema(shared))
         schema = ChunkSchema(shared, layout, self._columns(shared), spans)
+        self._num_bytes += limits.SCHEMA_COLUMN_COST_BYTES * len(arrow)
         if spans is not None:
             self._remember(self._known, message, spans, schema)
         if wider is not None:
@@ -215,6 +216,8 @@ class SchemaCache:
             if known_spans == spans:
                 schemas[_around(message, spans)] = schema
                 return
+        if len(alike) >= limits.SCHEMA_SPANS_MAX:
+            del alike[0]
         alike.append((spans, {_around(message, spans): schema}))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from forebay.chunk import split
 from forebay.errors import LimitError
-from forebay.limits import PROTECT_LATEST, STORE_LIMITS
+from forebay.limits import GC_SHARE_MIN, PROTECT_LATEST, STORE_LIMITS
 from forebay.model import (
     ChunkAddition,
     ChunkCompaction,
@@ -23,7 +23,7 @@ from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from forebay.chunk import Chunk, PackedChunk
@@ -266,7 +266,9 @@ class ChunkStore:
                 A buffer that another chunk of the store still refers to is not free.
             held_bytes_max: Stop also once `held_bytes` is no more than that.
             protect_latest: Chunks to keep.
-            should_stop: Asked after each chunk whether to leave it at that (time is up).
+            should_stop: Asked after each chunk whether to leave it at that (time is up). It has
+                its way once a small part of the garbage is gone (`limits.GC_SHARE_MIN`), for to
+                find it all chunks were looked at.
         """
         candidates = removal.garbage(self._state.entities.values(), protect_latest)
         return self._collect(candidates, bytes_to_free, held_bytes_max, should_stop)
@@ -328,7 +330,7 @@ class ChunkStore:
 
     def _collect(
         self,
-        candidates: Iterable[tuple[EntityIndex, Leaf]],
+        candidates: Sequence[tuple[EntityIndex, Leaf]],
         bytes_to_free: int | None,
         held_bytes_max: int | None,
         should_stop: Callable[[], bool],
@@ -337,7 +339,8 @@ class ChunkStore:
         freed = 0
         gone: dict[EntityPath, dict[bytes, Leaf]] = {}
         diffs: list[ChunkStoreDiff[Chunk]] = []
-        for seen, leaf in candidates:
+        num_least = len(candidates) // GC_SHARE_MIN
+        for number, (seen, leaf) in enumerate(candidates):
             if bytes_to_free is not None and freed + size - self.byte_size >= bytes_to_free:
                 break
             if held_bytes_max is not None and self.held_bytes - freed <= held_bytes_max:
@@ -352,7 +355,7 @@ class ChunkStore:
             self._state.known.discard_all(leaf.sources)
             self._state.count(entity, -1, -leaf.rows)
             diffs.append(ChunkDeletion(leaf.chunk, DeletionReason.GARBAGE_COLLECTION))
-            if should_stop():
+            if number >= num_least and should_stop():
                 break
         for path, leaves in gone.items():
             self._state.take_out(self._state.entities[path], leaves, {})

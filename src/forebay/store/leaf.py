@@ -177,6 +177,12 @@ class Leaf:
             oldest = self._oldest = bytes(self.chunk.row_id_at(0))
         return oldest
 
+    @property
+    def names_with_nulls(self) -> set[str]:
+        """Components that some rows have no cell of."""
+        chunk = self.chunk
+        return {name for name in chunk.layout.components if chunk.null_count(name)}
+
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""
         alone = self.chunk.taken(np.arange(self.rows))
