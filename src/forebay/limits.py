@@ -113,6 +113,10 @@ URGENT_RESERVE_SHARE: Final = 16
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
 
+GAP_TIMELINES_MAX: Final = 64
+"""Timelines of which a gap tells the times; what was dropped is in no store, whose own limit could
+bound them."""
+
 FULL_WARN_AFTER_S: Final = 1.0
 """How long a submitter waits for room before the log says so; shorter waits are ordinary."""
 
@@ -309,6 +313,10 @@ beyond the store's byte budget, the oldest are forgotten and counted."""
 CALLBACK_THREADS_MAX: Final = 64
 """Threads that subscribers are called on. They are not the workers': callbacks that hang can hold
 up other callbacks, never the ingestion of a store."""
+
+NAMES_COMPARED_MAX: Final = 1000
+"""Names that are compared with one that is unknown, to say which may have been meant: comparing
+takes some ten microseconds each."""
 
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""

@@ -90,6 +90,7 @@ def load(
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
+    refused_before = target.refused_by_limit()
     turnstile = Turnstile(READ_TURN_S)
     is_stopped = Event()
 
@@ -115,6 +116,7 @@ def load(
         run_side_by_side(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
     target.flush()
     errors += _rejections(target, names, before)
+    errors += _refusals(target, names, refused_before)
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -262,6 +264,22 @@ def _rejections(
                 least = "at least " if count > len(new) else ""
                 count = len(rejections)
             errors.append(_rejected(str(source), db.store_id, rejections[0], f"{least}{count:,}"))
+    return errors
+
+
+def _refusals(hub: StoreHub, paths: set[str], before: Mapping[str, int]) -> list[LoadError]:
+    """One error for each limit of the hub that refused messages since `before`."""
+    errors: list[LoadError] = []
+    kept = hub.refusals()
+    for limit, count in hub.refused_by_limit().items():
+        new = count - before.get(limit, 0)
+        of_limit = [one for one in kept if getattr(one.error, "limit", "") == limit]
+        first = next((one for one in of_limit if one.source in paths), None)
+        if new and first is not None:
+            number = "a message was" if new == 1 else f"{new:,} messages were"
+            text = f"{first.source}: {number} refused: {first.error}"
+            path = str(first.source)
+            errors.append(LoadError(text, path=path, store_id=first.store_id))
     return errors
 
 

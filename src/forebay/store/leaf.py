@@ -177,7 +177,6 @@ class Leaf:
             oldest = self._oldest = bytes(self.chunk.row_id_at(0))
         return oldest
 
-    @property
     def names_with_nulls(self) -> set[str]:
         """Components that some rows have no cell of."""
         chunk = self.chunk

@@ -44,13 +44,19 @@ def _protected(entity: EntityIndex, leaves: list[Leaf], count: int) -> set[bytes
     for layout in {leaf.chunk.layout for leaf in leaves}:
         for timeline in layout.indexes:
             there[timeline] |= layout.components.keys()
+    with_nulls: dict[Leaf, set[str]] = {}
     for timeline, components in there.items():
-        _protect(protected, timeline, components, leaves, count)
+        _protect(protected, timeline, components, leaves, with_nulls, count)
     return protected
 
 
-def _protect(
-    protected: set[bytes], timeline: str, wanted: set[str], leaves: list[Leaf], count: int
+def _protect(  # noqa: PLR0917 - called in one place
+    protected: set[bytes],
+    timeline: str,
+    wanted: set[str],
+    leaves: list[Leaf],
+    with_nulls: dict[Leaf, set[str]],
+    count: int,
 ) -> None:
     """Add the chunks with the `count` latest cells of each wanted component on a timeline.
 
@@ -63,6 +69,7 @@ def _protect(
         timeline: The timeline.
         wanted: Components that there are on it; is emptied.
         leaves: All chunks of the entity.
+        with_nulls: Components that some rows have no cell of, of chunks looked at before.
         count: Chunks for each component.
     """
     ends = [
@@ -84,7 +91,9 @@ def _protect(
         chunk = leaf.chunk
         names = wanted & chunk.layout.components.keys()
         if count == 1:
-            whole = names - leaf.names_with_nulls - latest.keys()
+            if leaf not in with_nulls:
+                with_nulls[leaf] = leaf.names_with_nulls()
+            whole = names - with_nulls[leaf] - latest.keys()
             if whole:
                 protected.add(chunk.id)
                 wanted -= whole
