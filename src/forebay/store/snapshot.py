@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk, ComponentDescriptor
     from forebay.model import EntityPath, StoreId, TimeLike, Timeline, TimeType
     from forebay.store.entity import EntityIndex, Plan
+    from forebay.store.entity_map import EntityMap
     from forebay.store.leaf import Hit
 
 lazy: Final = Cell.lazy
@@ -61,7 +62,7 @@ class StoreSnapshot(DataframeSource):
         self,
         store_id: StoreId,
         generation: int,
-        entities: Mapping[EntityPath, EntityIndex],
+        entities: EntityMap,
         timelines: Mapping[str, TimeType],
         has_clears: bool,
         num_chunks: int,
@@ -194,7 +195,7 @@ class StoreSnapshot(DataframeSource):
             UnknownComponentError: The entity has no such component.
             TimeTypeError: The time does not fit the timeline.
         """
-        known = self._entities
+        known = self._entities.recent
         try:
             # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
             index = known[entity]  # type: ignore[index]

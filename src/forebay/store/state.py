@@ -9,6 +9,7 @@ from forebay.errors import LimitError
 from forebay.limits import STORE_LIMITS
 from forebay.store import removal
 from forebay.store.entity import CLEAR, EntityIndex
+from forebay.store.entity_map import EntityMap
 from forebay.store.known_ids import ID_BYTES, KnownIds
 from forebay.store.ledger import Ledger, index_cost_bytes
 from forebay.store.snapshot import StoreSnapshot
@@ -27,8 +28,8 @@ class StoreState:
 
     It is copied on write: a snapshot takes the state as it is and starts a new epoch; the writer
     then clones whatever it is about to change that is of an older epoch, once. So a snapshot
-    costs next to nothing, and a change after one costs a clone of one entity's index and of the
-    dict that it is in.
+    costs next to nothing, and a change after one costs a clone of one entity's index and of a small
+    part of the map that it is in.
 
     A copy of the whole state works as a snapshot does: it shares the indexes and clones what it
     changes. What only a writer needs (`known`, `ledger`) it works out when it is first changed,
@@ -37,7 +38,7 @@ class StoreState:
     Attributes:
         epoch: Counts the snapshots; what was made in the current epoch nobody else has seen.
         entities: The index of each entity.
-        entities_epoch: When the dict `entities` was made.
+        entities_epoch: When the map `entities` was made.
         timelines: The latest type of every timeline ever seen.
         num_cleared: How many entities ever had a `Clear`.
         known: The ids of all chunks whose rows are in the store, whatever became of the chunks.
@@ -67,7 +68,7 @@ class StoreState:
 
     def __init__(self, limits: StoreLimits = STORE_LIMITS) -> None:
         self.epoch = 0
-        self.entities: dict[EntityPath, EntityIndex] = {}
+        self.entities = EntityMap()
         self.entities_epoch = 0
         self.timelines: Mapping[str, TimeType] = {}
         self.num_cleared = 0
@@ -166,23 +167,28 @@ class StoreState:
         epoch = self.epoch
         self._snapshot = None
         if self.entities_epoch != epoch:
-            self.entities = self.entities.copy()
+            self.entities = self.entities.clone()
             self.entities_epoch = epoch
         entities = self.entities
-        if path not in entities:
-            entities_max = self._limits.store_entities_max
-            if len(entities) >= entities_max:
-                raise LimitError.over("store_entities_max", entities_max, "one more entity")
-            self.ledger.index_bytes += index_cost_bytes(path, ())
-            entity = entities[path] = EntityIndex(path, epoch)
-            return entity
-        entity = entities[path]
+        try:
+            entity = entities.recent[path]
+        except KeyError:
+            return self._added(path)
         if entity.epoch != epoch:
             is_mine = entity.epoch >= self._first_epoch
             entity = entity.clone(epoch) if is_mine else entity.detached(epoch)
-            entities[path] = entity
+            entities.replace(path, entity)
         else:
             entity.forget()
+        return entity
+
+    def _added(self, path: EntityPath) -> EntityIndex:
+        entities_max = self._limits.store_entities_max
+        if len(self.entities) >= entities_max:
+            raise LimitError.over("store_entities_max", entities_max, "one more entity")
+        self.ledger.index_bytes += index_cost_bytes(path, ())
+        entity = EntityIndex(path, self.epoch)
+        self.entities.add(path, entity)
         return entity
 
     def register(self, entity: EntityIndex, layout: ChunkLayout) -> None:
@@ -266,5 +272,6 @@ class StoreState:
         self.ledger.index_bytes -= index_cost_bytes(entity.path, entity.columns)
         if CLEAR in entity.columns:
             self.num_cleared -= 1
-        self.owned(entity.path)
-        del self.entities[entity.path]
+        self._snapshot = None
+        self.entities = self.entities.without(entity.path)
+        self.entities_epoch = self.epoch
