@@ -8,6 +8,7 @@ ForebayError
 │   ├── TruncatedError         the stream ends inside a message
 │   └── CorruptError           a header, length or message that contradicts itself
 ├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
+│   └── LimitError             a message over one of the `StoreLimits`
 ├── StoreError                 a store that refuses a change
 ├── QueryError                 a question that the store cannot answer
 │   ├── UnknownTimelineError   (KeyError)
@@ -32,7 +33,7 @@ ForebayError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from forebay.limits import NAMES_TOLD_MAX
 
@@ -97,6 +98,35 @@ class CorruptError(CodecError):
 
 class InvalidChunkError(ForebayError):
     """One message that cannot become a chunk; as an outcome it is the cause of a rejection."""
+
+
+class LimitError(InvalidChunkError):
+    """A message that would take a hub or a store over one of its structural limits.
+
+    Attributes:
+        limit: The limit's name in `StoreLimits`.
+        limit_max: Its value.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str = "",
+        limit_max: int = 0,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
+        self.limit = limit
+        self.limit_max = limit_max
+
+    @classmethod
+    def over(cls, limit: str, limit_max: int, what: str) -> Self:
+        """The error for `what` is too much, as in `"an entity path of 2,000 parts"`."""
+        message = f"{what} is more than is taken here: the limit {limit} is {limit_max:,}"
+        return cls(message, limit=limit, limit_max=limit_max)
 
 
 class StoreError(ForebayError):

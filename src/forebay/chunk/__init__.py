@@ -2,7 +2,6 @@
 
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.convert import converted
-from forebay.chunk.converted import ConvertedChunk, UnreadColumn
 from forebay.chunk.damage import DamagedChunk
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
@@ -26,6 +25,7 @@ from forebay.chunk.merge import (
 from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
 from forebay.chunk.unify import unified, unified_or_null
+from forebay.chunk.unread import ConvertedChunk, UnreadColumn
 
 __all__ = [
     "ARROW_TIME_TYPES",

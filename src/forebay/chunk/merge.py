@@ -74,18 +74,16 @@ def split(chunk: Chunk) -> list[Chunk]:
     """
     if fits_limits(chunk):
         return [chunk]
-    parts = list(_parts(chunk, 0, chunk.num_rows))
+    # Looked at once, and not for each part again: that would be all rows for each few of them.
+    is_sorted = chunk.num_rows <= CHUNK_SPLIT_ROWS_MAX_UNSORTED or is_time_sorted(chunk)
+    rows_max = CHUNK_SPLIT_ROWS_MAX if is_sorted else CHUNK_SPLIT_ROWS_MAX_UNSORTED
+    parts = list(_parts(chunk, 0, chunk.num_rows, rows_max))
     if any(a.row_id_at(a.num_rows - 1) == b.row_id_at(0) for a, b in pairwise(parts)):
         parts.reverse()
     return parts
 
 
-def _parts(chunk: Chunk, start: int, length: int) -> Iterable[Chunk]:
-    rows_max = (
-        CHUNK_SPLIT_ROWS_MAX
-        if length <= CHUNK_SPLIT_ROWS_MAX_UNSORTED or is_time_sorted(chunk)
-        else CHUNK_SPLIT_ROWS_MAX_UNSORTED
-    )
+def _parts(chunk: Chunk, start: int, length: int, rows_max: int) -> Iterable[Chunk]:
     size = chunk.batch.slice(start, length).nbytes
     count = max(-(-length // rows_max), min(-(-size // CHUNK_SPLIT_BYTES_MAX), length))
     step = -(-length // count)
@@ -95,8 +93,8 @@ def _parts(chunk: Chunk, start: int, length: int) -> Iterable[Chunk]:
         if fits_limits(part):
             yield part
         else:
-            yield from _parts(chunk, offset, rows - rows // 2)
-            yield from _parts(chunk, offset + rows - rows // 2, rows // 2)
+            yield from _parts(chunk, offset, rows - rows // 2, rows_max)
+            yield from _parts(chunk, offset + rows - rows // 2, rows // 2, rows_max)
 
 
 def sliced(chunk: Chunk, start: int, length: int) -> Chunk:

@@ -84,6 +84,9 @@ def run(args: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        from forebay.runtime import abandon_turns  # noqa: PLC0415 - `--help` needs no runtime
+
+        abandon_turns()  # what was accepted and not decoded yet is of no use any more
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough. Python must not find out again at exit.

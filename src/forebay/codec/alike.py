@@ -20,7 +20,13 @@ import pyarrow as pa
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.soundness import are_apart, are_numbers_alone
-from forebay.limits import ALIKE_BYTES_MAX, ALIKE_MESSAGE_BYTES_MAX, ALIKE_MSGS_MIN
+from forebay.limits import (
+    ALIKE_BYTES_MAX,
+    ALIKE_MESSAGE_BYTES_MAX,
+    ALIKE_MSGS_MIN,
+    ALIKE_SHAPES_MAX,
+    FORM_COLUMN_COST_BYTES,
+)
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
@@ -195,10 +201,11 @@ class AlikeDecoder:
         places = (digits, *form.spans, *other)
         for begin, end in places:
             rest[begin:end] = bytes(end - begin)
-        if self._num_bytes + size > ALIKE_BYTES_MAX:
+        cost = size + FORM_COLUMN_COST_BYTES * len(form.columns)
+        if self._num_bytes + cost > ALIKE_BYTES_MAX:
             self._shapes.clear()
             self._num_bytes = 0
-        self._num_bytes += size
+        self._num_bytes += cost
         shape = self._shape(size, _Shape(digits, form.spans, tuple(other)))
         hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
         pattern = shape.known.get(hashed)
@@ -214,5 +221,7 @@ class AlikeDecoder:
         for one in shapes:
             if (one.digits, one.packed, one.other) == (shape.digits, shape.packed, shape.other):
                 return one
+        if len(shapes) >= ALIKE_SHAPES_MAX:
+            del shapes[0]
         shapes.append(shape)
         return shape

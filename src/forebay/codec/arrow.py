@@ -35,16 +35,18 @@ from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
     ChunkSchema,
+    DenseBatch,
     SchemaCache,
 )
 from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls
-from forebay.errors import InvalidChunkError
+from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forebay.codec.lz4 import FreshMemory
+    from forebay.limits import StoreLimits
     from forebay.model import Payload, StoreId
 
 _PREFIX: Final = struct.Struct("<II")
@@ -81,10 +83,17 @@ class DecodedChunk:
 class ChunkDecoder:
     """Decodes the chunks of one stream after the other; one per worker."""
 
-    def __init__(self, memory: FreshMemory | None = None) -> None:
-        """Decode into `memory` what is large; by default into that of the C library."""
+    def __init__(
+        self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
+    ) -> None:
+        """Learn nothing yet.
+
+        Args:
+            memory: What is large is decoded into it; by default into that of the C library.
+            structure: What a chunk may consist of at most.
+        """
         self._lz4 = Lz4Decompressor(memory)
-        self._schemas = SchemaCache()
+        self._schemas = SchemaCache(structure)
         self._alike = AlikeDecoder(self._lz4)
         self._batches = BatchPatterns()
 
@@ -100,7 +109,7 @@ class ChunkDecoder:
 
         Raises:
             InvalidChunkError: There is none; with the store, the chunk's id and byte offset as
-                far as they are known.
+                far as they are known. A `LimitError` if the chunk is over a limit.
         """
         return self._decode(msg)[0]
 
@@ -122,6 +131,10 @@ class ChunkDecoder:
             schema, values = self._schemas.read(data[:at])
             chunk_id = _chunk_id(values)
             return self._chunk(chunk_id, schema, buffer, data, at), values
+        except LimitError as error:
+            error.store_id, error.chunk_id = msg.store_id, chunk_id
+            error.byte_offset = msg.byte_offset
+            raise
         except InvalidChunkError as error:
             raise _rejection(error.message, msg, chunk_id) from error
         except _DAMAGED as error:
@@ -162,17 +175,31 @@ class ChunkDecoder:
         )
         if has_doubtful_nulls:
             check_nulls(batch)
-        elif known is None:
-            if _is_dense(chunk):
-                schema.remember_dense(message, body_length)
-                if chunk.num_rows > 1 and self._batches.is_second(schema, message):
-                    self._batches.learn(schema, chunk, data, at, end)
-        elif known.patterns_left and schema.spans is not None:
-            known.patterns_left -= 1
-            known.pattern = self._alike.learn(chunk, schema.spans, data, end)
-            if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
-                known.patterns_left = 0
+        elif known is not None:
+            self._learn_pattern(schema, known, chunk, data, at=at, end=end)
+        elif _is_dense(chunk):
+            schema.remember_dense(message, body_length)
+            if chunk.num_rows > 1 and self._batches.is_second(schema, message):
+                self._batches.learn(schema, chunk, data, at, end)
         return chunk
+
+    def _learn_pattern(
+        self,
+        schema: ChunkSchema,
+        known: DenseBatch,
+        chunk: Chunk,
+        data: memoryview,
+        *,
+        at: int,
+        end: int,
+    ) -> None:
+        """Take a message as the pattern of those like it, as often as that may pay off."""
+        if not known.patterns_left or schema.spans is None:
+            return
+        known.patterns_left -= 1
+        known.pattern = self._alike.learn(chunk, schema.spans, data, end)
+        if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
+            known.patterns_left = 0
 
     def _converted(
         self,

@@ -23,6 +23,7 @@ from forebay.limits import (
     BATCH_MESSAGES_SEEN_MAX,
     BATCH_PATTERN_BYTES_MAX,
     BATCH_PATTERNS_BYTES_MAX,
+    FORM_COLUMN_COST_BYTES,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class BatchPatterns:
         place = schema.layout, begin
         if place in pattern.forms:
             return pattern.forms[place]
-        self._make_room(_FORM_BYTES)
+        self._make_room(_FORM_BYTES + FORM_COLUMN_COST_BYTES * len(schema.columns))
         form = pattern.forms[place] = BatchForm(
             schema.layout, schema.arrow, begin, pattern.rows, pattern.byte_size
         )

@@ -27,7 +27,7 @@ from forebay.codec.conversion import planned
 from forebay.codec.ipc import check_schema
 from forebay.codec.migration import OLD_CHUNK_ID, migrated
 from forebay.codec.soundness import NodeRules, are_apart
-from forebay.errors import InvalidChunkError
+from forebay.errors import InvalidChunkError, LimitError
 
 if TYPE_CHECKING:
     from forebay.codec.alike import Pattern
@@ -110,7 +110,9 @@ class DenseBatch:
 class SchemaCache:
     """Remembers schemas up to a bound, then starts afresh; not for several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, structure: limits.StoreLimits = limits.STORE_LIMITS) -> None:
+        """Remember nothing yet; refuse schemas that are over the limits of `structure`."""
+        self._structure = structure
         self._known: _Schemas = {}
         self._kindred: _Schemas = {}
         self._types: dict[pa.DataType, int] = {}
@@ -122,6 +124,7 @@ class SchemaCache:
 
         Raises:
             InvalidChunkError: It is the schema of no chunk.
+            LimitError: It has more than the limits allow.
             pa.ArrowException, ValueError: It is damaged.
         """
         if (known := _find(self._known, message)) is not None:
@@ -132,17 +135,21 @@ class SchemaCache:
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
+        _check_limit("chunk_schema_bytes_max", self._structure, len(message), "a schema", "bytes")
         check_schema(message)
         wire = pa.ipc.read_schema(pa.py_buffer(message))
+        _check_limit("chunk_columns_max", self._structure, len(wire), "a chunk", "columns")
         for column in wire:
-            _check_type(column.type, column.name)
+            _check_type(column.type, column.name, self._structure)
         written = wire.metadata or {}
         values = {key: written[key] for key in VARIABLE_KEYS if key in written}
         migration = migrated(wire)
         schema, conversion = planned(wire, migration)
         metadata = {k: v for k, v in (schema.metadata or {}).items() if k not in VARIABLE_KEYS}
+        if ENTITY_PATH in metadata:
+            self._check_path(metadata[ENTITY_PATH])
         shared = schema.with_metadata(metadata)
-        layout = ChunkLayout.from_schema(shared)
+        layout = self._within_limits(ChunkLayout.from_schema(shared))
         spans = wider = None
         if migration is None and conversion is None:
             wider = _proven_spans(message, {**values, ENTITY_PATH: metadata[ENTITY_PATH]}, wire)
@@ -152,6 +159,7 @@ class SchemaCache:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
         columns = () if conversion is not None else self._columns(shared)
         known = ChunkSchema(shared, layout, columns, NodeRules.of(shared), spans, conversion)
+        self._num_bytes += limits.SCHEMA_COLUMN_COST_BYTES * len(wire)
         if spans is not None:
             self._remember(self._known, message, spans, known)
         if wider is not None:
@@ -164,9 +172,10 @@ class SchemaCache:
         """The schema of a message that differs in its entity's path from one that is known."""
         values = {key: bytes(message[begin:end]) for key, begin, end in wider}
         path = values.pop(ENTITY_PATH)
+        self._check_path(path)
         schema = ChunkSchema(
             kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
-            kin.layout.of_entity(path),
+            self._within_limits(kin.layout.of_entity(path)),
             kin.columns,
             kin.rules,
             kin.spans,
@@ -174,6 +183,18 @@ class SchemaCache:
         if kin.spans is not None:
             self._remember(self._known, message, kin.spans, schema)
         return schema, values
+
+    def _check_path(self, path: bytes) -> None:
+        """Refuse a path that is too long, before it is read part by part."""
+        _check_limit("path_bytes_max", self._structure, len(path), "an entity path", "bytes")
+
+    def _within_limits(self, layout: ChunkLayout) -> ChunkLayout:
+        structure = self._structure
+        depth = len(layout.entity_path.parts)
+        _check_limit("path_parts_max", structure, depth, "an entity path", "parts")
+        lines = len(layout.indexes)
+        _check_limit("store_timelines_max", structure, lines, "a chunk", "timelines")
+        return layout
 
     def _columns(self, schema: pa.Schema) -> Columns:
         if len(self._types) > TYPES_MAX:
@@ -202,6 +223,8 @@ class SchemaCache:
             if known_spans == spans:
                 schemas[_around(message, spans)] = schema
                 return
+        if len(alike) >= limits.SCHEMA_SPANS_MAX:
+            del alike[0]
         alike.append((spans, {_around(message, spans): schema}))
 
 
@@ -292,8 +315,21 @@ def _differ_only_there(
     )
 
 
-def _check_type(data_type: pa.DataType, column: str) -> None:
-    """Refuse what passes pyarrow's own checks and crashes what allocates it: negative sizes."""
+def _check_limit(
+    limit: str, structure: limits.StoreLimits, number: int, noun: str, unit: str
+) -> None:
+    limit_max: int = getattr(structure, limit)
+    if number > limit_max:
+        raise LimitError.over(limit, limit_max, f"{noun} of {number:,} {unit}")
+
+
+def _check_type(
+    data_type: pa.DataType, column: str, structure: limits.StoreLimits, depth: int = 1
+) -> None:
+    """Refuse types that are too deep, and negative sizes.
+
+    These pass pyarrow's own checks and crash what allocates them.
+    """
     size = 0
     if data_type.id == lib.Type_FIXED_SIZE_LIST:
         size = data_type.list_size
@@ -303,7 +339,8 @@ def _check_type(data_type: pa.DataType, column: str) -> None:
         msg = f"column {column!r} has data of a type that Forebay does not read ({data_type})"
         raise InvalidChunkError(msg)
     for inner in _inner_types(data_type):
-        _check_type(inner, column)
+        _check_limit("type_depth_max", structure, depth + 1, "a column's type", "levels")
+        _check_type(inner, column, structure, depth + 1)
 
 
 def _inner_types(data_type: pa.DataType) -> list[pa.DataType]:

@@ -23,6 +23,7 @@ from forebay.limits import (
 )
 from forebay.model import ArrowMsg
 from forebay.runtime import (
+    Event,
     Turnstile,
     collections_rare,
     decodes_where_read,
@@ -92,7 +93,9 @@ def load(
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
+    refused_before = target.refused_by_limit()
     turnstile = Turnstile(READ_TURN_S)
+    is_stopped = Event()
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(
@@ -103,6 +106,7 @@ def load(
             progress,
             turnstile=turnstile,
             num_files=len(paths),
+            is_stopped=is_stopped,
         )
         try:
             loading.run()
@@ -110,9 +114,12 @@ def load(
             errors.append(error)
 
     with collections_rare():
-        run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+        jobs = [partial(load_one, path) for path in paths]
+        # After a Ctrl-C readers end with their next block.
+        run_side_by_side(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
     target.flush()
     errors += _rejections(target, names, before)
+    errors += _refusals(target, names, refused_before)
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -135,6 +142,7 @@ class _FileLoading:
         *,
         turnstile: Turnstile,
         num_files: int,
+        is_stopped: Event,
     ) -> None:
         self._path = os.fspath(path)
         self._hub = hub
@@ -143,6 +151,7 @@ class _FileLoading:
         self._progress = progress
         self._turnstile = turnstile
         self._num_files = num_files
+        self._is_stopped = is_stopped
         self._decodes_here = False
         self._has_messages = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
@@ -178,7 +187,7 @@ class _FileLoading:
         takes_turn = self._decodes_here
         with self._turnstile.turn() if takes_turn else nullcontext():
             until_s = monotonic_s() + READ_SLICE_S
-            while self._load_block(blocks):
+            while not self._is_stopped.is_set() and self._load_block(blocks):
                 report()
                 if takes_turn is not self._decodes_here or monotonic_s() >= until_s:
                     return True
@@ -262,6 +271,22 @@ def _rejections(
         messages = [rejected for rejected in new if not isinstance(rejected, RejectedColumn)]
         errors += _of_kind("message", db, paths, messages, now.messages - old.messages)
         errors += _of_kind("column", db, paths, columns, now.columns - old.columns)
+    return errors
+
+
+def _refusals(hub: StoreHub, paths: set[str], before: Mapping[str, int]) -> list[LoadError]:
+    """One error for each limit of the hub that refused messages since `before`."""
+    errors: list[LoadError] = []
+    kept = hub.refusals()
+    for limit, count in hub.refused_by_limit().items():
+        new = count - before.get(limit, 0)
+        of_limit = [one for one in kept if getattr(one.error, "limit", "") == limit]
+        first = next((one for one in of_limit if one.source in paths), None)
+        if new and first is not None:
+            number = "a message was" if new == 1 else f"{new:,} messages were"
+            text = f"{first.source}: {number} refused: {first.error}"
+            path = str(first.source)
+            errors.append(LoadError(text, path=path, store_id=first.store_id))
     return errors
 
 

@@ -8,6 +8,7 @@ from forebay.ingest.budget import BudgetShare, ByteBudget
 from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import Gap
 from forebay.ingest.outcomes import (
+    NOT_SUBMITTED,
     DroppedMsg,
     Outcome,
     ProcessedChunk,
@@ -28,10 +29,12 @@ from forebay.ingest.policy import (
     Spill,
     policy_from,
 )
+from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.stats import HubIngestionStats, IngestionStats, Rates, StageLatency, total
 from forebay.ingest.worker import Decode, IngestionWorker, chunk_decoder
 
 __all__ = [
+    "NOT_SUBMITTED",
     "AdaptiveBudget",
     "Block",
     "BudgetController",
@@ -57,6 +60,7 @@ __all__ = [
     "RejectedColumn",
     "RejectedMsg",
     "Rejection",
+    "RejectionLog",
     "Spill",
     "StageLatency",
     "chunk_decoder",

@@ -39,6 +39,9 @@ class ProcessedChunk(NamedTuple):
         return RejectedMsg(self.seq, store_id, self.chunk.id, error, self.source, self.size_bytes)
 
 
+NOT_SUBMITTED: Final = -1
+"""The sequence number of a rejection that never was in a worker's queue."""
+
 _SHOWN_MAX: Final = 32
 """How much of undecodable text an error keeps."""
 

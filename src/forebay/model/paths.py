@@ -8,9 +8,15 @@ from __future__ import annotations
 import functools
 import re
 import string
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from forebay.limits import PATH_CACHED_CHARS_MAX, PATHS_CACHED_MAX
 from forebay.model.alphabetic import is_alphanumeric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 RESERVED_PREFIX: Final = "__"
 PROPERTIES: Final = "__properties"
@@ -33,7 +39,9 @@ class EntityPath(str):
     constructor normalises, forgiving as Rerun's SDK is (`we ird//x/` becomes `/we\ ird/x`).
     """
 
-    __slots__ = ()
+    __slots__ = ("_parts",)
+
+    _parts: tuple[str, ...]
 
     def __new__(cls, path: str = "/") -> Self:
         """Parse and normalise `path`; anything is accepted."""
@@ -46,9 +54,10 @@ class EntityPath(str):
         escaped = [*map(_escape, parts)]
         for index, part in enumerate(parts[:-1]):
             if part.endswith("\\"):
-                # A slash after an escaped backslash would be read as part of the name (`_tokens`).
-                escaped[index] = escaped[index][:-2] + "\\u{5C}"
-        return super().__new__(cls, "/" + "/".join(escaped))
+                escaped[index] = _before_slash(escaped[index])
+        path = super().__new__(cls, "/" + "/".join(escaped))
+        path._parts = parts
+        return path
 
     @classmethod
     def from_parts(cls, *parts: str) -> Self:
@@ -58,7 +67,7 @@ class EntityPath(str):
     @property
     def parts(self) -> tuple[str, ...]:
         """The unescaped parts."""
-        return _parse(str(self))
+        return self._parts
 
     @property
     def parent(self) -> EntityPath | None:
@@ -67,7 +76,10 @@ class EntityPath(str):
         return EntityPath._from_parts(parts[:-1]) if parts else None
 
     def ancestors(self) -> tuple[EntityPath, ...]:
-        """Every path above this one, nearest first, the root last."""
+        """Every path above this one, nearest first, the root last.
+
+        Together they have as many characters as the path times half of its parts.
+        """
         parts = self.parts
         return tuple(EntityPath._from_parts(parts[:n]) for n in range(len(parts) - 1, -1, -1))
 
@@ -88,7 +100,18 @@ class EntityPath(str):
         return tuple(map(_part_key, self.parts))
 
 
-@functools.lru_cache(maxsize=1 << 16)
+def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
+    """Remember the answers for short texts: queries and recordings name the same few again."""
+    remembered = functools.lru_cache(maxsize=PATHS_CACHED_MAX)(function)
+
+    @functools.wraps(function)
+    def answer(text: str) -> T:
+        return remembered(text) if len(text) <= PATH_CACHED_CHARS_MAX else function(text)
+
+    return answer
+
+
+@_remembered
 def _parse(path: str) -> tuple[str, ...]:
     return tuple(_unescape(token) for token in _tokens(path))
 
@@ -123,7 +146,8 @@ def _unescape(token: str) -> str:
         char = token[index]
         index += 1
         if char == "u":
-            taken, text = _unicode_escape(token[index:])
+            # Eight bytes are read of it at most, and so eight characters.
+            taken, text = _unicode_escape(token[index : index + 8])
             index += taken
             out.append(text)
         else:
@@ -156,9 +180,17 @@ def is_scalar_value(code: int) -> bool:
     return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@_remembered
 def _escape(part: str) -> str:
     return "".join(map(_escape_char, part))
+
+
+def _before_slash(escaped: str) -> str:
+    """A part that ends with a backslash, as it is written in front of a slash.
+
+    Behind an escaped backslash, a slash would be read as part of the name (`_tokens`).
+    """
+    return escaped[:-2] + "\\u{5C}"
 
 
 def _escape_char(char: str) -> str:
@@ -173,7 +205,7 @@ def _escape_char(char: str) -> str:
     return f"\\u{{{code:04X}}}"
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@_remembered
 def _part_key(part: str) -> tuple[object, ...]:
     """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`, `a-b < a1 < a_`.
 

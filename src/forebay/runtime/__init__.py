@@ -11,7 +11,7 @@ from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory.available import memory_available_bytes
 from forebay.runtime.memory.slabs import fresh_memory
 from forebay.runtime.native.ready import ReadyQueue
-from forebay.runtime.native.runtime import NativeRuntime
+from forebay.runtime.native.runtime import NativeRuntime, abandon_turns
 from forebay.runtime.platform import (
     decodes_where_read,
     gil_enabled,
@@ -53,6 +53,7 @@ __all__ = [
     "Task",
     "Turnstile",
     "WebWorkerRuntime",
+    "abandon_turns",
     "callback_runtime",
     "collections_rare",
     "decodes_where_read",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from forebay.limits import CALLBACK_THREADS_MAX
+from forebay.limits import CALLBACK_THREADS_MAX, EXIT_DRAIN_S
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.native.runtime import NativeRuntime
 from forebay.runtime.platform import threads_available
@@ -49,18 +50,74 @@ def executor(threads_max: int, name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads_max, thread_name_prefix=f"forebay-{name}")
 
 
-def run_side_by_side(jobs: Sequence[Callable[[], object]], name: str, threads_max: int) -> None:
+def run_side_by_side(
+    jobs: Sequence[Callable[[], object]],
+    name: str,
+    threads_max: int,
+    on_interrupt: Callable[[], object] = bool,
+) -> None:
     """Run all jobs, each on a thread where there are threads, else one after another.
 
     Returns when all are done; the first exception of a job is raised then.
+
+    Args:
+        jobs: What to run.
+        name: Of the threads.
+        threads_max: How many jobs run at once.
+        on_interrupt: Called when waiting is interrupted by a Ctrl-C, to tell jobs to end. No
+            further one begins then, and those that run get `EXIT_DRAIN_S` to end; their threads do
+            not keep the process alive.
     """
     if len(jobs) <= 1 or not threads_available():
         for job in jobs:
             job()
         return
-    with executor(min(threads_max, len(jobs)), name) as pool:
-        for future in [pool.submit(job) for job in jobs]:
-            future.result()
+    _Jobs(jobs).run(name, min(threads_max, len(jobs)), on_interrupt)
+
+
+class _Jobs:
+    """Jobs that some threads take one after the other."""
+
+    def __init__(self, jobs: Sequence[Callable[[], object]]) -> None:
+        self._changed = threading.Condition()
+        self._waiting = deque(jobs)
+        self._num_left = len(jobs)
+        self._num_running = 0
+        self._error: BaseException | None = None
+
+    def run(self, name: str, num_threads: int, on_interrupt: Callable[[], object]) -> None:
+        """Return when all are done; raise the first exception of one."""
+        try:
+            for number in range(num_threads):
+                spawn(f"{name}-{number}", self._work)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._num_left)
+        except BaseException:
+            self._waiting.clear()
+            on_interrupt()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._num_running, EXIT_DRAIN_S)
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    return
+                job = self._waiting.popleft()
+                self._num_running += 1
+            error: BaseException | None = None
+            try:
+                job()
+            except BaseException as raised:  # noqa: BLE001, RUF100 - raised where it is waited for
+                error = raised
+            with self._changed:
+                self._error = self._error or error
+                self._num_left -= 1
+                self._num_running -= 1
+                self._changed.notify_all()
 
 
 class Event(threading.Event):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from forebay.chunk import split
 from forebay.chunk.damage import is_sound, open_fully
-from forebay.limits import PROTECT_LATEST
+from forebay.errors import LimitError
+from forebay.limits import GC_SHARE_MIN, PROTECT_LATEST, STORE_LIMITS
 from forebay.model import (
     ChunkAddition,
     ChunkCompaction,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from forebay.chunk import Chunk, PackedChunk
+    from forebay.limits import StoreLimits
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
     from forebay.store.entity import EntityIndex
     from forebay.store.snapshot import StoreSnapshot
@@ -45,11 +47,12 @@ class ChunkStore:
         generation: Counts the changes; every event names the one it belongs to.
     """
 
-    def __init__(self, store_id: StoreId) -> None:
+    def __init__(self, store_id: StoreId, limits: StoreLimits = STORE_LIMITS) -> None:
+        """Make an empty store; `limits` say how much structure it may hold."""
         self.store_id = store_id
         self.generation = 0
         self._num_events = 0
-        self._state = StoreState()
+        self._state = StoreState(limits)
 
     def insert(self, chunk: Chunk) -> list[Event]:
         """Add a chunk.
@@ -68,6 +71,7 @@ class ChunkStore:
             What changed, in order.
 
         Raises:
+            LimitError: It has an entity, timelines or components too many for the store.
             ValueError, pa.ArrowException, TypeError, …: It is static and cannot be opened
                 (`forebay.chunk.damage.DAMAGE`); the store is as it was before. What is temporal
                 and cannot be opened is put aside, now or when that is found out.
@@ -116,10 +120,15 @@ class ChunkStore:
 
     def _insert_rows(self, path: EntityPath, chunks: list[PackedChunk]) -> None:
         state = self._state
-        entity = state.owned(path)
-        for chunk in chunks:
-            if chunk.layout is not entity.layout:
-                state.register(entity, chunk.layout)
+        try:
+            entity = state.owned(path)
+            for chunk in chunks:
+                if chunk.layout is not entity.layout:
+                    state.register(entity, chunk.layout)
+        except LimitError:
+            for chunk in chunks:
+                state.known.discard(chunk.id)
+            raise
         count = len(chunks)
         self.generation += count
         state.count(entity, count, count)
@@ -137,9 +146,13 @@ class ChunkStore:
         if not rows or not layout.components or not state.known.add(chunk.id):
             return False
         parts = self._opened(chunk) if rows > 1 or not layout.indexes else ()
-        entity = state.owned(layout.entity_path)
-        if layout is not entity.layout:
-            state.register(entity, layout)
+        try:
+            entity = state.owned(layout.entity_path)
+            if layout is not entity.layout:
+                state.register(entity, layout)
+        except LimitError:
+            state.known.discard(chunk.id)
+            raise
         self.generation += 1
         if is_told:
             diffs.append(ChunkAddition(chunk))
@@ -248,12 +261,12 @@ class ChunkStore:
     @property
     def byte_size(self) -> int:
         """Bytes of all buffers that the chunks refer to, each counted once."""
-        return self._state.ledger.byte_size
+        return self._state.held[0]
 
     @property
     def held_bytes(self) -> int:
-        """About what the chunks take of the process's memory: buffers, and the objects around."""
-        return self._state.ledger.held_bytes
+        """About what the store takes of the process's memory: buffers, objects, paths, names."""
+        return self._state.held[1]
 
     def gc(
         self,
@@ -274,7 +287,9 @@ class ChunkStore:
                 A buffer that another chunk of the store still refers to is not free.
             held_bytes_max: Stop also once `held_bytes` is no more than that.
             protect_latest: Chunks to keep.
-            should_stop: Asked after each chunk whether to leave it at that (time is up).
+            should_stop: Asked after each chunk whether to leave it at that (time is up). It has
+                its way once a small part of the garbage is gone (`limits.GC_SHARE_MIN`), for to
+                find it all chunks were looked at.
         """
         candidates = removal.garbage(self._state.entities.values(), protect_latest)
         return self._collect(candidates, bytes_to_free, held_bytes_max, should_stop)
@@ -336,7 +351,7 @@ class ChunkStore:
 
     def _collect(
         self,
-        candidates: Iterable[tuple[EntityIndex, Leaf]],
+        candidates: Sequence[tuple[EntityIndex, Leaf]],
         bytes_to_free: int | None,
         held_bytes_max: int | None,
         should_stop: Callable[[], bool],
@@ -345,7 +360,8 @@ class ChunkStore:
         freed = 0
         gone: dict[EntityPath, dict[bytes, Leaf]] = {}
         diffs: list[ChunkStoreDiff[Chunk]] = []
-        for seen, leaf in candidates:
+        num_least = len(candidates) // GC_SHARE_MIN
+        for number, (seen, leaf) in enumerate(candidates):
             if bytes_to_free is not None and freed + size - self.byte_size >= bytes_to_free:
                 break
             if held_bytes_max is not None and self.held_bytes - freed <= held_bytes_max:
@@ -360,7 +376,7 @@ class ChunkStore:
             self._state.known.discard_all(leaf.sources)
             self._state.count(entity, -1, -leaf.rows)
             diffs.append(ChunkDeletion(leaf.chunk, DeletionReason.GARBAGE_COLLECTION))
-            if should_stop():
+            if number >= num_least and should_stop():
                 break
         for path, leaves in gone.items():
             self._state.take_out(self._state.entities[path], leaves, {})

@@ -19,6 +19,7 @@ from forebay.chunk.row_ids import sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
+    MERGED_COLUMNS_MAX,
 )
 from forebay.store.leaf import FANOUT, Leaf
 from forebay.store.time_index import Node
@@ -100,9 +101,23 @@ class _Group:
             and (
                 layout is self.layout
                 or (
-                    layout.timelines == self.layout.timelines and concatenable(self.columns, layout)
+                    layout.timelines == self.layout.timelines
+                    and self._stays_narrow(layout)
+                    and concatenable(self.columns, layout)
                 )
             )
+        )
+
+    def _stays_narrow(self, layout: ChunkLayout) -> bool:
+        """Whether few components would be filled with nulls.
+
+        Else 64 chunks of a thousand components each, no two the same, would become one in which
+        each has 64,000.
+        """
+        columns = self.columns
+        num_new = sum(name not in columns for name in layout.components)
+        return len(columns) + num_new <= MERGED_COLUMNS_MAX or (
+            not num_new and len(columns) == len(layout.components)
         )
 
     def add(self, leaf: Leaf) -> None:

@@ -239,6 +239,11 @@ class Leaf:
             self._oldest = oldest
         return oldest
 
+    def names_with_nulls(self) -> set[str]:
+        """Components that some rows have no cell of."""
+        chunk = self.chunk
+        return {name for name in chunk.layout.components if chunk.null_count(name)}
+
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""
         if self.is_put_aside:

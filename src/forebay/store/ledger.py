@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.chunk import DamagedChunk, PackedChunk
 from forebay.chunk.damage import DAMAGE, is_of_chunk
-from forebay.limits import CHUNK_COST_BYTES, COLUMN_COST_BYTES, PACKED_CHUNK_COST_BYTES
+from forebay.limits import (
+    CHUNK_COST_BYTES,
+    COLUMN_COST_BYTES,
+    COMPONENT_COST_BYTES,
+    ENTITY_COST_BYTES,
+    PACKED_CHUNK_COST_BYTES,
+    TEXT_BYTES_PER_CHAR,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +29,15 @@ class Ledger:
 
     Opening all buffers of a chunk costs microseconds, and most small chunks are merged away
     before anybody asks: so they wait until the first question.
+
+    Attributes:
+        index_bytes: What the index takes, chunks aside: paths, names, an object for each.
     """
 
-    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting")
+    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting", "index_bytes")
 
     def __init__(self) -> None:
+        self.index_bytes = 0
         self._bytes = 0
         self._cost_bytes = 0
         # Address -> size, and a `_HOLDER` for each chunk that refers to it. There are several
@@ -65,8 +76,8 @@ class Ledger:
 
     @property
     def held_bytes(self) -> int:
-        """About what the chunks take of the process's memory: their buffers and their objects."""
-        return self.byte_size + self._cost_bytes
+        """About what a store takes of the process's memory: buffers, objects, paths and names."""
+        return self.byte_size + self._cost_bytes + self.index_bytes
 
     def _release(self, chunk: Chunk) -> None:
         self._cost_bytes -= cost_bytes(chunk)
@@ -79,14 +90,16 @@ class Ledger:
             else:
                 refs[address] = left
 
-    def copy(self) -> Ledger:
-        """An independent ledger of the same chunks."""
-        copied = Ledger()
-        copied._bytes = self._bytes
-        copied._cost_bytes = self._cost_bytes
-        copied._refs = self._refs.copy()
-        copied._waiting = self._waiting.copy()
-        return copied
+
+def index_cost_bytes(path: str, components: Iterable[str]) -> int:
+    """What an entity of that path takes in the index beyond its chunks, about.
+
+    Args:
+        path: The entity; empty for components of one that is counted already.
+        components: Those that it ever had.
+    """
+    cost = sum(COMPONENT_COST_BYTES + TEXT_BYTES_PER_CHAR * len(name) for name in components)
+    return cost + (ENTITY_COST_BYTES + TEXT_BYTES_PER_CHAR * len(path) if path else 0)
 
 
 def cost_bytes(chunk: Chunk) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk, ComponentDescriptor
     from forebay.model import EntityPath, StoreId, TimeLike
     from forebay.store.entity import EntityIndex, Plan
+    from forebay.store.entity_map import EntityMap
     from forebay.store.leaf import Hit
 
 lazy: Final = Cell.lazy
@@ -60,8 +61,8 @@ class StoreSnapshot(DataframeSource):
 
     __slots__ = (
         "_byte_size",
-        "_clears",
         "_entities",
+        "_has_clears",
         "_paths",
         "_timelines",
         "generation",
@@ -74,9 +75,9 @@ class StoreSnapshot(DataframeSource):
         self,
         store_id: StoreId,
         generation: int,
-        entities: Mapping[EntityPath, EntityIndex],
+        entities: EntityMap,
         timelines: Mapping[str, TimeType],
-        clears: frozenset[EntityPath],
+        has_clears: bool,
         num_chunks: int,
         num_rows: int,
     ) -> None:
@@ -86,7 +87,7 @@ class StoreSnapshot(DataframeSource):
         self.num_rows = num_rows
         self._entities = entities
         self._timelines = timelines
-        self._clears = clears
+        self._has_clears = has_clears
         # Both are worked out when first asked for and stored complete, with one assignment.
         self._paths: tuple[EntityPath, ...] | None = None
         self._byte_size: int | None = None
@@ -238,7 +239,7 @@ class StoreSnapshot(DataframeSource):
             UnknownComponentError: The entity has no such component.
             TimeTypeError: The time does not fit the timeline.
         """
-        known = self._entities
+        known = self._entities.recent
         try:
             # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
             index = known[entity]  # type: ignore[index]
@@ -256,9 +257,7 @@ class StoreSnapshot(DataframeSource):
         plan = index.plan(timeline)
         if components is not None:
             plan = self._selection(index, plan, components)
-        clear = (
-            clearing(self._entities, self._clears, index, timeline, at) if self._clears else None
-        )
+        clear = clearing(self._entities, index, timeline, at) if self._has_clears else None
         cells: dict[str, Cell] = {}
         shared: Hit | None = None
         is_shared_known = False

@@ -51,6 +51,7 @@ class ThreadPool(Primitives):
         self._num_started = 0
         self._num_in_callers = 0
         self._is_exiting = False
+        self._is_abandoned = False
         self._ready.forget_holders()
 
     @property
@@ -71,6 +72,15 @@ class ThreadPool(Primitives):
                 lambda: not (self._threads or self._num_in_callers), timeout
             )
 
+    def abandon(self) -> None:
+        """Begin no further turn, for a process that ends at once: what waits is lost.
+
+        At exit, only turns that have begun are waited for then.
+        """
+        with self._lock:
+            self._is_abandoned = True
+            self._changed.notify_all()
+
     def _append(self, task: Task) -> None:
         with self._lock:
             self._ready.append(task)
@@ -81,7 +91,7 @@ class ThreadPool(Primitives):
     def _wants_thread(self) -> bool:
         """See to it that what waits is run or watched: wake a thread, or ask for one more."""
         ready = self._ready
-        if not ready:
+        if not ready or self._is_abandoned:
             return False
         if not self._num_idle:
             return len(self._threads) < self._threads_max
@@ -124,8 +134,8 @@ class ThreadPool(Primitives):
             if task is not None:
                 ready.append(task)
                 del task
-            while (picked := ready.pick(me, self.monotonic_s())) is None:
-                if not self._wait_for_turn():
+            while (picked := self._picked(me)) is None:
+                if self._is_abandoned or not self._wait_for_turn():
                     # Leave the set under the same lock hold, so that no schedule() counts on us.
                     self._threads.discard(threading.current_thread())
                     self._changed.notify_all()
@@ -134,6 +144,9 @@ class ThreadPool(Primitives):
         if starts:
             self._start_thread()
         return picked
+
+    def _picked(self, thread: int) -> Task | None:
+        return None if self._is_abandoned else self._ready.pick(thread, self.monotonic_s())
 
     def _wait_for_turn(self) -> bool:
         """Wait until there may be a turn; False if there was nothing to wait for any more."""

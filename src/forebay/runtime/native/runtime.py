@@ -159,6 +159,12 @@ class NativeRuntime(ThreadPool):
 _alive: weakref.WeakSet[NativeRuntime] = weakref.WeakSet()
 
 
+def abandon_turns() -> None:
+    """Begin no further turn in this process, which was interrupted and ends at once."""
+    for runtime in list(_alive):
+        runtime.abandon()
+
+
 @atexit.register
 def _drain_all_at_exit() -> None:
     # A daemon thread inside Arrow's C++ while the interpreter goes down can abort the process.
