@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from forebay.cli.logs import log_to_stderr
 from forebay.cli.signals import end_cleanly_when_terminated
 from forebay.errors import ForebayError
+from forebay.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +73,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
     end_cleanly_when_terminated()
+    log_to_stderr()
     sys.exit(run(args))
 
 
@@ -80,7 +84,9 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:  # wrong usage among them, which shows the way to --help
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(printable_lines(text.getvalue()), err=True, nl=False)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
@@ -96,4 +102,9 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def complain(text: str) -> None:
     """Say in one line on stderr what failed."""
-    click.echo(f"forebay: {' '.join(text.split())}", err=True)
+    say(f"forebay: {' '.join(text.split())}")
+
+
+def say(text: str) -> None:
+    """Say in one line on stderr what happens."""
+    click.echo(printable(text), err=True)

@@ -16,6 +16,7 @@ from forebay.cli.dashboard import Dashboard
 from forebay.cli.report import count
 from forebay.cli.signals import until_told
 from forebay.errors import MissingExtraError, QueryError
+from forebay.printable import printable
 from forebay.runtime import monotonic_s
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _ask(hub: StoreHub, name: str) -> None:
         answer = _QUESTIONS[name](hub.recording(name))
     except (QueryError, KeyError) as error:
         answer = f"nothing yet ({error})"
-    click.echo(f"{name}: {answer}")
+    click.echo(printable(f"{name}: {answer}"))
 
 
 def _arm(db: EntityDb) -> str:

@@ -14,6 +14,7 @@ from forebay.cli.report import StoreSummary, in_order, print_report
 from forebay.errors import LoadError
 from forebay.hub import StoreHub
 from forebay.hub import load as load_files
+from forebay.printable import named
 from forebay.runtime import monotonic_s
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Bars:
     def __init__(self, *, hidden: bool) -> None:
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -83,6 +84,8 @@ class Bars:
             return
         bar = self._bars.get(reading.path)
         if bar is None:
-            bar = self._progress.add_task(Path(reading.path).name, total=reading.bytes_total)
+            bar = self._progress.add_task(
+                named(Path(reading.path).name, 30), total=reading.bytes_total
+            )
             self._bars[reading.path] = bar
         self._progress.update(bar, completed=reading.bytes_read)

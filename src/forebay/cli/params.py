@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from forebay.ingest import policy_from
+from forebay.model.sizes import to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from forebay.ingest import Policy
 
-_UNITS: Final[Mapping[str, int]] = {
-    "": 1,
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
-}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 
+class ByteSize(click.ParamType[int]):
+    """A size in bytes: `500MB`, `1.5GiB`, or a number; anything else is refused at once.
 
-def byte_size(text: str) -> int:
-    """A size in bytes: `500MB`, `1.5GiB`, or a number; decimal and binary units, as Rerun has them.
-
-    Raises:
-        click.BadParameter: It is none.
+    Args:
+        least: The smallest that is taken, in bytes.
+        most: The largest, if there is one.
     """
-    match = _SIZE.fullmatch(text.strip())
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None or (size := int(float(match[1]) * unit)) < 1:
-        msg = f"{text!r} is no size; write 500MB, 1.5GiB or a number of bytes"
-        raise click.BadParameter(msg)
-    return size
+
+    name = "size"
+
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number of bytes."""
+        try:
+            return to_bytes(value, least=self._least, most=self._most)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def policy_named(text: str) -> Policy:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import pyarrow as pa
 
+from forebay.cli import say
 from forebay.cli.files import FORMATS, format_of, write
 from forebay.cli.load import Bars
 from forebay.cli.report import count
@@ -24,6 +25,7 @@ from forebay.errors import (
 )
 from forebay.hub import load as load_files
 from forebay.model import Timeline, TimeType
+from forebay.printable import quoted
 from forebay.store import ContentFilter, explode, flatten
 from forebay.store.contents import EVERYTHING
 
@@ -112,7 +114,7 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
         table = shape.given(view.table())
         reader, num_rows = table.to_reader(), table.num_rows
     write(reader, num_rows, output)
-    click.echo(f"{count(num_rows, 'row')} written to {output}", err=True)
+    say(f"{count(num_rows, 'row')} written to {output}")
 
 
 def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
@@ -144,7 +146,7 @@ def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) 
 def _names(dbs: list[EntityDb]) -> str:
     noun = "blueprint" if dbs and dbs[0].store_id.is_blueprint else "recording"
     ids = [db.store_id for db in dbs]
-    names = [f"{one.recording_id!r} of {one.application_id!r}" for one in ids]
+    names = [f"{quoted(one.recording_id)} of {quoted(one.application_id)}" for one in ids]
     return count(len(ids), noun) + (f" ({told(names)})" if names else "")
 
 

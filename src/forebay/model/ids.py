@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import Self
 
+from forebay.printable import quoted
+
 
 class StoreKind(enum.StrEnum):
     """What a store holds."""
@@ -48,7 +50,7 @@ class StoreId:
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.recording_id!r} of {self.application_id!r}"
+        return f"{self.kind} {quoted(self.recording_id)} of {quoted(self.application_id)}"
 
 
 class Tuid(bytes):
