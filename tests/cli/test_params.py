@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 import pytest
 
-from forebay.cli.params import ByteSize, policy_named
+from forebay.cli.params import byte_size, policy_named
 from forebay.ingest import policy_from
 
 
 def test_a_size_that_is_none_is_wrong_usage() -> None:
-    assert ByteSize().convert("4GB", None, None) == 4 * 10**9
+    assert byte_size()("4GB") == 4 * 10**9
     with pytest.raises(click.BadParameter, match="is no size; write 500MB"):
-        ByteSize().convert("4G", None, None)
+        byte_size()("4G")
     with pytest.raises(click.BadParameter, match="give at least 1 bytes and at most 1,000"):
-        ByteSize(most=1000).convert("1kiB", None, None)
+        byte_size(most=1000)("1kiB")
 
 
 def test_policies() -> None:

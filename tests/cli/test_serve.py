@@ -11,23 +11,15 @@ import pytest
 import forebay
 from forebay.cli import run
 from forebay.model import StoreId
-from forebay.server import Address
 from tests.integration.processes import forebay_serve
-from tests.server.client import TIMEOUT_S, Client, numbered
+from tests.server.client import TIMEOUT_S, At, Client, numbered
 
 A = StoreId.recording("app", "a")
 
 
-class At:
-    """What `Client` needs to know of a server in another process."""
-
-    def __init__(self, url: str) -> None:
-        self.address = Address.parse(url.removeprefix("rerun+http://").removesuffix("/proxy"))
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> None:
-    with forebay_serve("--data", str(tmp_path)) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+    with forebay_serve("--data", str(tmp_path)) as server, Client(At(server.url)) as client:
         client.write(*(numbered(A, i) for i in range(10)))
         assert server.stop(number) == 0
     assert "received 10 messages" in server.stderr
@@ -39,7 +31,7 @@ def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> Non
 def test_limits_and_policies(tmp_path: Path) -> None:
     """What is given up is given up in memory, not in the files."""
     options = ("--memory-limit", "40kB", "--policy", "latest_wins", "--data", str(tmp_path))
-    with forebay_serve(*options) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+    with forebay_serve(*options) as server, Client(At(server.url)) as client:
         client.write(*(numbered(A, i) for i in range(3000)))
         assert server.stop() == 0
     assert "received 3,000 messages" in server.stderr
@@ -58,7 +50,7 @@ def test_wrong_limits(option: tuple[str, str], capsys: pytest.CaptureFixture[str
 def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:
     with (
         forebay_serve("--grace", "0", "--data", str(tmp_path)) as server,
-        Client(At(server.url)) as client,  # type: ignore[arg-type]
+        Client(At(server.url)) as client,
     ):
         client.write(numbered(A, 0))
         stream = client.open_stream()

@@ -10,31 +10,27 @@ from forebay.ingest import policy_from
 from forebay.model.sizes import to_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forebay.ingest import Policy
+    from forebay.model.sizes import Size
 
 
-class ByteSize(click.ParamType[int]):
-    """A size in bytes: `500MB`, `1.5GiB`, or a number; anything else is refused at once.
+def byte_size(least: int = 1, most: int | None = None) -> Callable[[Size], int]:
+    """Reads a size in bytes: `500MB`, `1.5GiB`, or a number; anything else is refused at once.
 
     Args:
         least: The smallest that is taken, in bytes.
         most: The largest, if there is one.
     """
 
-    name = "size"
-
-    def __init__(self, least: int = 1, most: int | None = None) -> None:
-        self._least = least
-        self._most = most
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """The number of bytes."""
+    def size(text: Size) -> int:
         try:
-            return to_bytes(value, least=self._least, most=self._most)
+            return to_bytes(text, least=least, most=most)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error)) from error
+
+    return size
 
 
 def policy_named(text: str) -> Policy:

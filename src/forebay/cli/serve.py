@@ -10,7 +10,7 @@ import click
 
 from forebay.cli import say
 from forebay.cli.dashboard import Dashboard
-from forebay.cli.params import ByteSize, policy_named
+from forebay.cli.params import byte_size, policy_named
 from forebay.cli.report import count, size
 from forebay.cli.signals import until_told
 from forebay.hub import StoreHub
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--memory-limit",
     metavar="SIZE",
-    type=ByteSize(),
+    type=byte_size(),
     help="Data kept in memory, as in 4GB; beyond it the largest recordings give up their oldest "
     "rows. Without it nothing is given up.",
 )
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     "--budget",
     "hub_budget",
     metavar="SIZE",
-    type=ByteSize(),
+    type=byte_size(),
     default=HUB_BUDGET_BYTES,
     show_default="2GiB",
     help="Messages that are being ingested, over all recordings; beyond it senders wait.",
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     "--message-max",
     "message_bytes_max",
     metavar="SIZE",
-    type=ByteSize(most=MESSAGE_SIZE_BYTES_MAX),
+    type=byte_size(most=MESSAGE_SIZE_BYTES_MAX),
     default=WIRE_MESSAGE_BYTES_MAX,
     show_default="256MiB",
     help="Largest message on the wire; a larger one is refused, and its stream ends.",
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     "--relay-budget",
     "relay_budget_bytes",
     metavar="SIZE",
-    type=ByteSize(least=0),
+    type=byte_size(least=0),
     default=RELAY_BUDGET_BYTES,
     show_default="256MiB",
     help="Messages kept for viewers that connect later.",

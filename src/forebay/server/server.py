@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def _options(message_bytes_max: int, keepalive_s: float) -> tuple[tuple[str, int], ...]:
+def _options(
+    message_bytes_max: int, keepalive_s: float, keepalive_timeout_s: float
+) -> tuple[tuple[str, int], ...]:
     return (
         # Checked when the length of a message is known, before any of it is held.
         ("grpc.max_receive_message_length", message_bytes_max),
@@ -47,7 +49,9 @@ def _options(message_bytes_max: int, keepalive_s: float) -> tuple[tuple[str, int
         ("grpc.so_reuseport", 0),
         # A peer that vanished without a word is noticed, and its thread comes back.
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", int(SERVER_KEEPALIVE_TIMEOUT_S * 1000)),
+        ("grpc.keepalive_timeout_ms", int(keepalive_timeout_s * 1000)),
+        # By default only two such questions are asked of a stream without messages.
+        ("grpc.http2.max_pings_without_data", 0),
         # Rerun's SDK may ping as often as it likes.
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
@@ -75,6 +79,7 @@ class Server:
         message_bytes_max: int,
         peer_limits: PeerLimits,
         keepalive_s: float,
+        keepalive_timeout_s: float,
     ) -> None:
         runtime = default_runtime()
         self.hub = hub
@@ -88,7 +93,7 @@ class Server:
         self._executor = ShrinkingExecutor(calls_max, "stream")
         self._grpc = grpc.server(
             self._executor,  # type: ignore[arg-type]
-            options=_options(message_bytes_max, keepalive_s),
+            options=_options(message_bytes_max, keepalive_s, keepalive_timeout_s),
             maximum_concurrent_rpcs=calls_max,
         )
         self._grpc.add_generic_rpc_handlers((self._proxy.method_handlers(),))
@@ -196,6 +201,7 @@ def serve(
     streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX,
     stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX,
     keepalive_s: float = SERVER_KEEPALIVE_S,
+    keepalive_timeout_s: float = SERVER_KEEPALIVE_TIMEOUT_S,
 ) -> Server:
     """Start a server for Rerun SDKs, and return once it listens.
 
@@ -222,6 +228,7 @@ def serve(
         stores_per_peer_max: Stores that one address may bring into being, as long as they are
             there.
         keepalive_s: How often a silent peer is asked whether it is still there, in seconds.
+        keepalive_timeout_s: How long it may take to answer; then its streams are ended.
 
     Raises:
         ServerError: The address is malformed or taken, or `data_dir` cannot be written to.
@@ -242,4 +249,5 @@ def serve(
         message_bytes_max=to_bytes(message_bytes_max, most=MESSAGE_SIZE_BYTES_MAX),
         peer_limits=PeerLimits(streams_max, streams_per_peer_max, stores_per_peer_max),
         keepalive_s=keepalive_s,
+        keepalive_timeout_s=keepalive_timeout_s,
     )
