@@ -50,6 +50,8 @@ def _options(
         # A peer that vanished without a word is noticed, and its thread comes back.
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(keepalive_timeout_s * 1000)),
+        # Newer versions of gRPC wait for the answer as long as this says: a minute by default.
+        ("grpc.http2.ping_timeout_ms", int(keepalive_timeout_s * 1000)),
         # By default only two such questions are asked of a stream without messages.
         ("grpc.http2.max_pings_without_data", 0),
         # Rerun's SDK may ping as often as it likes.
