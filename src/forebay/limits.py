@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 MIB: Final = 1 << 20
@@ -355,3 +356,35 @@ SMALL_PAGES_BYTES_MIN: Final = 128 * MIB
 
 SMALL_PAGES_BYTES_MAX: Final = 2048 * MIB
 """Each further slow one doubles that, up to this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLimits:
+    """What the peers of a server may have at most.
+
+    A peer is an address: all connections from one machine are one peer. What is beyond a limit is
+    refused with the limit's name.
+
+    Attributes:
+        streams_max: Streams (of SDKs and viewers) open at once, of all peers.
+        streams_per_peer_max: Streams open at once from one address, so that it cannot lock out
+            another.
+        stores_per_peer_max: Recordings and blueprints that one address may start, as long as they
+            are there.
+    """
+
+    streams_max: int = SERVER_STREAMS_MAX
+    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX
+    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX
+
+    def __post_init__(self) -> None:
+        """Refuse what would admit no peer.
+
+        Raises:
+            ValueError: A limit is no whole number above zero.
+        """
+        for name in ("streams_max", "streams_per_peer_max", "stores_per_peer_max"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                msg = f"{name} is a whole number above zero, not {value!r}"
+                raise ValueError(msg)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
 import forebay
@@ -41,7 +42,46 @@ def test_limits_and_policies(tmp_path: Path) -> None:
     assert forebay.load(file)[A].num_rows == 3000
 
 
-@pytest.mark.parametrize("option", [("--memory-limit", "lots"), ("--policy", "drop")])
+def test_every_limit_is_an_option_and_has_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in (
+        "--memory-limit SIZE",
+        "--budget SIZE",
+        "--message-max SIZE",
+        "--relay-budget SIZE",
+        "--streams-max N",
+        "--streams-per-peer-max N",
+        "--stores-per-peer-max N",
+    ):
+        assert option in text
+    assert "so that it cannot lock out another" in " ".join(text.split())
+
+
+def test_limits_of_peers_reach_the_server() -> None:
+    options = ("--stores-per-peer-max", "1", "--message-max", "10kB", "--budget", "100MB")
+    with forebay_serve(*options) as server, Client(At(server.url)) as client:
+        client.write(numbered(A, 0))
+        with pytest.raises(grpc.RpcError, match="stores_per_peer_max: 127"):
+            client.write(numbered(StoreId.recording("app", "b"), 0))
+        with pytest.raises(grpc.RpcError, match="larger than max"):
+            client.write_raw(bytes(20_000))
+        assert server.stop() == 0
+    assert "refused a stream from" in server.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--memory-limit", "lots"),
+        ("--policy", "drop"),
+        ("--budget", "0"),
+        ("--message-max", "3GB"),
+        ("--relay-budget", "-1"),
+        ("--streams-max", "0"),
+        ("--stores-per-peer-max", "many"),
+    ],
+)
 def test_wrong_limits(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", *option]) == 2
     assert option[0] in capsys.readouterr().err
@@ -61,7 +101,7 @@ def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with forebay.serve("127.0.0.1:0") as server:
-        assert run(["serve", "--bind", str(server.address)]) == 1
+        assert run(["serve", "--address", str(server.address)]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"forebay: cannot listen on {server.address}")
@@ -69,7 +109,7 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_address(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["serve", "--bind", "nonsense:port"]) == 1
+    assert run(["serve", "--address", "nonsense:port"]) == 1
     assert "give HOST:PORT" in capsys.readouterr().err
 
 

@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from forebay.limits import PeerLimits
 from forebay.model import StoreId
-from forebay.server.peers import PeerLimits, Peers, peer_of
+from forebay.server.peers import Peers, peer_of
 
 
 def store(number: int) -> StoreId:

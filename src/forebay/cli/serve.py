@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 
 from forebay.cli import say
 from forebay.cli.dashboard import Dashboard
-from forebay.cli.params import byte_size, policy_named
+from forebay.cli.params import byte_size, limit_options, limits_from, policy_named
 from forebay.cli.report import count, size
 from forebay.cli.signals import until_told
 from forebay.hub import StoreHub
@@ -20,10 +21,8 @@ from forebay.limits import (
     MESSAGE_SIZE_BYTES_MAX,
     RELAY_BUDGET_BYTES,
     SERVER_STOP_GRACE_S,
-    SERVER_STORES_PER_PEER_MAX,
-    SERVER_STREAMS_MAX,
-    SERVER_STREAMS_PER_PEER_MAX,
     WIRE_MESSAGE_BYTES_MAX,
+    PeerLimits,
 )
 from forebay.runtime import switch_threads_often
 
@@ -100,30 +99,7 @@ if TYPE_CHECKING:
     show_default="256MiB",
     help="Messages kept for viewers that connect later.",
 )
-@click.option(
-    "--streams-max",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=SERVER_STREAMS_MAX,
-    show_default=True,
-    help="Streams (SDKs and viewers) open at once; more are refused.",
-)
-@click.option(
-    "--streams-per-peer-max",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=SERVER_STREAMS_PER_PEER_MAX,
-    show_default=True,
-    help="The same for one address, so that it cannot lock out another.",
-)
-@click.option(
-    "--stores-per-peer-max",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=SERVER_STORES_PER_PEER_MAX,
-    show_default=True,
-    help="Recordings and blueprints that one address may start, as long as they are there.",
-)
+@limit_options(PeerLimits)
 def serve(
     address: str,
     *,
@@ -134,9 +110,7 @@ def serve(
     hub_budget: int,
     message_bytes_max: int,
     relay_budget_bytes: int,
-    streams_max: int,
-    streams_per_peer_max: int,
-    stores_per_peer_max: int,
+    **limits: int,
 ) -> None:
     """Receive recordings from Rerun SDKs, and relay them to viewers.
 
@@ -146,6 +120,7 @@ def serve(
     from forebay.server import serve as start  # noqa: PLC0415 - gRPC is an extra
 
     switch_threads_often()
+    peer_limits = limits_from(PeerLimits, limits)
     hub = StoreHub(memory_limit=memory_limit, policy=policy, hub_budget=hub_budget)
     with (
         until_told() as over,
@@ -156,9 +131,7 @@ def serve(
             hub=hub,
             message_bytes_max=message_bytes_max,
             relay_budget_bytes=relay_budget_bytes,
-            streams_max=streams_max,
-            streams_per_peer_max=streams_per_peer_max,
-            stores_per_peer_max=stores_per_peer_max,
+            **dataclasses.asdict(peer_limits),
         ) as server,
     ):
         click.echo(server.url)

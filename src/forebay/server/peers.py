@@ -12,41 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import unquote
 
-from forebay.limits import (
-    SERVER_STORES_PER_PEER_MAX,
-    SERVER_STREAMS_MAX,
-    SERVER_STREAMS_PER_PEER_MAX,
-)
+from forebay.limits import PeerLimits
 from forebay.model import StoreId
-
-
-@dataclass(frozen=True, slots=True)
-class PeerLimits:
-    """What peers may have at most.
-
-    A peer is an address: all connections from one machine are one peer.
-
-    Attributes:
-        streams_max: Streams open at once, of all peers.
-        streams_per_peer_max: Streams open at once, of one peer.
-        stores_per_peer_max: Stores that one peer has brought into being and that are still there.
-    """
-
-    streams_max: int = SERVER_STREAMS_MAX
-    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX
-    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX
-
-    def __post_init__(self) -> None:
-        """Refuse what would admit no peer.
-
-        Raises:
-            ValueError: A limit is no whole number above zero.
-        """
-        for name in ("streams_max", "streams_per_peer_max", "stores_per_peer_max"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                msg = f"{name} is a whole number above zero, not {value!r}"
-                raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from forebay.server.peers import Peers, Refusal, peer_of
 from forebay.server.relay import Cut, Relay
 
 if TYPE_CHECKING:
+    from forebay.limits import PeerLimits
     from forebay.runtime import Runtime
-    from forebay.server.peers import PeerLimits
     from forebay.server.record import RecordDirectory
 
 SERVICE: Final = "rerun.sdk_comms.v1alpha1.MessageProxyService"

@@ -22,11 +22,11 @@ from forebay.limits import (
     SERVER_STREAMS_PER_PEER_MAX,
     SERVER_STREAMS_REFUSED_AT_ONCE_MAX,
     WIRE_MESSAGE_BYTES_MAX,
+    PeerLimits,
 )
 from forebay.model.sizes import Size, to_bytes
 from forebay.runtime import ShrinkingExecutor, default_runtime
 from forebay.server.address import Address
-from forebay.server.peers import PeerLimits
 from forebay.server.proxy import MessageProxy, ServerStats
 from forebay.server.record import RecordDirectory
 from forebay.server.relay import Relay
@@ -249,7 +249,11 @@ def serve(
         data_dir=Path(data_dir) if data_dir is not None else None,
         relay_budget_bytes=to_bytes(relay_budget_bytes, least=0),
         message_bytes_max=to_bytes(message_bytes_max, most=MESSAGE_SIZE_BYTES_MAX),
-        peer_limits=PeerLimits(streams_max, streams_per_peer_max, stores_per_peer_max),
+        peer_limits=PeerLimits(
+            streams_max=streams_max,
+            streams_per_peer_max=streams_per_peer_max,
+            stores_per_peer_max=stores_per_peer_max,
+        ),
         keepalive_s=keepalive_s,
         keepalive_timeout_s=keepalive_timeout_s,
     )
