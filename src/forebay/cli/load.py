@@ -47,8 +47,13 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
     print_report(in_order(loaded), seconds, as_json=as_json)
     if damage is None:
         return 0
-    complain("; ".join([str(damage), *getattr(damage, "__notes__", ())]))
+    complain(damage_text(damage))
     return EXIT_FAILED
+
+
+def damage_text(damage: LoadError) -> str:
+    """What is wrong with one file, and with others that were loaded with it."""
+    return "; ".join([str(damage), *getattr(damage, "__notes__", ())])
 
 
 def _given(ids: dict[str, str | None]) -> dict[str, Any]:
