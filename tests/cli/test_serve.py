@@ -114,7 +114,7 @@ def test_no_address(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_warning_beyond_loopback() -> None:
-    with forebay_serve("--bind", "0.0.0.0:0") as server:
+    with forebay_serve("--address", "0.0.0.0:0") as server:
         assert server.stop() == 0
     assert "open to the network" in server.stderr
     with forebay_serve() as server:

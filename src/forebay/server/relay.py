@@ -7,7 +7,7 @@ to the log and never wait, and a reader that the log has overtaken is cut.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,18 +28,17 @@ class Cut(enum.Enum):
     OVERTAKEN = "the reader fell too far behind"
 
 
-@dataclass(slots=True, eq=False)
 class _Entry:
     """One message; `holders` are the logs that have it and the readers that are sending it."""
 
-    number: int
-    data: bytes
-    is_lasting: bool
-    holders: int = 0
+    __slots__ = ("data", "holders", "is_lasting", "number", "size_bytes")
 
-    @property
-    def size_bytes(self) -> int:
-        return len(self.data) + _ENTRY_OVERHEAD_BYTES
+    def __init__(self, number: int, data: bytes, *, is_lasting: bool) -> None:
+        self.number = number
+        self.data = data
+        self.is_lasting = is_lasting
+        self.size_bytes = len(data) + _ENTRY_OVERHEAD_BYTES
+        self.holders = 0
 
 
 _GONE = _Entry(-1, b"", is_lasting=False)
@@ -141,13 +140,13 @@ class Relay:
         """Append one message, in its wire form; never blocks."""
         with self._changed:
             lasting = (not isinstance(msg, ArrowMsg)) or bool(msg.is_static)
-            entry = _Entry(self._next, data, lasting or msg.store_id.is_blueprint)
+            entry = _Entry(self._next, data, is_lasting=lasting or msg.store_id.is_blueprint)
             self._next += 1
             if isinstance(msg, SetStoreInfo):
                 self._keep_info(msg.store_id, entry)
             self._hold(entry)
             self._recent.append(entry)
-            cut = self._evict()
+            cut = self._evict() if self._held_bytes > self._budget_bytes else ()
             if self._waiting:
                 self._changed.notify_all()
         for reader in cut:
@@ -179,7 +178,7 @@ class Relay:
         self._infos_bytes -= entry.size_bytes
         self._let_go(entry)
 
-    def _evict(self) -> list[RelayReader]:
+    def _evict(self) -> Sequence[RelayReader]:
         """Keep the logs within what infos and slow readers leave; returns the readers cut."""
         recent, lasting = self._recent, self._lasting
         # The newest stays, however large, or no reader would ever get it.
@@ -193,7 +192,7 @@ class Relay:
                 self._let_go(entry)
             while len(lasting) and lasting.size_bytes > self._budget_bytes // 2:
                 self._let_go(lasting.pop())
-        return self._cut_slow_readers() if self._held_bytes > self._budget_bytes else []
+        return self._cut_slow_readers() if self._held_bytes > self._budget_bytes else ()
 
     def _cut_slow_readers(self) -> list[RelayReader]:
         """Cut readers that hold what no other does and whose next message is gone, oldest first."""
