@@ -246,3 +246,25 @@ def test_a_hub_of_the_callers_has_limits_of_its_own() -> None:
         forebay.serve("127.0.0.1:0", hub=forebay.StoreHub(), memory_limit="1GB")
     with forebay.serve("127.0.0.1:0", memory_limit="1GB", policy="latest_wins") as server:
         assert server.hub.entity_dbs() == []
+
+
+FORGETTING = """
+import forebay
+from tests.server.client import Client
+from tests.waiting import until
+server = forebay.serve("127.0.0.1:0")
+stream = Client(server).open_stream()
+until(lambda: server.stats().writers == 1)
+"""
+
+
+def test_a_process_that_forgets_its_server_still_ends() -> None:
+    """Threads of the standard library's executor are waited for at exit, and a stream is long."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORGETTING],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
