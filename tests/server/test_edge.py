@@ -241,6 +241,13 @@ def test_readers_that_stall_hold_a_bounded_part_of_the_relay() -> None:
             client.channel.close()
 
 
+def test_bad_messages_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with serve("127.0.0.1:0") as server, Client(server) as client:
+        client.write_raw(*[b"\xff\xff\xff"] * 1000)
+        assert server.stats().undecodable == 1000
+    assert len([r for r in caplog.records if "undecodable message" in r.message]) == 10
+
+
 def test_a_hub_of_the_callers_has_limits_of_its_own() -> None:
     with pytest.raises(ValueError, match="give them to the StoreHub"):
         forebay.serve("127.0.0.1:0", hub=forebay.StoreHub(), memory_limit="1GB")

@@ -190,8 +190,10 @@ class MessageProxy:
                 self._messages += 1
                 self._bytes += len(data)
                 self._undecodable += 1
+                number = self._undecodable
                 self._last_undecodable = f"{error} (from {source})"
-            logger.warning("undecodable message from %s: %s", source, error)
+            if _is_told(number):
+                logger.warning("undecodable message %d from %s: %s", number, source, error)
             return None
 
     def _receive(self, msg: LogMsg, data: bytes, source: str) -> None:
@@ -209,7 +211,9 @@ class MessageProxy:
             # One store was closed; the stream may carry others, whose messages must go on.
             with self._lock:
                 self._refused += 1
-            logger.warning("refused a message from %s: %s", source, error)
+                number = self._refused
+            if _is_told(number):
+                logger.warning("refused message %d, from %s: %s", number, source, error)
         with self._lock:
             self._messages += 1
             self._bytes += len(data)
@@ -248,6 +252,14 @@ class MessageProxy:
         """Not offered: Forebay stores recordings."""
         del request
         _unimplemented(context)
+
+
+def _is_told(number: int) -> bool:
+    """Whether the log says of the event of that number: the 1st, 2nd, 4th, … of its kind.
+
+    A message of three bytes must not write a line of a hundred each time; all are counted.
+    """
+    return number & (number - 1) == 0
 
 
 def _unimplemented(context: grpc.ServicerContext) -> NoReturn:
