@@ -35,7 +35,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from forebay.limits import NAMES_TOLD_MAX
+from forebay.limits import NAME_CHARS_TOLD_MAX, NAMES_TOLD_MAX
+from forebay.printable import named, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class ForebayError(Exception):
-    """Root of all errors raised by Forebay.
+    """Root of all errors raised by Forebay; its text is one line without control characters.
 
     Attributes:
         store_id: The store concerned, if known.
@@ -60,6 +61,8 @@ class ForebayError(Exception):
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
+        # Names in it may be a sender's, and it goes to terminals, logs and pages.
+        message = printable(message)
         super().__init__(message)
         self.message = message
         self.store_id = store_id
@@ -245,9 +248,10 @@ class MissingExtraError(ForebayError, ImportError):
 
 def told(names: Iterable[str]) -> str:
     """Names of what there is, for a message that a person reads: the first ones, each cut short."""
-    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
-    more = len(shown) - NAMES_TOLD_MAX
-    listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
+    there = list(names)
+    more = len(there) - NAMES_TOLD_MAX
+    listed = ", ".join(named(name, NAME_CHARS_TOLD_MAX) for name in there[:NAMES_TOLD_MAX])
+    listed = listed or "none"
     return f"{listed}, … and {more:,} more" if more > 0 else listed
 
 

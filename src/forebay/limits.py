@@ -236,10 +236,32 @@ GRPC_PORT: Final = 9876
 """Rerun's default gRPC port."""
 
 SERVER_STREAMS_MAX: Final = 1024
-"""gRPC streams open at once, writers and readers; each holds a thread while it is open."""
+"""Streams open at once, writers and readers; each holds a thread while it is open."""
+
+SERVER_STREAMS_PER_PEER_MAX: Final = SERVER_STREAMS_MAX // 2
+"""Streams open at once from one address, so that it cannot lock out another."""
+
+SERVER_STORES_PER_PEER_MAX: Final = 10_000
+"""Stores that one address may bring into being, as long as they are there."""
+
+SERVER_STREAMS_REFUSED_AT_ONCE_MAX: Final = 64
+"""Streams beyond the limit that are being told so; further ones get gRPC's own refusal."""
+
+WIRE_MESSAGE_BYTES_MAX: Final = 256 * MIB
+"""Largest message that a server takes from the wire; a larger one is refused before it is held."""
+
+SERVER_KEEPALIVE_S: Final = 30.0
+"""A server asks a silent peer so often whether it is still there."""
+
+SERVER_KEEPALIVE_TIMEOUT_S: Final = 10.0
+"""A peer that does not answer that within this time is gone, and so are its streams."""
 
 RELAY_BUDGET_BYTES: Final = 256 * MIB
 """Received messages kept for readers of `ReadMessages`, over all stores."""
+
+RELAY_SHARE: Final = 4
+"""One part in so many of the relay's bytes is the most that store infos may take, and what is left
+to messages that only slow readers hold once they took too much."""
 
 RELAY_BATCH_MSGS: Final = 64
 """Messages a reader takes from the relay at once; with the bytes, all that is held per reader."""
@@ -339,8 +361,16 @@ NAMES_TOLD_MAX: Final = 10
 
 DAMAGE_TEXT_CHARS_MAX: Final = 200
 """Characters that are kept of why a chunk in a store cannot be opened."""
+
 TYPE_TOLD_CHARS_MAX: Final = 200
 """Characters of an Arrow type that an error message tells; a struct may have thousands."""
+
+NAME_CHARS_TOLD_MAX: Final = 80
+"""Characters of each of them; longer ones are cut in the middle."""
+
+NAME_CHARS_SHOWN_MAX: Final = 120
+"""Characters of an id or name of a sender on a terminal or in a log; longer ones are cut in the
+middle."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
@@ -477,3 +507,35 @@ class StoreLimits:
 
 STORE_LIMITS: Final = StoreLimits()
 """Those of a hub that is given none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLimits:
+    """What the peers of a server may have at most.
+
+    A peer is an address: all connections from one machine are one peer. What is beyond a limit is
+    refused with the limit's name.
+
+    Attributes:
+        streams_max: Streams (of SDKs and viewers) open at once, of all peers.
+        streams_per_peer_max: Streams open at once from one address, so that it cannot lock out
+            another.
+        stores_per_peer_max: Recordings and blueprints that one address may start, as long as they
+            are there.
+    """
+
+    streams_max: int = SERVER_STREAMS_MAX
+    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX
+    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX
+
+    def __post_init__(self) -> None:
+        """Refuse what would admit no peer.
+
+        Raises:
+            ValueError: A limit is no whole number above zero.
+        """
+        for name in ("streams_max", "streams_per_peer_max", "stores_per_peer_max"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                msg = f"{name} is a whole number above zero, not {value!r}"
+                raise ValueError(msg)

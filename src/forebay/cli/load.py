@@ -14,6 +14,7 @@ from forebay.cli.report import StoreSummary, empty_files, in_order, print_report
 from forebay.errors import LoadError
 from forebay.hub import StoreHub
 from forebay.hub import load as load_files
+from forebay.printable import named
 from forebay.runtime import monotonic_s
 
 if TYPE_CHECKING:
@@ -45,11 +46,16 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
     loaded = [StoreSummary.of_entity_db(db) for db in hub.entity_dbs() if db not in clones]
     print_report(in_order(loaded), seconds, as_json=as_json)
     if damage is not None:
-        complain("; ".join([str(damage), *getattr(damage, "__notes__", ())]))
+        complain(damage_text(damage))
         return EXIT_FAILED
     if bars.empty:
         complain(empty_files(bars.empty))
     return 0
+
+
+def damage_text(damage: LoadError) -> str:
+    """What is wrong with one file, and with others that were loaded with it."""
+    return "; ".join([str(damage), *getattr(damage, "__notes__", ())])
 
 
 def _given(ids: dict[str, str | None]) -> dict[str, Any]:
@@ -67,7 +73,7 @@ class Bars:
         self.empty: list[str] = []
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -92,6 +98,8 @@ class Bars:
             return
         bar = self._bars.get(reading.path)
         if bar is None:
-            bar = self._progress.add_task(Path(reading.path).name, total=reading.bytes_total)
+            bar = self._progress.add_task(
+                named(Path(reading.path).name, 30), total=reading.bytes_total
+            )
             self._bars[reading.path] = bar
         self._progress.update(bar, completed=reading.bytes_read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from forebay.cli import EXIT_FAILED, complain
-from forebay.cli.report import empty_files, in_order, print_report
+from forebay.cli.report import count, empty_files, in_order, print_report
 from forebay.cli.tally import Tally, read_lazily
 from forebay.errors import CodecError, LoadError
 from forebay.runtime import monotonic_s
@@ -47,7 +47,8 @@ def _add_file(tally: Tally, path: str, empty: list[str]) -> str | None:
         return f"{path}: {error}"
     if tally.num_rejected > rejected:
         first = next(iter(tally.rejections.values()))
-        return f"{path}: {tally.num_rejected - rejected} damaged messages; the first: {first}"
+        damaged = count(tally.num_rejected - rejected, "damaged message")
+        return f"{path}: {damaged}; the first: {first}"
     if is_empty:
         empty.append(path)
     return None

@@ -36,6 +36,7 @@ from forebay.model import (
     StoreId,
     StoreKind,
 )
+from forebay.model.sizes import Size, to_bytes
 from forebay.runtime import Runtime, default_runtime
 from forebay.store import dataframes
 
@@ -63,9 +64,9 @@ class StoreHub(StoreSet):
         *,
         capacity: int = QUEUE_CAPACITY_MSGS,
         store_budget: int | AdaptiveBudget = STORE_BUDGET_BYTES,
-        hub_budget: int = HUB_BUDGET_BYTES,
-        store_memory_limit: int | None = None,
-        memory_limit: int | None = None,
+        hub_budget: Size = HUB_BUDGET_BYTES,
+        store_memory_limit: Size | None = None,
+        memory_limit: Size | None = None,
         policy: Policy | str = "block",
         has_lanes: bool = False,
         turns_max: int | None = None,
@@ -79,7 +80,8 @@ class StoreHub(StoreSet):
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store; or bounds, within which free
                 memory, the number of busy stores and what is drained choose them.
-            hub_budget: Bytes that may be in flight for all stores together.
+            hub_budget: Bytes that may be in flight for all stores together; as number, or as text
+                such as `"2GB"`, like the memory limits.
             store_memory_limit: Bytes of memory that each recording's data may take (see
                 `EntityDb`).
             memory_limit: The same for all stores together; over it, the largest recordings give
@@ -92,6 +94,9 @@ class StoreHub(StoreSet):
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
                 a store; the default ones are shared by stores in turns.
+
+        Raises:
+            ValueError: A size is none, or below one byte.
         """
         self.runtime = runtime = runtime or default_runtime()
         super().__init__(runtime, limits)
@@ -102,11 +107,15 @@ class StoreHub(StoreSet):
             else decoder_factory
         )
         self._store_budget = store_budget
-        self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._budget = ByteBudget(to_bytes(hub_budget), runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
         self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
-        self._store_memory_limit = store_memory_limit
-        self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
+        self._store_memory_limit = (
+            None if store_memory_limit is None else to_bytes(store_memory_limit)
+        )
+        self._memory = (
+            None if memory_limit is None else MemoryLimit(to_bytes(memory_limit), self.runtime)
+        )
         self._commits_itself = True
         self._subscribers = Subscribers(self.runtime)
         self._refusals = Refusals(self.runtime)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from forebay.model.application_id import canonical_application_id
+from forebay.printable import quoted
 
 
 class StoreKind(enum.StrEnum):
@@ -60,7 +61,7 @@ class StoreId:
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.recording_id!r} of {self.application_id!r}"
+        return f"{self.kind} {quoted(self.recording_id)} of {quoted(self.application_id)}"
 
 
 class Tuid(bytes):

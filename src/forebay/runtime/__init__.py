@@ -27,9 +27,9 @@ from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.services import (
     Event,
     Service,
+    ShrinkingExecutor,
     callback_runtime,
     default_runtime,
-    executor,
     run_side_by_side,
     spawn,
 )
@@ -48,6 +48,7 @@ __all__ = [
     "ReadyQueue",
     "Runtime",
     "Service",
+    "ShrinkingExecutor",
     "SimulatedRuntime",
     "SimulationError",
     "Task",
@@ -58,7 +59,6 @@ __all__ = [
     "collections_rare",
     "decodes_where_read",
     "default_runtime",
-    "executor",
     "fresh_memory",
     "gil_enabled",
     "memory_available_bytes",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar
 
 from forebay.limits import CALLBACK_THREADS_MAX, EXIT_DRAIN_S
 from forebay.runtime.inline import InlineRuntime
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from forebay.runtime.protocol import Runtime
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Service:
@@ -45,9 +48,62 @@ def spawn(name: str, run: Callable[[], object]) -> Service:
     return Service(name, run)
 
 
-def executor(threads_max: int, name: str) -> ThreadPoolExecutor:
-    """A pool of at most `threads_max` threads, for libraries that ask for one."""
-    return ThreadPoolExecutor(threads_max, thread_name_prefix=f"forebay-{name}")
+class ShrinkingExecutor(Executor):
+    """An executor whose threads end when there is nothing to do, for libraries that ask for one.
+
+    That of the standard library keeps every thread that it ever needed.
+
+    Args:
+        threads_max: Threads alive at once; further calls wait for one.
+        name: What they are called, after `forebay-`.
+    """
+
+    def __init__(self, threads_max: int, name: str) -> None:
+        self._threads = NativeRuntime(threads_max, takes_turns=False, thread_name=name)
+        self._is_shut_down = False
+
+    @property
+    def num_threads(self) -> int:
+        """Threads alive now."""
+        return self._threads.num_threads
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `fn` on one of the threads.
+
+        Raises:
+            RuntimeError: The executor was shut down.
+        """
+        if self._is_shut_down:
+            msg = "this executor was shut down and takes nothing new"
+            raise RuntimeError(msg)
+        call = _Call(lambda: fn(*args, **kwargs))
+        self._threads.schedule(call)
+        return call.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no new calls; by default return when all that were taken are done."""
+        del cancel_futures
+        self._is_shut_down = True
+        if wait:
+            self._threads.join()
+
+
+class _Call(Generic[T]):
+    """A function as a task of one turn."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self.future: Future[T] = Future()
+        self._call = call
+
+    def run_turn(self) -> bool:
+        if self.future.set_running_or_notify_cancel():
+            try:
+                result = self._call()
+            except BaseException as error:
+                self.future.set_exception(error)
+            else:
+                self.future.set_result(result)
+        return False
 
 
 def run_side_by_side(

@@ -27,7 +27,9 @@ class ThreadPool(Primitives):
     over should it not end (`ReadyQueue` has the rules).
     """
 
-    def __init__(self, threads_max: int, thread_linger_s: float, *, takes_turns: bool) -> None:
+    def __init__(
+        self, threads_max: int, thread_linger_s: float, *, takes_turns: bool, thread_name: str
+    ) -> None:
         """Make a pool without threads.
 
         Raises:
@@ -38,6 +40,7 @@ class ThreadPool(Primitives):
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
+        self._thread_name = thread_name
         self._ready = ReadyQueue(takes_turns=takes_turns)
         self._reset_threads()
 
@@ -105,7 +108,9 @@ class ThreadPool(Primitives):
                 return
             self._num_started += 1
             thread = threading.Thread(
-                target=self._run, name=f"forebay-worker-{self._num_started}", daemon=True
+                target=self._run,
+                name=f"forebay-{self._thread_name}-{self._num_started}",
+                daemon=True,
             )
             self._threads.add(thread)
         try:
