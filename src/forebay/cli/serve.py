@@ -23,6 +23,7 @@ from forebay.limits import (
     SERVER_STOP_GRACE_S,
     WIRE_MESSAGE_BYTES_MAX,
     PeerLimits,
+    StoreLimits,
 )
 from forebay.runtime import switch_threads_often
 
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     help="Messages kept for viewers that connect later.",
 )
 @limit_options(PeerLimits)
+@limit_options(StoreLimits)
 def serve(
     address: str,
     *,
@@ -121,7 +123,10 @@ def serve(
 
     switch_threads_often()
     peer_limits = limits_from(PeerLimits, limits)
-    hub = StoreHub(memory_limit=memory_limit, policy=policy, hub_budget=hub_budget)
+    store_limits = limits_from(StoreLimits, limits)
+    hub = StoreHub(
+        memory_limit=memory_limit, policy=policy, hub_budget=hub_budget, limits=store_limits
+    )
     with (
         until_told() as over,
         closing(hub),
