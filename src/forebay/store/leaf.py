@@ -239,6 +239,11 @@ class Leaf:
             self._oldest = oldest
         return oldest
 
+    @property
+    def newest(self) -> bytes:
+        """The greatest row id."""
+        return self.attempt(lambda: bytes(self.chunk.row_id_at(self.rows - 1)), b"")
+
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""
         if self.is_put_aside:
