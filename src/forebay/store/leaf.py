@@ -279,9 +279,8 @@ class Leaf:
         if nulls:
             return _ordered_part(chunk, timeline, component)
         every = self.column((timeline, None))
-        if every is None:  # its times cannot be read
-            return None
-        return Column(chunk, component, every.times, every.rows, is_whole=True)
+        # There is none if the times turn out to be damaged.
+        return every and Column(chunk, component, every.times, every.rows, is_whole=True)
 
 
 def _ordered(chunk: Chunk, timeline: str) -> Column:
