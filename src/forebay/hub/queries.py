@@ -69,7 +69,8 @@ class Queries(ABC):
     ) -> Mapping[str, Cell]:
         """The newest value of each component of `entity` at or before `time`.
 
-        Static data wins over temporal data; clears hide what they cover (see the snapshot).
+        Static data wins over temporal data; clears hide what they cover (see the snapshot). A
+        recording that has no timeline at all (yet) answers whatever timeline is named.
         `timeline=None` asks for static data alone. Components without an answer are absent.
 
         Raises:
@@ -86,6 +87,9 @@ class Queries(ABC):
         components: Iterable[str] | str | None = None,
     ) -> pa.Table:
         """All rows of `entity` from `start` to `end`, both included, by time and row id.
+
+        Components with static data answer with it in a first row, whose time is null, and with
+        nothing else; see `StoreSnapshot.range`.
 
         Raises:
             UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError

@@ -8,13 +8,13 @@ level, and inserting costs the same however large the store is.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
 from forebay.chunk.damage import DAMAGE
+from forebay.chunk.packed import ROW_ID_BYTES
 from forebay.chunk.row_ids import sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
@@ -148,11 +148,13 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
             continue
         # The latest group that fits; an entity has few layouts, so there are few groups.
         group = groups[-1] if groups else None
-        if group is None or group is not merged[-1] or not group.takes(item):
-            if are_movable is None:
-                are_movable = _share_no_row_id(items)
-            fitting = (group for group in reversed(groups) if group.takes(item))
-            group = next(fitting, None) if are_movable else None
+        if group is not None and (group is not merged[-1] or not group.takes(item)):
+            group = next((group for group in reversed(groups) if group.takes(item)), None)
+            if group is not None:
+                if are_movable is None:
+                    are_movable = _share_no_row_id(items)
+                if not are_movable and group is not merged[-1]:
+                    group = None
         if group is None:
             layout = item.chunk.layout
             group = _Group(layout, dict(layout.components))
@@ -166,17 +168,24 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     ]
 
 
-def _share_no_row_id(items: Iterable[Leaf | Node]) -> bool:
+def _share_no_row_id(items: Sequence[Leaf | Node]) -> bool:
     """Whether each row id is in one item only. Nodes count as unknown: they hold too many rows."""
-    row_ids = []
-    for item in items:
-        if isinstance(item, Node):
-            return False
-        row_ids.append(item.row_ids)
-    row_ids = [one for one in row_ids if len(one)]
-    if all(a[-1] < b[0] for a, b in pairwise(row_ids)):
-        return True  # as mostly: they arrived in the order in which they were logged
-    # A row id may well be in one chunk twice.
+    leaves = [item for item in items if type(item) is Leaf]
+    if len(leaves) < len(items):
+        return False
+    last = b""
+    for leaf in leaves:
+        chunk = leaf.chunk
+        first = chunk.packed[:ROW_ID_BYTES] if type(chunk) is PackedChunk else leaf.oldest
+        if first <= last:
+            return _have_own_row_ids(leaves)
+        last = first if leaf.rows == 1 else leaf.newest
+    return True  # as mostly: they arrived in the order in which they were logged
+
+
+def _have_own_row_ids(leaves: Iterable[Leaf]) -> bool:
+    """Whether each row id is in one chunk only; it may well be there twice."""
+    row_ids = [leaf.row_ids for leaf in leaves]
     owners = np.repeat(np.arange(len(row_ids), dtype=np.intp), [len(one) for one in row_ids])
     together = np.concatenate(row_ids)
     order = sorting(together)

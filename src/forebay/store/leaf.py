@@ -239,10 +239,16 @@ class Leaf:
             self._oldest = oldest
         return oldest
 
+    @property
+    def newest(self) -> bytes:
+        """The greatest row id."""
+        return self.attempt(lambda: bytes(self.chunk.row_id_at(self.rows - 1)), b"")
+
     def names_with_nulls(self) -> set[str]:
         """Components that some rows have no cell of."""
         chunk = self.chunk
-        return {name for name in chunk.layout.components if chunk.null_count(name)}
+        names = chunk.layout.components
+        return self.attempt(lambda: {name for name in names if chunk.null_count(name)}, set())
 
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -226,18 +226,23 @@ def _ordering(
         return None
     nanos, counters = row_id_halves(row_ids)
     order = np.lexsort((counters, nanos, times))
-    if len(parts) > 1 and _have_equals(times[order], nanos[order], counters[order]):
+    if len(parts) > 1 and _have_equals(order, times, nanos, counters):
         counts = [_count(rows) for _, rows in parts]
         order = np.lexsort((latest_first(counts), counters, nanos, times))
     return None if bool(np.all(order[:-1] < order[1:])) else order
 
 
-def _have_equals(*sorted_keys: npt.NDArray[np.generic]) -> bool:
-    """Whether two neighbours are equal in all keys."""
-    equal = np.ones(len(sorted_keys[0]) - 1, np.bool_)
-    for key in sorted_keys:
-        equal &= key[:-1] == key[1:]
-    return bool(equal.any())
+def _have_equals(
+    order: npt.NDArray[np.intp], key: npt.NDArray[Any], *others: npt.NDArray[Any]
+) -> bool:
+    """Whether two neighbours in an order are equal in all keys."""
+    ordered = key[order]
+    ties = np.flatnonzero(ordered[1:] == ordered[:-1])
+    for other in others:
+        if not len(ties):
+            return False
+        ties = ties[other[order[ties]] == other[order[ties + 1]]]
+    return bool(len(ties))
 
 
 def _count(rows: Rows) -> int:

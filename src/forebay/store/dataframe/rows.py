@@ -144,10 +144,10 @@ class ChunkRows:
             )
             if not in_order.all():
                 order = np.lexsort((low, high, times))
+                first, second = order[ties], order[ties + 1]
             if len(self.chunks) > 1:
-                first, second = order[:-1], order[1:]
-                equal = (times[first] == times[second]) & (low[first] == low[second])
-                if (equal & (high[first] == high[second])).any():
+                equal = (low[first] == low[second]) & (high[first] == high[second])
+                if equal.any():
                     arrival = self._latest_first if rows is None else self._latest_first[rows]
                     order = np.lexsort((arrival, low, high, times))
         return order
