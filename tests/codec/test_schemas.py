@@ -11,9 +11,9 @@ from forebay.codec.schemas import SchemaCache, Span, _variable_spans
 from forebay.errors import InvalidChunkError
 from tests.codec.consumers import outcome
 from tests.codec.descriptors import Descriptors
+from tests.codec.lessons import stream
 from tests.codec.support import ipc_stream, plain_msg
 from tests.codec.test_arrow import chunk_batch, columns_of
-from tests.codec.test_fast_against_full import stream
 
 
 def text(value: bytes) -> bytes:
