@@ -193,7 +193,7 @@ HOSTILE: dict[str, Hostile] = {
     "an end that overflows": Hostile(
         "scalars", buffer("values", "frame", offset=BIG, length=BIG), "outside"
     ),
-    "a buffer between": Hostile("scalars", buffer("values", "frame", offset=81), "no multiple"),
+    "a buffer between": Hostile("scalars", buffer("values", "frame", offset=81), "at a multiple"),
     # Buffers over one another.
     "times over row ids": Hostile(
         "scalars", over("values", "frame", of=("values", ROW_ID)), "over each other"
