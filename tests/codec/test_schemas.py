@@ -7,13 +7,13 @@ import struct
 import pytest
 
 from forebay.codec import ChunkDecoder
-from forebay.codec.schemas import SchemaCache, Span, _variable_spans
+from forebay.codec.schemas import SPANS_MESSAGE_BYTES_MAX, SchemaCache, Span, _variable_spans
 from forebay.errors import InvalidChunkError
 from tests.codec.consumers import outcome
 from tests.codec.descriptors import Descriptors
+from tests.codec.lessons import stream
 from tests.codec.support import ipc_stream, plain_msg
 from tests.codec.test_arrow import chunk_batch, columns_of
-from tests.codec.test_fast_against_full import stream
 
 
 def text(value: bytes) -> bytes:
@@ -98,3 +98,10 @@ def test_places_of_sound_messages_are_proven(lines: str) -> None:
     assert schema.spans is not None
     assert [key for key, _, _ in schema.spans] == list(values) == [b"rerun:id"]
     assert cache.read(memoryview(data)[: edited.batch])[0] is schema
+
+
+@pytest.mark.parametrize("filler", [10_000, 70_000])
+def test_places_of_messages_that_an_offset_cannot_leave_are_not_looked_for(filler: int) -> None:
+    data = ipc_stream(chunk_batch(metadata={"filler": "x" * filler}))
+    schema, _ = SchemaCache().read(memoryview(data)[: Descriptors(data).batch])
+    assert (schema.spans is None) == (filler > SPANS_MESSAGE_BYTES_MAX)

@@ -25,9 +25,9 @@ from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 from forebay.model import ArrowMsg, Compression
 from tests.codec.consumers import outcome, said, use
 from tests.codec.descriptors import Descriptors
+from tests.codec.lessons import CELLS, COPIES, stream
 from tests.codec.support import ipc_stream, plain_msg
 from tests.codec.test_arrow import chunk_batch, columns_of
-from tests.codec.test_fast_against_full import CELLS, COPIES, stream
 
 Edit = Callable[[Descriptors], None]
 BIG = 2**62
@@ -193,7 +193,7 @@ HOSTILE: dict[str, Hostile] = {
     "an end that overflows": Hostile(
         "scalars", buffer("values", "frame", offset=BIG, length=BIG), "outside"
     ),
-    "a buffer between": Hostile("scalars", buffer("values", "frame", offset=81), "no multiple"),
+    "a buffer between": Hostile("scalars", buffer("values", "frame", offset=81), "at a multiple"),
     # Buffers over one another.
     "times over row ids": Hostile(
         "scalars", over("values", "frame", of=("values", ROW_ID)), "over each other"

@@ -31,7 +31,7 @@ from forebay.errors import InvalidChunkError
 from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from forebay.chunk import Chunk
     from forebay.codec.ipc import BatchHeader
@@ -70,7 +70,8 @@ class NodeRules:
 
     def has_nulls_where_none_may_be(self, header: BatchHeader) -> bool:
         """Whether a field that is not nullable claims nulls, of which none may be visible."""
-        return any(header.nodes[node][1] for node in self.required)
+        nodes = header.nodes
+        return any(nodes[node][1] for node in self.required)
 
 
 def _add_rules(
@@ -103,29 +104,17 @@ def check_header(header: BatchHeader, rules: NodeRules) -> None:
     Raises:
         InvalidChunkError: It cannot; the message says what is wrong and where.
     """
-    if header.rows < 0:
-        msg = f"the record batch claims {header.rows} rows"
+    rows, nodes, buffers, body_length = header
+    if rows < 0:
+        msg = f"the record batch claims {rows} rows"
         raise InvalidChunkError(msg)
-    _check_nodes(header, rules)
-    _check_buffers(header.buffers, header.body_length)
-
-
-def _check_nodes(header: BatchHeader, rules: NodeRules) -> None:
-    nodes = header.nodes
     if len(nodes) != rules.num_nodes:
         msg = f"the record batch has {len(nodes)} field nodes; its schema has {rules.num_nodes}"
         raise InvalidChunkError(msg)
-    values_max = _VALUES_PER_BYTE * header.body_length + BODILESS_VALUES_PER_ROW_MAX * header.rows
-    for number, (length, nulls) in enumerate(nodes):
-        if not 0 <= nulls <= length:
-            msg = f"field node {number} of the record batch claims {nulls} nulls in {length} values"
-            raise InvalidChunkError(msg)
-        if length > values_max:
-            msg = (
-                f"field node {number} of the record batch claims {length} values; "
-                f"{header.body_length} bytes hold no more than {values_max}"
-            )
-            raise InvalidChunkError(msg)
+    values_max = _VALUES_PER_BYTE * body_length + BODILESS_VALUES_PER_ROW_MAX * rows
+    for length, nulls in nodes:
+        if not 0 <= nulls <= length <= values_max:
+            raise _wrong_node(header, nodes.index((length, nulls)), values_max)
     for parent, child, factor in rules.children:
         if nodes[child][0] != factor * nodes[parent][0]:
             msg = (
@@ -133,22 +122,36 @@ def _check_nodes(header: BatchHeader, rules: NodeRules) -> None:
                 f"those of node {parent} need {factor * nodes[parent][0]}"
             )
             raise InvalidChunkError(msg)
+    end = 0
+    for offset, length in sorted(buffers):
+        if length or offset < 0:  # Where an empty one stands does not matter.
+            if offset < end or length < 0 or offset % ALIGNMENT:
+                raise _wrong_buffer(header, buffers.index((offset, length)))
+            end = offset + length
+            if end > body_length:
+                raise _wrong_buffer(header, buffers.index((offset, length)))
 
 
-def _check_buffers(buffers: Sequence[tuple[int, int]], body_length: int) -> None:
-    for number, (offset, length) in enumerate(buffers):
-        if offset < 0 or length < 0 or offset + length > body_length:
-            msg = (
-                f"buffer {number} of the record batch ({length} bytes at {offset}) "
-                f"lies outside of its body of {body_length} bytes"
-            )
-            raise InvalidChunkError(msg)
-        if offset % ALIGNMENT and length:
-            msg = f"buffer {number} of the record batch begins at {offset}, no multiple of 8"
-            raise InvalidChunkError(msg)
-    if not are_apart((offset, offset + length) for offset, length in buffers):
-        msg = "two buffers of the record batch lie over each other"
-        raise InvalidChunkError(msg)
+def _wrong_node(header: BatchHeader, number: int, values_max: int) -> InvalidChunkError:
+    length, nulls = header.nodes[number]
+    if not 0 <= nulls <= length:
+        return InvalidChunkError(
+            f"field node {number} of the record batch claims {nulls} nulls in {length} values"
+        )
+    return InvalidChunkError(
+        f"field node {number} of the record batch claims {length} values; "
+        f"{header.body_length} bytes hold no more than {values_max}"
+    )
+
+
+def _wrong_buffer(header: BatchHeader, number: int) -> InvalidChunkError:
+    offset, length = header.buffers[number]
+    where = f"buffer {number} of the record batch ({length} bytes at {offset})"
+    if not 0 <= offset <= offset + length <= header.body_length:
+        return InvalidChunkError(f"{where} lies outside of its body of {header.body_length} bytes")
+    if offset % ALIGNMENT:
+        return InvalidChunkError(f"{where} does not begin at a multiple of {ALIGNMENT}")
+    return InvalidChunkError(f"{where} and another one lie over each other")
 
 
 def are_apart(extents: Iterable[tuple[int, int]]) -> bool:
