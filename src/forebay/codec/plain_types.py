@@ -46,6 +46,8 @@ _LARGE: Final = _type_ids("LARGE_STRING LARGE_BINARY LARGE_LIST LARGE_LIST_VIEW"
 _VARIABLE: Final = _type_ids("STRING LARGE_STRING BINARY LARGE_BINARY")
 _UNIONS: Final = _type_ids("SPARSE_UNION DENSE_UNION")
 
+_DECIMAL_SCALE_MAX: Final = 76
+"""As many digits as the widest decimal has; Python trips over some larger ones."""
 _ELEMENT_BYTES_MIN: Final = 8
 """What an element counts for at least: so much is needed to say where its value stands."""
 _VIEW_WORDS: Final = 4
@@ -92,6 +94,9 @@ def plain_type(data_type: pa.DataType) -> pa.DataType:
         UnreadableColumnError: There is none.
     """
     number = data_type.id
+    if pa.types.is_decimal(data_type) and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
+        msg = f"{data_type} has a scale that no number of Python's has"
+        raise UnreadableColumnError(msg)
     if number in _PLAIN:
         return data_type
     if number in _DICTIONARY or number in _RUNS:
