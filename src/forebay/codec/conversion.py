@@ -141,6 +141,12 @@ def planned(wire: pa.Schema, migration: Migrated | None) -> Planned:
             continue
         read.append(position)
         steps.append(step)
+    if (
+        migration is None
+        and not unread
+        and all(step.field is one for one, step in zip(columns, steps, strict=True))
+    ):
+        return Planned(wire, None)
     fields = [step.field for step in steps]
     planned_schema = pa.schema(fields, metadata=schema.metadata)
     is_same = positions == tuple(range(len(wire))) and not unread

@@ -52,6 +52,7 @@ _ELEMENT_BYTES_MIN: Final = 8
 """What an element counts for at least: so much is needed to say where its value stands."""
 _VIEW_WORDS: Final = 4
 """A view has 16 bytes, the first four of which are its length."""
+_DECIMALS: Final = _type_ids("DECIMAL32 DECIMAL64 DECIMAL128 DECIMAL256")
 _EXTENSION_NAME: Final = b"ARROW:extension:name"
 
 
@@ -94,7 +95,7 @@ def plain_type(data_type: pa.DataType) -> pa.DataType:
         UnreadableColumnError: There is none.
     """
     number = data_type.id
-    if pa.types.is_decimal(data_type) and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
+    if number in _DECIMALS and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
         msg = f"{data_type} has a scale that no number of Python's has"
         raise UnreadableColumnError(msg)
     if number in _PLAIN:
@@ -137,13 +138,14 @@ def _plain_nested(data_type: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one
 
 def plain_field(field: pa.Field) -> pa.Field:
     """The field with its plain type; the same object if it has it."""
-    data_type = plain_type(field.type)
-    if data_type is field.type or data_type.equals(field.type, check_metadata=True):
+    before = field.type  # each time another object
+    data_type = plain_type(before)
+    if data_type is before:
         return field
     described = field.with_type(data_type)
-    if isinstance(field.type, pa.BaseExtensionType):
+    if isinstance(before, pa.BaseExtensionType):
         metadata = dict(field.metadata or {})
-        metadata.setdefault(_EXTENSION_NAME, field.type.extension_name.encode())
+        metadata.setdefault(_EXTENSION_NAME, before.extension_name.encode())
         described = described.with_metadata(metadata)
     return described
 
