@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -15,7 +16,9 @@ from forebay.codec.ipc import message_extent
 from forebay.codec.peek import ChunkPeeker
 from forebay.codec.peek_times import peek_time_ranges
 from forebay.errors import InvalidChunkError, LoadError
+from forebay.ingest import ByteBudget
 from forebay.model import ArrowMsg
+from forebay.runtime import InlineRuntime
 from tests.codec.foreign import (
     METADATA,
     component,
@@ -26,6 +29,9 @@ from tests.codec.foreign import (
     write,
 )
 from tests.codec.support import STORE_ID
+
+if TYPE_CHECKING:
+    from forebay.runtime.protocol import Task
 
 SINGLE_VALUES = {
     "text": pa.array(["a", None, "b"]),
@@ -294,16 +300,39 @@ def test_what_a_chunk_became_counts_until_it_is_settled() -> None:
     """The budget knew the size of the message alone."""
     column = pa.array(["x" * 1000] * 200).dictionary_encode()
     msg = component(column)
-    worker = forebay.IngestionWorker()
-    with worker:
+    budget = ByteBudget(100_000)
+    with forebay.IngestionWorker(byte_budget=100_000, hub_budget=budget) as worker:
         assert worker.try_submit(msg, None)
         worker.wait_processed()
         stats = worker.stats()
         assert stats.output_bytes > 200 * 1000 > 2 * len(msg.payload)
+        assert budget.used_bytes == stats.output_bytes
         worker.validate()
+        assert not worker.try_submit(component(pa.array([[1.0]])), None), "there is no room"
         worker.poll()
-        assert worker.stats().output_bytes == 0
+        assert worker.stats().output_bytes == budget.used_bytes == 0
         worker.validate()
+        assert worker.try_submit(component(pa.array([[1.0]])), None)
+
+
+def test_a_turn_ends_when_its_chunks_became_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is decoded is handed over, and counted, before more is."""
+    monkeypatch.setattr("forebay.ingest.turns.TURN_BYTES_MAX", 300_000)
+    msg = component(pa.array(["x" * 1000] * 200).dictionary_encode())
+
+    class Later(InlineRuntime):
+        def schedule(self, task: Task) -> None:
+            """Not now: the test runs the turns."""
+
+    worker = forebay.IngestionWorker(runtime=Later())
+    for _ in range(6):
+        worker.submit(msg, None)
+    depths = []
+    while worker.run_turn():
+        depths.append(worker.stats().queue_depth)
+    assert depths == [4, 2]
+    worker.validate()
+    assert len(worker.poll()) == 6
 
 
 def test_more_dictionaries_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

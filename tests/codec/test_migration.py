@@ -200,7 +200,7 @@ def test_any_metadata_is_migrated_as_rerun_migrates_it(
     msg = message(batch)
     names = [_name_of(field) for field in migrated_fields(batch.schema)]
     if len(set(names)) < len(names):
-        # Of two columns of one name Rerun keeps the last, or panics.
+        # Rerun refuses two columns of one name, too.
         with pytest.raises(InvalidChunkError, match="two columns"):
             ChunkDecoder().decode(msg)
         return
