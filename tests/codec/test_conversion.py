@@ -148,9 +148,11 @@ def test_messages_with_zoned_times_are_recognised_like_others() -> None:
 # --- what still cannot be read ---
 
 
-def with_interval_of_months(*, has_others: bool = True, kind: str = "data") -> ArrowMsg:
+def with_interval_of_months(
+    *, has_others: bool = True, kind: str = "data", count: int = 1
+) -> ArrowMsg:
     """A message with a column `c` of a type that pyarrow reads and cannot make."""
-    intervals = pa.array([[(1, 2, 3)], None], pa.list_(pa.month_day_nano_interval()))
+    intervals = pa.array([[(1, 2, 3)] * count, None], pa.list_(pa.month_day_nano_interval()))
     columns = [(intervals, {"rerun:component": "c", "rerun:kind": kind})]
     if has_others:
         columns.append((pa.array([[1.0], [2.0]]), {"rerun:component": "d"}))
@@ -343,3 +345,15 @@ def test_more_dictionaries_than_allowed_are_refused(monkeypatch: pytest.MonkeyPa
     many = foreign_batch(*((texts, {"rerun:component": f"c{number}"}) for number in range(3)))
     with pytest.raises(InvalidChunkError, match="DICTIONARIES_MAX"):
         ChunkDecoder().decode(message(many))
+
+
+def test_a_chunk_does_not_keep_what_it_lacks() -> None:
+    """Or a small column would hold a large one that no limit counts."""
+    msg = with_interval_of_months(count=10_000)
+    begin = pa.py_buffer(msg.payload).address
+    chunk = ChunkDecoder().decode(msg)
+    assert list(chunk.components) == ["d"]
+    assert len(msg.payload) > 2 * chunk.byte_size
+    for column in chunk.batch.columns:
+        for buffer in column.buffers():
+            assert buffer is None or not begin <= buffer.address < begin + len(msg.payload)
