@@ -10,10 +10,12 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 
 from forebay import limits
 from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, PackedChunk
+from forebay.chunk.arrays import positions
 from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from forebay.model import Payload, StoreId
 
 _PREFIX: Final = struct.Struct("<II")
+
+_HELD_FACTOR_MAX: Final = 2
+"""How many times what a chunk uses it may keep alive."""
 
 _DAMAGED: Final = (
     pa.ArrowException,
@@ -227,6 +232,9 @@ class ChunkDecoder:
             batch, unread = Converted(_retyped(raw, schema.arrow), ())
         else:
             batch, unread = conversion.convert(raw, room, schema.arrow)
+        if len(data) > _HELD_FACTOR_MAX * batch.nbytes:
+            # What is not used of the message must not be kept for what is.
+            batch = batch.take(positions(np.arange(batch.num_rows)))
         is_whole = batch.num_columns == len(schema.arrow)
         layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
         return ConvertedChunk.of(Chunk.validated(chunk_id, layout, batch), unread)
@@ -283,7 +291,7 @@ def _is_small_part(payload: Payload) -> bool:
     if not isinstance(payload, memoryview):
         return False
     owner = payload.obj
-    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > 2 * len(payload)
+    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > _HELD_FACTOR_MAX * len(payload)
 
 
 def encode_chunk(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.chunk import UnreadColumn
+from forebay.chunk.arrays import Bools, are_valid, lists_of, positions
 from forebay.chunk.layout import COMPONENT, CONTROL_KINDS, INDEX_KINDS, KIND
 from forebay.codec.plain_types import UnreadableColumnError, plain_field, to_plain
 from forebay.errors import InvalidChunkError
@@ -141,6 +141,12 @@ def planned(wire: pa.Schema, migration: Migrated | None) -> Planned:
             continue
         read.append(position)
         steps.append(step)
+    if (
+        migration is None
+        and not unread
+        and all(step.field is one for one, step in zip(columns, steps, strict=True))
+    ):
+        return Planned(wire, None)
     fields = [step.field for step in steps]
     planned_schema = pa.schema(fields, metadata=schema.metadata)
     is_same = positions == tuple(range(len(wire))) and not unread
@@ -188,22 +194,15 @@ def _is_read_as(wire: pa.Field, step: _Step) -> bool:
     return not step.is_wrapped and (step.plain is wire or _kind(wire) in INDEX_KINDS)
 
 
-def _wrapped(
-    array: pa.Array, is_null: npt.NDArray[np.bool_], target: pa.DataType, room: Room
-) -> pa.ListArray:
+def _wrapped(array: pa.Array, is_null: Bools, target: pa.DataType, room: Room) -> pa.ListArray:
     """Each value as a list of one; a row without a value stays null."""
     room.take(4 * len(array))
-    offsets = np.concatenate([[0], np.cumsum(~is_null)]).astype(np.int32)
-    has_nulls = bool(is_null.any())
-    return pa.ListArray.from_arrays(
-        pa.array(offsets),
-        array.filter(pa.array(~is_null)) if has_nulls else array,
-        type=target,
-        mask=pa.array(is_null) if has_nulls else None,
-    )
+    offsets = np.concatenate([[0], np.cumsum(~is_null)])
+    values = array.take(positions(np.flatnonzero(~is_null))) if is_null.any() else array
+    return lists_of(target, offsets, is_null, values)
 
 
-def _are_null(array: pa.Array) -> npt.NDArray[np.bool_]:
+def _are_null(array: pa.Array) -> Bools:
     """Rows that the array itself marks as null, as Rerun has them: not those of a null value."""
     if isinstance(array, pa.ExtensionArray):
         return _are_null(array.storage)
@@ -211,8 +210,7 @@ def _are_null(array: pa.Array) -> npt.NDArray[np.bool_]:
         return _are_null(array.indices)
     if isinstance(array, pa.NullArray | pa.UnionArray | pa.RunEndEncodedArray):
         return np.zeros(len(array), np.bool_)
-    is_null: npt.NDArray[np.bool_] = array.is_null().to_numpy(zero_copy_only=False)
-    return is_null
+    return ~are_valid(array)
 
 
 def _kind(column: pa.Field) -> bytes:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import lib
 
+from forebay.chunk.arrays import are_valid, integers, lists_of, positions
 from forebay.limits import EXPANDED_BYTES_MAX, EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX
 
 _Sizes: TypeAlias = npt.NDArray[np.int64]
@@ -46,10 +47,13 @@ _LARGE: Final = _type_ids("LARGE_STRING LARGE_BINARY LARGE_LIST LARGE_LIST_VIEW"
 _VARIABLE: Final = _type_ids("STRING LARGE_STRING BINARY LARGE_BINARY")
 _UNIONS: Final = _type_ids("SPARSE_UNION DENSE_UNION")
 
+_DECIMAL_SCALE_MAX: Final = 76
+"""As many digits as the widest decimal has; Python trips over some larger ones."""
 _ELEMENT_BYTES_MIN: Final = 8
 """What an element counts for at least: so much is needed to say where its value stands."""
 _VIEW_WORDS: Final = 4
 """A view has 16 bytes, the first four of which are its length."""
+_DECIMALS: Final = _type_ids("DECIMAL32 DECIMAL64 DECIMAL128 DECIMAL256")
 _EXTENSION_NAME: Final = b"ARROW:extension:name"
 
 
@@ -92,6 +96,9 @@ def plain_type(data_type: pa.DataType) -> pa.DataType:
         UnreadableColumnError: There is none.
     """
     number = data_type.id
+    if number in _DECIMALS and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
+        msg = f"{data_type} has a scale that no number of Python's has"
+        raise UnreadableColumnError(msg)
     if number in _PLAIN:
         return data_type
     if number in _DICTIONARY or number in _RUNS:
@@ -132,13 +139,14 @@ def _plain_nested(data_type: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one
 
 def plain_field(field: pa.Field) -> pa.Field:
     """The field with its plain type; the same object if it has it."""
-    data_type = plain_type(field.type)
-    if data_type is field.type or data_type.equals(field.type, check_metadata=True):
+    before = field.type  # each time another object
+    data_type = plain_type(before)
+    if data_type is before:
         return field
     described = field.with_type(data_type)
-    if isinstance(field.type, pa.BaseExtensionType):
+    if isinstance(before, pa.BaseExtensionType):
         metadata = dict(field.metadata or {})
-        metadata.setdefault(_EXTENSION_NAME, field.type.extension_name.encode())
+        metadata.setdefault(_EXTENSION_NAME, before.extension_name.encode())
         described = described.with_metadata(metadata)
     return described
 
@@ -210,20 +218,20 @@ def _num_buffers(number: int) -> int:
 
 def _taken(values: pa.Array, indices: pa.Array, room: Room) -> pa.Array:
     sizes = _element_bytes(values)
-    places = indices.drop_null().to_numpy()
+    places = integers(indices)[are_valid(indices)]
     room.take(int(sizes[places].sum()) + _ELEMENT_BYTES_MIN * len(indices))
     return values.take(indices)
 
 
 def _runs(array: pa.Array, values: pa.Array, room: Room) -> pa.Array:
     size = len(array)
-    ends = np.minimum(array.run_ends.to_numpy().astype(np.int64), size)
+    ends = np.minimum(integers(array.run_ends), size)
     lengths = np.diff(ends, prepend=0)
     sizes = _element_bytes(values)[: len(lengths)] + _ELEMENT_BYTES_MIN
     # In floating point a product that is too large stays too large.
     total = float((sizes.astype(np.float64) * lengths).sum())
     room.take(int(total))
-    return values.take(pa.array(np.repeat(np.arange(len(lengths)), lengths)))
+    return values.take(positions(np.repeat(np.arange(len(lengths)), lengths)))
 
 
 def _view_bytes(array: pa.Array) -> int:
@@ -232,33 +240,22 @@ def _view_bytes(array: pa.Array) -> int:
         return 0
     words = np.frombuffer(array.buffers()[1], np.int32, _VIEW_WORDS * len(array))
     lengths = words[::_VIEW_WORDS].astype(np.int64)
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
-    return int(lengths[valid].sum()) + _ELEMENT_BYTES_MIN * len(array)
+    return int(lengths[are_valid(array)].sum()) + _ELEMENT_BYTES_MIN * len(array)
 
 
 def _list_views(array: pa.Array, target: pa.DataType, room: Room) -> pa.Array:
     """Lists that may lie anywhere among the values, put one behind the other."""
-    size = len(array)
     child = to_plain(array.values, target.value_type, room)
-    is_null = array.is_null().to_numpy(zero_copy_only=False)
-    begins = np.where(is_null, 0, array.offsets.to_numpy().astype(np.int64))
-    lengths = np.where(is_null, 0, array.sizes.to_numpy().astype(np.int64))
+    is_null = ~are_valid(array)
+    lengths = np.where(is_null, 0, integers(array.sizes))
     # A list of no elements may begin anywhere.
-    begins = np.where(lengths == 0, 0, begins)
+    begins = np.where(lengths == 0, 0, integers(array.offsets))
     ends_of = np.concatenate([[0], np.cumsum(_element_bytes(child) + _ELEMENT_BYTES_MIN)])
     total = (ends_of[begins + lengths] - ends_of[begins]).astype(np.float64).sum()
-    room.take(int(total) + _ELEMENT_BYTES_MIN * size)
+    room.take(int(total) + _ELEMENT_BYTES_MIN * len(array))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     places = np.repeat(begins - offsets[:-1], lengths) + np.arange(offsets[-1])
-    values = child.take(pa.array(places))
-    is_large = target.id in _LARGE
-    list_array = pa.LargeListArray if is_large else pa.ListArray
-    return list_array.from_arrays(
-        pa.array(offsets, pa.int64() if is_large else pa.int32()),
-        values,
-        type=target,
-        mask=pa.array(is_null) if size else None,
-    )
+    return lists_of(target, offsets, is_null, child.take(positions(places)))
 
 
 # --- sizes ---
