@@ -218,9 +218,11 @@ schema in the message)."""
 PACKED_CHUNK_COST_BYTES: Final = 768
 """The same for a whole chunk of one row that needs no Arrow objects."""
 
-ENTITY_COST_BYTES: Final = 2048
-"""What an entity costs beyond its chunks and the text of its path (measured: its index, its place
-in it, the objects around its path)."""
+ENTITY_COST_BYTES: Final = 1536
+"""What an entity costs beyond its chunks and its path (measured: its index, its place in it)."""
+
+PATH_PART_COST_BYTES: Final = 64
+"""The same for each part of its path (measured: a text of a few characters, and its place)."""
 
 COMPONENT_COST_BYTES: Final = 384
 """The same for each component that an entity ever had."""

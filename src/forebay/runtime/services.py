@@ -135,7 +135,8 @@ class _Jobs:
     """Jobs that some threads take one after the other."""
 
     def __init__(self, jobs: Sequence[Callable[[], object]]) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting = deque(jobs)
         self._num_left = len(jobs)
         self._num_running = 0
@@ -146,12 +147,12 @@ class _Jobs:
         try:
             for number in range(num_threads):
                 spawn(f"{name}-{number}", self._work)
-            with self._changed:
+            with self._lock:
                 self._changed.wait_for(lambda: not self._num_left)
         except BaseException:
             self._waiting.clear()
             on_interrupt()
-            with self._changed:
+            with self._lock:
                 self._changed.wait_for(lambda: not self._num_running, EXIT_DRAIN_S)
             raise
         if self._error is not None:
@@ -159,7 +160,7 @@ class _Jobs:
 
     def _work(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if not self._waiting:
                     return
                 job = self._waiting.popleft()
@@ -169,7 +170,7 @@ class _Jobs:
                 job()
             except BaseException as raised:  # noqa: BLE001, RUF100 - raised where it is waited for
                 error = raised
-            with self._changed:
+            with self._lock:
                 self._error = self._error or error
                 self._num_left -= 1
                 self._num_running -= 1

@@ -12,13 +12,15 @@ from forebay.limits import (
     COMPONENT_COST_BYTES,
     ENTITY_COST_BYTES,
     PACKED_CHUNK_COST_BYTES,
+    PATH_PART_COST_BYTES,
     TEXT_BYTES_PER_CHAR,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from forebay.chunk import Chunk
+    from forebay.model import EntityPath
 
 _HOLDER: Final = 1 << 48
 """One chunk that refers to a buffer, in the number that also has the buffer's size."""
@@ -91,15 +93,15 @@ class Ledger:
                 refs[address] = left
 
 
-def index_cost_bytes(path: str, components: Iterable[str]) -> int:
-    """What an entity of that path takes in the index beyond its chunks, about.
+def entity_cost_bytes(path: EntityPath) -> int:
+    """What an entity takes in the index beyond its chunks and components, about."""
+    text = TEXT_BYTES_PER_CHAR * len(path)
+    return ENTITY_COST_BYTES + PATH_PART_COST_BYTES * len(path.parts) + text
 
-    Args:
-        path: The entity; empty for components of one that is counted already.
-        components: Those that it ever had.
-    """
-    cost = sum(COMPONENT_COST_BYTES + TEXT_BYTES_PER_CHAR * len(name) for name in components)
-    return cost + (ENTITY_COST_BYTES + TEXT_BYTES_PER_CHAR * len(path) if path else 0)
+
+def components_cost_bytes(names: Collection[str]) -> int:
+    """What components of an entity take in the index, about."""
+    return COMPONENT_COST_BYTES * len(names) + TEXT_BYTES_PER_CHAR * sum(map(len, names))
 
 
 def cost_bytes(chunk: Chunk) -> int:

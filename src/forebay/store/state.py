@@ -11,7 +11,7 @@ from forebay.store import removal
 from forebay.store.entity import CLEAR, EntityIndex
 from forebay.store.entity_map import EntityMap
 from forebay.store.known_ids import ID_BYTES, KnownIds
-from forebay.store.ledger import Ledger, index_cost_bytes
+from forebay.store.ledger import Ledger, components_cost_bytes, entity_cost_bytes
 from forebay.store.snapshot import StoreSnapshot
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class StoreState:
         ledger = Ledger()
         ledger.add_all(self._chunks())
         for entity in self.entities.values():
-            ledger.index_bytes += index_cost_bytes(entity.path, entity.columns)
+            ledger.index_bytes += entity_cost_bytes(entity.path)
+            ledger.index_bytes += components_cost_bytes(entity.columns)
         return ledger
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -186,7 +187,7 @@ class StoreState:
         entities_max = self._limits.store_entities_max
         if len(self.entities) >= entities_max:
             raise LimitError.over("store_entities_max", entities_max, "one more entity")
-        self.ledger.index_bytes += index_cost_bytes(path, ())
+        self.ledger.index_bytes += entity_cost_bytes(path)
         entity = EntityIndex(path, self.epoch)
         self.entities.add(path, entity)
         return entity
@@ -220,7 +221,7 @@ class StoreState:
         if CLEAR in layout.components and CLEAR not in columns:
             self.num_cleared += 1
         if new:
-            self.ledger.index_bytes += index_cost_bytes("", new)
+            self.ledger.index_bytes += components_cost_bytes(new)
         if entity.columns_epoch != entity.epoch:
             columns = entity.columns = columns.copy()
             entity.columns_epoch = entity.epoch
@@ -269,7 +270,8 @@ class StoreState:
             self.ledger.remove(leaf.chunk)
         self.num_chunks -= entity.num_chunks
         self.num_rows -= entity.num_rows
-        self.ledger.index_bytes -= index_cost_bytes(entity.path, entity.columns)
+        self.ledger.index_bytes -= entity_cost_bytes(entity.path)
+        self.ledger.index_bytes -= components_cost_bytes(entity.columns)
         if CLEAR in entity.columns:
             self.num_cleared -= 1
         self._snapshot = None

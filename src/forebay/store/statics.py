@@ -70,7 +70,9 @@ class Statics:
                     shadowed[owner.id] = owner
             self.cells[name] = Cell.lazy(Row(None, row_id, chunk, row), name)
             self.owners[name] = chunk, row
-            self._num_cells[chunk.id] = self._num_cells.get(chunk.id, 0) + 1
+            num_cells = self._num_cells
+            before = num_cells[chunk.id] if chunk.id in num_cells else 0  # noqa: SIM401 - see `EntityIndex.runs`
+            num_cells[chunk.id] = before + 1
         gone = [one for one in shadowed.values() if one.id not in self._num_cells]
         for one in gone:
             del self.chunks[one.id]
