@@ -91,6 +91,35 @@ def test_any_two_types_in_any_order_and_split(logged: list[pa.Array], rng: rando
     assert len(said) == 1, said
 
 
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.integers(0, 6), st.integers(0, 6), st.randoms(use_true_random=False))
+def test_a_part_of_the_rows_is_a_question_of_its_own(
+    logged: list[pa.Array], start: int, end: int, rng: random.Random
+) -> None:
+    """The type is that of the rows asked for, whatever else is in their chunks."""
+    firsts = [0, len(logged[0])]
+    expected = [cell for cells in logged for cell in plain(cells)][start : end + 1]
+    expected = [cell for cell in expected if cell is not None]
+    whole = [chunk_of(cells, first) for cells, first in zip(logged, firsts, strict=True)]
+    apart = [one for cells, first in zip(logged, firsts, strict=True) for one in rows(cells, first)]
+    rng.shuffle(apart)
+    said = set()
+    for shot in (snapshot(chunks) for chunks in (whole, whole[::-1], apart)):
+        for column in (
+            lambda shot: shot.range("frame", start, end, "/a")["S:x"],
+            lambda shot: shot.dataframe("frame", start=start, end=end, **EVERY)[NAME],
+            lambda shot: dataframes({"r": shot}, "frame", start=start, end=end, **EVERY)[NAME],
+        ):
+            try:
+                found = column(shot)
+            except QueryError as error:
+                said.add(str(error))
+                continue
+            assert plain(found) == expected
+            said.add(str(list_type(found.type.value_type)))
+    assert len(said) == 1, said
+
+
 def filled(cells: Sequence[Any]) -> list[Any]:
     """Each cell until the next that is not null."""
     found: list[Any] = []
@@ -211,6 +240,17 @@ def test_only_what_a_query_shows_takes_part() -> None:
     assert (nothing.type, nothing.to_pylist()) == (pa.list_(pa.null()), [None])
     assert shot.range("frame", 0, 9, "/a", ["S:y"])["S:y"].to_pylist() == [[1]]
     assert shot.dataframe("frame", components=["S:y"])["/a:S:y"].to_pylist() == [[1]]
+
+    early, late = {"start": 0, "end": 0}, {"using_index_values": [1]}
+    for fill in (False, True):
+        for asked, cells in ((early, [[1]]), (late, [["t"]])):
+            if not (fill and cells == [["t"]]):  # the number may fill the row of the text
+                found = shot.dataframe("frame", fill_latest_at=fill, components=["S:x"], **asked)
+                assert found[NAME].to_pylist() == cells
+    with pytest.raises(QueryError):
+        shot.dataframe("frame", fill_latest_at=True, **late)
+    later = dataframes({"one": shot, "two": snapshot([chunk_of(TEXT, 7)])}, "frame", start=1)
+    assert later[NAME].to_pylist() == [["t"], None, ["t"]]
 
     elsewhere = make_chunk("/a", {"log": [1]}, {"S:x": TEXT})
     shot = snapshot([chunk_of(NUMBER, 0), elsewhere])
