@@ -297,6 +297,29 @@ def test_static_cells_of_two_types() -> None:
         assert shot.range(None, None, None, "/a")["S:x"].to_pylist() == [[1]]
 
 
+def test_static_cells_of_several_recordings() -> None:
+    small = pa.array([[7]], pa.list_(pa.int8()))
+    static = snapshot(
+        [make_chunk("/a", {}, {"S:x": small}), make_chunk("/b", {"frame": [0]}, {"S:x": TEXT})]
+    )
+    column = dataframes({"one": static, "two": snapshot([chunk_of(NUMBER, 0)])}, "frame")[NAME]
+    assert column.type == list_type(pa.int64())
+    assert column.to_pylist() == [[7], [1]]
+    text = snapshot(
+        [make_chunk("/a", {}, {"S:x": TEXT}), make_chunk("/b", {"frame": [0]}, {"S:x": TEXT})]
+    )
+    with pytest.raises(QueryError, match="logged as int8 and as string"):
+        dataframes({"one": static, "two": text}, "frame")
+
+
+def test_names_of_items_do_not_depend_on_the_order() -> None:
+    kinds = [pa.list_(pa.list_(F(name, pa.int8()))) for name in ("one", "two")]
+    chunks = [chunk_of(pa.array([[[n]]], kind), n) for n, kind in enumerate(kinds)]
+    for query in QUERIES.values():
+        found = {str(query(snapshot(order)).type) for order in (chunks, chunks[::-1])}
+        assert found == {"list<item: list<item: int8>>"}
+
+
 def test_columns_of_two_archetypes_keep_their_values_over_several_recordings() -> None:
     """They have one name, and all cells of the component: Rerun reads them by component."""
     first = make_chunk("/a", {"frame": [0]}, {"S:x": [[1.5]]})

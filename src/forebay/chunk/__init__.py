@@ -23,7 +23,7 @@ from forebay.chunk.merge import (
 )
 from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
-from forebay.chunk.unify import unified, unified_or_null
+from forebay.chunk.unify import same_type, unified, unified_or_null
 
 __all__ = [
     "ARROW_TIME_TYPES",
@@ -46,6 +46,7 @@ __all__ = [
     "is_time_sorted",
     "number_spans",
     "picked",
+    "same_type",
     "sliced",
     "split",
     "unified",
