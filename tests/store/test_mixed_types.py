@@ -236,6 +236,7 @@ def test_only_what_a_query_shows_takes_part() -> None:
             query(shot)
     assert shot.range("frame", 0, 0, "/a")["S:x"].to_pylist() == [[1]]
     assert shot.range("frame", 1, 1, "/a")["S:x"].to_pylist() == [["t"]]
+    assert shot.range("frame", 2, 2, "/a").column_names[2:] == ["S:x", "S:y"]
     nothing = shot.range("frame", 2, 2, "/a")["S:x"]
     assert (nothing.type, nothing.to_pylist()) == (pa.list_(pa.null()), [None])
     assert shot.range("frame", 0, 9, "/a", ["S:y"])["S:y"].to_pylist() == [[1]]
