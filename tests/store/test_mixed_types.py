@@ -91,6 +91,35 @@ def test_any_two_types_in_any_order_and_split(logged: list[pa.Array], rng: rando
     assert len(said) == 1, said
 
 
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.integers(0, 6), st.integers(0, 6), st.randoms(use_true_random=False))
+def test_a_part_of_the_rows_is_a_question_of_its_own(
+    logged: list[pa.Array], start: int, end: int, rng: random.Random
+) -> None:
+    """The type is that of the rows asked for, whatever else is in their chunks."""
+    firsts = [0, len(logged[0])]
+    expected = [cell for cells in logged for cell in plain(cells)][start : end + 1]
+    expected = [cell for cell in expected if cell is not None]
+    whole = [chunk_of(cells, first) for cells, first in zip(logged, firsts, strict=True)]
+    apart = [one for cells, first in zip(logged, firsts, strict=True) for one in rows(cells, first)]
+    rng.shuffle(apart)
+    said = set()
+    for shot in (snapshot(chunks) for chunks in (whole, whole[::-1], apart)):
+        for column in (
+            lambda shot: shot.range("frame", start, end, "/a")["S:x"],
+            lambda shot: shot.dataframe("frame", start=start, end=end, **EVERY)[NAME],
+            lambda shot: dataframes({"r": shot}, "frame", start=start, end=end, **EVERY)[NAME],
+        ):
+            try:
+                found = column(shot)
+            except QueryError as error:
+                said.add(str(error))
+                continue
+            assert plain(found) == expected
+            said.add(str(list_type(found.type.value_type)))
+    assert len(said) == 1, said
+
+
 def filled(cells: Sequence[Any]) -> list[Any]:
     """Each cell until the next that is not null."""
     found: list[Any] = []
@@ -207,10 +236,22 @@ def test_only_what_a_query_shows_takes_part() -> None:
             query(shot)
     assert shot.range("frame", 0, 0, "/a")["S:x"].to_pylist() == [[1]]
     assert shot.range("frame", 1, 1, "/a")["S:x"].to_pylist() == [["t"]]
+    assert shot.range("frame", 2, 2, "/a").column_names[2:] == ["S:x", "S:y"]
     nothing = shot.range("frame", 2, 2, "/a")["S:x"]
     assert (nothing.type, nothing.to_pylist()) == (pa.list_(pa.null()), [None])
     assert shot.range("frame", 0, 9, "/a", ["S:y"])["S:y"].to_pylist() == [[1]]
     assert shot.dataframe("frame", components=["S:y"])["/a:S:y"].to_pylist() == [[1]]
+
+    early, late = {"start": 0, "end": 0}, {"using_index_values": [1]}
+    for fill in (False, True):
+        for asked, cells in ((early, [[1]]), (late, [["t"]])):
+            if not (fill and cells == [["t"]]):  # the number may fill the row of the text
+                found = shot.dataframe("frame", fill_latest_at=fill, components=["S:x"], **asked)
+                assert found[NAME].to_pylist() == cells
+    with pytest.raises(QueryError):
+        shot.dataframe("frame", fill_latest_at=True, **late)
+    later = dataframes({"one": shot, "two": snapshot([chunk_of(TEXT, 7)])}, "frame", start=1)
+    assert later[NAME].to_pylist() == [["t"], None, ["t"]]
 
     elsewhere = make_chunk("/a", {"log": [1]}, {"S:x": TEXT})
     shot = snapshot([chunk_of(NUMBER, 0), elsewhere])
@@ -255,6 +296,29 @@ def test_static_cells_of_two_types() -> None:
         assert shot.dataframe("frame")[NAME].to_pylist() == [[1]] * len(shot.dataframe("frame"))
         assert shot.dataframe(None)[NAME].type == list_type(pa.int64())
         assert shot.range(None, None, None, "/a")["S:x"].to_pylist() == [[1]]
+
+
+def test_static_cells_of_several_recordings() -> None:
+    small = pa.array([[7]], pa.list_(pa.int8()))
+    static = snapshot(
+        [make_chunk("/a", {}, {"S:x": small}), make_chunk("/b", {"frame": [0]}, {"S:x": TEXT})]
+    )
+    column = dataframes({"one": static, "two": snapshot([chunk_of(NUMBER, 0)])}, "frame")[NAME]
+    assert column.type == list_type(pa.int64())
+    assert column.to_pylist() == [[7], [1]]
+    text = snapshot(
+        [make_chunk("/a", {}, {"S:x": TEXT}), make_chunk("/b", {"frame": [0]}, {"S:x": TEXT})]
+    )
+    with pytest.raises(QueryError, match="logged as int8 and as string"):
+        dataframes({"one": static, "two": text}, "frame")
+
+
+def test_names_of_items_do_not_depend_on_the_order() -> None:
+    kinds = [pa.list_(pa.list_(F(name, pa.int8()))) for name in ("one", "two")]
+    chunks = [chunk_of(pa.array([[[n]]], kind), n) for n, kind in enumerate(kinds)]
+    for query in QUERIES.values():
+        found = {str(query(snapshot(order)).type) for order in (chunks, chunks[::-1])}
+        assert found == {"list<item: list<item: int8>>"}
 
 
 def test_columns_of_two_archetypes_keep_their_values_over_several_recordings() -> None:

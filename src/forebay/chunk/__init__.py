@@ -24,7 +24,7 @@ from forebay.chunk.merge import (
 )
 from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
-from forebay.chunk.unify import unified, unified_or_null
+from forebay.chunk.unify import same_type, unified, unified_or_null
 from forebay.chunk.unread import ConvertedChunk, UnreadColumn
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "is_time_sorted",
     "number_spans",
     "picked",
+    "same_type",
     "sliced",
     "split",
     "unified",

@@ -65,7 +65,7 @@ def unified(types: Iterable[pa.DataType], entity_path: object, component: str) -
     msg = (
         f"component {component!r} of {entity_path} was logged as {told_type(first)} and as "
         f"{told_type(second)}, and no type holds the values of both{place}; ask for other "
-        "components, for a range with only one of the types, or for single cells with `latest_at`"
+        "components, for a `range` with only one of the types, or for single cells with `latest_at`"
     )
     raise QueryError(msg)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.chunk import converted, unified, unified_or_null
+from forebay.chunk import converted, same_type, unified, unified_or_null
 from forebay.chunk.arrays import are_valid, positions
 from forebay.chunk.layout import ROW_ID_TYPE
 from forebay.chunk.row_ids import latest_first, row_id_halves
@@ -19,7 +20,7 @@ from forebay.store.running import running
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from forebay.chunk import Chunk, RowIdArray
+    from forebay.chunk import Chunk, ChunkLayout, RowIdArray
     from forebay.store.entity import EntityIndex
 
 Rows: TypeAlias = "slice | npt.NDArray[np.intp]"
@@ -48,7 +49,7 @@ def rows_in_range(
 
 def column_types(
     index: EntityIndex,
-    components: Iterable[str],
+    components: Sequence[str],
     parts: Sequence[tuple[Chunk, Rows]],
     static: Mapping[str, tuple[Chunk, int]],
 ) -> dict[str, pa.DataType]:
@@ -63,56 +64,59 @@ def column_types(
     Raises:
         QueryError: A component has cells of types that no type holds.
     """
-    layouts = {id(chunk.layout): chunk.layout for chunk, _ in parts}.values()
+    layouts = _distinct_layouts(chunk for chunk, _ in parts)
     found: dict[str, pa.DataType] = {}
+    without_cells: list[str] = []
     for name in components:
         if name in static:
             found[name] = static[name][0].layout.components[name].type
             continue
         types = [layout.components[name].type for layout in layouts if name in layout.components]
-        if not types:
-            found[name] = known_type(index, name)
-        elif all(kind is types[0] or kind == types[0] for kind in types):
+        if len(types) > 1 and not all(same_type(kind, types[0]) for kind in types):
+            values = _types_of_cells(parts, name)
+            types = [list_type(unified(values, index.path, name))] if values else []
+        if types:
             found[name] = types[0]
         else:
-            found[name] = _common_type(index, name, parts)
+            without_cells.append(name)
+    if without_cells:
+        found |= known_types(index, without_cells)
+        return {name: found[name] for name in components}
     return found
 
 
-def _common_type(
-    index: EntityIndex, component: str, parts: Sequence[tuple[Chunk, Rows]]
-) -> pa.DataType:
-    """The type of a column of several types: only types that a cell has count.
-
-    Which rows without a cell share a chunk with others is a matter of chance.
-    """
-    types = [
+def _types_of_cells(parts: Sequence[tuple[Chunk, Rows]], component: str) -> list[pa.DataType]:
+    """The types of instances that a cell has; which rows without one share a chunk says nothing."""
+    return [
         chunk.layout.components[component].type.value_type
         for chunk, rows in parts
         if component in chunk.layout.components and has_cells(_picked_cells(chunk, rows, component))
     ]
-    if not types:
-        return known_type(index, component)
-    return list_type(unified(types, index.path, component))
 
 
-def known_type(index: EntityIndex, component: str) -> pa.DataType:
-    """The type of a component over all of the store, a list of instances.
+def known_types(index: EntityIndex, components: Iterable[str]) -> dict[str, pa.DataType]:
+    """The types of components over all of the store, lists of instances.
 
-    It is a list of `null` if no type holds all instances, and the latest type known if garbage
+    A type is a list of `null` if no type holds all instances, and the latest type known if garbage
     collection took the last cell.
     """
-    chunks = [*index.static_chunks, *(leaf.chunk for leaf in index.leaves())]
-    layouts = {id(chunk.layout): chunk.layout for chunk in chunks}.values()
-    types = [
-        layout.components[component].type for layout in layouts if component in layout.components
-    ]
-    if not types:
-        return index.columns[component].type
-    if all(kind == types[0] for kind in types):
-        return types[0]
-    values = [kind.value_type for kind in types]
-    return list_type(unified_or_null(values, index.path, component))
+    temporal = (leaf.chunk for leaf in index.leaves())
+    layouts = _distinct_layouts(itertools.chain(index.static_chunks, temporal))
+    found: dict[str, pa.DataType] = {}
+    for name in components:
+        types = [layout.components[name].type for layout in layouts if name in layout.components]
+        if not types:
+            found[name] = index.columns[name].type
+        elif all(same_type(kind, types[0]) for kind in types):
+            found[name] = types[0]
+        else:
+            values = [kind.value_type for kind in types]
+            found[name] = list_type(unified_or_null(values, index.path, name))
+    return found
+
+
+def _distinct_layouts(chunks: Iterable[Chunk]) -> list[ChunkLayout]:
+    return list({id(chunk.layout): chunk.layout for chunk in chunks}.values())
 
 
 def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> pa.Table:

@@ -15,7 +15,7 @@ from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
 from forebay.store.range_query import (
     column_types,
-    known_type,
+    known_types,
     range_table,
     rows_in_range,
     static_table,
@@ -207,7 +207,7 @@ class StoreSnapshot(DataframeSource):
             UnknownEntityError: There is no such entity; the message names those there are.
         """
         index = self._entity(entity)
-        return {name: known_type(index, name) for name in sorted(index.columns)}
+        return known_types(index, sorted(index.columns))
 
     def latest_at(
         self,

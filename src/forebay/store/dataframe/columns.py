@@ -5,9 +5,9 @@ Source of the rules: `re_chunk_store::store_schema` and `re_sorbet::component_co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from forebay.chunk import (
     Chunk,
     ChunkLayout,
     ComponentDescriptor,
+    picked,
     unified,
     unified_or_null,
 )
@@ -54,6 +55,9 @@ class Snapshot(Protocol):
         """Static chunks of an entity."""
 
 
+MayShow: TypeAlias = "Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]"
+
+
 @dataclass(slots=True, eq=False)
 class ComponentColumn:
     """One component of one entity, and the chunks that have it.
@@ -70,6 +74,7 @@ class ComponentColumn:
         static_layouts: Of the static chunks, each once.
         static_value: The instances of the static cell that is shown in every row, as logged;
             `None` if there is none, or none that is not null.
+        may_show: Which rows a query may show, from their times on its index; `None` means all.
     """
 
     entity_path: EntityPath
@@ -82,6 +87,7 @@ class ComponentColumn:
     layouts: list[ChunkLayout] = field(default_factory=list)
     static_layouts: list[ChunkLayout] = field(default_factory=list)
     static_value: pa.Array | None = None
+    may_show: MayShow | None = None
 
     @property
     def component(self) -> str:
@@ -111,15 +117,19 @@ class ComponentColumn:
             return [self.static_value.type]
         return [self._type_in(layout) for layout in self.layouts if index in layout.indexes]
 
-    def types_of_cells(self, index: str | None) -> list[pa.DataType]:
-        """The same without those that no cell has: it looks into each chunk."""
-        if self.static_value is not None:
-            return [self.static_value.type]
-        return [
-            self._type_in(chunk.layout)
-            for chunk in self.chunks
-            if index in chunk.layout.indexes and chunk.null_count(self.component) < chunk.num_rows
-        ]
+    def narrow(self, index: str) -> None:
+        """Leave out the rows that the query cannot show, and chunks without a cell."""
+        found = []
+        for chunk in self.chunks:
+            if index in chunk.layout.indexes and has_cells(chunk.component(self.component)):
+                shown = are_valid(chunk.component(self.component))
+                if self.may_show is not None:
+                    shown = shown & self.may_show(chunk.times(index))
+                rows = np.flatnonzero(shown)
+                if len(rows):
+                    found.append(chunk if len(rows) == chunk.num_rows else picked(chunk, rows))
+        self.chunks = found
+        self.layouts = list({id(chunk.layout): chunk.layout for chunk in found}.values())
 
     def all_types(self) -> list[pa.DataType]:
         """The types of all instances, as logged."""
@@ -199,9 +209,10 @@ def component_columns(
 def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
     """Give each column the type that holds all cells that a query on an index may show.
 
-    Columns of one component of one entity get one type, also those of several recordings. Types
-    that no cell has do not count: which rows without a cell share a chunk with others is a matter
-    of chance.
+    Columns of one component of one entity get one type, also those of several recordings. Only
+    the types of cells that may be shown count; so where there are several types, columns are left
+    with the rows of those cells (`ComponentColumn.narrow`). Rows without a cell say nothing: which
+    of them share a chunk with others is a matter of chance.
 
     Raises:
         QueryError: A component was logged with types that no type holds.
@@ -211,12 +222,15 @@ def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
         kin.setdefault((column.entity_path, column.component), []).append(column)
     for (entity_path, component), same in kin.items():
         types = [kind for column in same for kind in column.types(index)]
-        if len(types) > 1 and not all(kind == types[0] for kind in types):
-            types = [kind for column in same for kind in column.types_of_cells(index)]
+        known = types or [kind for column in same for kind in column.all_types()]
+        if index is not None and not all(kind == types[0] for kind in types):
+            for column in same:
+                if column.static_value is None:
+                    column.narrow(index)
+            types = [kind for column in same for kind in column.types(index)]
         if types:
             value_type = unified(types, entity_path, component)
         else:
-            known = [kind for column in same for kind in column.all_types()]
             value_type = unified_or_null(known, entity_path, component)
         for column in same:
             column.value_type = value_type

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
-from forebay.model import TimeLike, Timeline
+from forebay.model import TimeLike, Timeline, to_index_value
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
 from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
@@ -198,9 +200,8 @@ def timeless_if_static(snapshot: Snapshot, query: DataframeQuery) -> DataframeQu
 
 def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColumn]:
     """The component columns of a query, whose types are not settled yet."""
-    if query.index is not None:
-        snapshot.timeline(query.index)
-    return component_columns(
+    timeline = None if query.index is None else snapshot.timeline(query.index)
+    columns = component_columns(
         snapshot,
         ContentFilter.parse(query.contents),
         components=query.components,
@@ -208,6 +209,11 @@ def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColum
         include_semantically_empty_columns=query.include_semantically_empty_columns,
         include_tombstone_columns=query.include_tombstone_columns,
     )
+    if timeline is not None:
+        may_show = _Selection(query, timeline).may_show
+        for column in columns:
+            column.may_show = may_show
+    return columns
 
 
 def plan_of(
@@ -241,6 +247,36 @@ def _static_plan(
 def _static_value(column: ComponentColumn) -> pa.Array | None:
     """The instances of the static cell that is shown in every row, if there is one."""
     return None if column.static_value is None else as_typed(column.static_value, column)
+
+
+class _Selection:
+    """Which rows a query may show, by their times: asked where a column has several types."""
+
+    def __init__(self, query: DataframeQuery, timeline: Timeline) -> None:
+        self._query = query
+        self._timeline = timeline
+
+    @functools.cached_property
+    def _values(self) -> Int64s | None:
+        given = self._query.using_index_values
+        return None if given is None else parsed_index_values(given, self._timeline)
+
+    def may_show(self, times: Int64s) -> npt.NDArray[np.bool_]:
+        """Which rows stand at an index value of the query, or fill one after it."""
+        start, end = (
+            None if bound is None else to_index_value(bound, self._timeline)
+            for bound in (self._query.start, self._query.end)
+        )
+        shown = np.ones(len(times), np.bool_)
+        if end is not None:
+            shown &= times <= end
+        values = self._values
+        if self._query.fill_latest_at:
+            return shown if values is None else shown & (times <= values.max(initial=MISSING))
+        if start is not None:
+            shown &= times >= start
+        # The reserved time is shown as the next greater.
+        return shown if values is None else shown & np.isin(np.maximum(times, MISSING + 1), values)
 
 
 class _Planner:
