@@ -246,7 +246,7 @@ def _static_value(column: ComponentColumn) -> pa.Array | None:
             continue
         row = int(valid[-1])
         row_id = chunk.row_id_at(row)
-        if best is None or row_id >= best[0]:
+        if best is None or row_id > best[0]:  # of equal ones the earlier chunk's
             offsets = list_offsets(array)
             start = int(offsets[row])
             best = row_id, array.values.slice(start, int(offsets[row + 1]) - start)
