@@ -12,7 +12,8 @@ system relies on besides is checked here:
 - Null counts are counts. (pyarrow takes -1 for "not counted".)
 - Fixed-size lists, structs and sparse unions have children of exactly the length that follows from
   theirs.
-- Fields that are declared not nullable have no nulls. Arrow's own writers refuse to write others.
+- Fields that are declared not nullable have no nulls but where their parents are null. Writers of
+  Parquet and Rerun's reader refuse others.
 
 All but the last follow from the message in front of the body, so they are checked once for each
 distinct one. All that is here is pure: numbers in, `InvalidChunkError` or nothing out.
