@@ -32,6 +32,7 @@ from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from forebay.codec.ipc import BatchHeader
     from forebay.codec.lz4 import FreshMemory
     from forebay.model import Payload, StoreId
 
@@ -136,10 +137,7 @@ class ChunkDecoder:
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
         if known is None:
-            header = read_batch_header(data, begin)
-            check_header(header, schema.rules)
-            body_length = header.body_length
-            has_doubtful_nulls = schema.rules.has_nulls_where_none_may_be(header)
+            body_length, has_doubtful_nulls = _checked(read_batch_header(data, begin), schema)
         else:
             body_length, has_doubtful_nulls = known.body_length, False
         check_end(data, end, body_length)
@@ -181,6 +179,20 @@ class ChunkDecoder:
         buffer = pa.py_buffer(msg.payload)
         # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
+
+
+def _checked(header: BatchHeader, schema: ChunkSchema) -> tuple[int, bool]:
+    """The length of a batch's body, and whether its nulls have to be looked at one by one.
+
+    Raises:
+        InvalidChunkError: What the header says cannot be true.
+    """
+    if header.is_compressed:
+        # Its buffers would claim sizes of their own, which nothing bounds.
+        msg = "the record batch has compressed buffers; only the message may be compressed"
+        raise InvalidChunkError(msg)
+    check_header(header, schema.rules)
+    return header.body_length, schema.rules.has_nulls_where_none_may_be(header)
 
 
 def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:

@@ -60,19 +60,21 @@ class BatchHeader(NamedTuple):
         nodes: Values and nulls of each field, parents before their children.
         buffers: Offset in the body, and length, of each buffer.
         body_length: Bytes of the body.
+        is_compressed: Whether the buffers are compressed one by one.
     """
 
     rows: int
     nodes: list[tuple[int, int]]
     buffers: list[tuple[int, int]]
     body_length: int
+    is_compressed: bool
 
 
 def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
-    """Read the flatbuffer at `begin`, which must be that of an uncompressed batch.
+    """Read the flatbuffer at `begin`, which must be that of a record batch.
 
     Raises:
-        ValueError: It is something else, or encoded as no chunk is.
+        ValueError: It is something else.
         struct.error, IndexError: It leads out of the data.
     """
     message = _table(data, begin)
@@ -82,16 +84,16 @@ def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
         msg = f"the Arrow stream has {what} where its record batch should be"
         raise ValueError(msg)
     position = _slot(data, message, _HEADER)
-    batch = _table(data, position) if position else 0
-    if not batch or _slot(data, batch, _BATCH_COMPRESSION):
-        # Its buffers would claim sizes of their own, which nothing bounds.
-        msg = "the record batch has compressed buffers; only the message may be compressed"
+    if not position:
+        msg = "the record batch has no header"
         raise ValueError(msg)
+    batch = _table(data, position)
     return BatchHeader(
         _i64(data, _slot(data, batch, _BATCH_LENGTH)),
         _pairs(data, _slot(data, batch, _BATCH_NODES)),
         _pairs(data, _slot(data, batch, _BATCH_BUFFERS)),
         _i64(data, _slot(data, message, _BODY_LENGTH)),
+        bool(_slot(data, batch, _BATCH_COMPRESSION)),
     )
 
 

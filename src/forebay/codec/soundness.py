@@ -95,24 +95,28 @@ def _add_rules(
     return behind
 
 
-def check_header(header: BatchHeader, rules: NodeRules) -> None:
+def check_header(
+    header: BatchHeader, rules: NodeRules, decompressed_bytes: int | None = None
+) -> None:
     """See that what a record batch message says of its body can be true.
 
     Args:
         header: The message.
         rules: Those of its schema.
+        decompressed_bytes: What its buffers become, if they are compressed one by one.
 
     Raises:
         InvalidChunkError: It cannot; the message says what is wrong and where.
     """
-    rows, nodes, buffers, body_length = header
+    rows, nodes, buffers, body_length, _ = header
     if rows < 0:
         msg = f"the record batch claims {rows} rows"
         raise InvalidChunkError(msg)
     if len(nodes) != rules.num_nodes:
         msg = f"the record batch has {len(nodes)} field nodes; its schema has {rules.num_nodes}"
         raise InvalidChunkError(msg)
-    values_max = _VALUES_PER_BYTE * body_length + BODILESS_VALUES_PER_ROW_MAX * rows
+    data_bytes = body_length if decompressed_bytes is None else decompressed_bytes
+    values_max = _VALUES_PER_BYTE * data_bytes + BODILESS_VALUES_PER_ROW_MAX * rows
     for length, nulls in nodes:
         if not 0 <= nulls <= length <= values_max:
             raise _wrong_node(header, nodes.index((length, nulls)), values_max)
@@ -141,7 +145,7 @@ def _wrong_node(header: BatchHeader, number: int, values_max: int) -> InvalidChu
         )
     return InvalidChunkError(
         f"field node {number} of the record batch claims {length} values; "
-        f"{header.body_length} bytes hold no more than {values_max}"
+        f"its bytes hold no more than {values_max}"
     )
 
 
