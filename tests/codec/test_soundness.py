@@ -16,7 +16,7 @@ from forebay.chunk import Chunk, EncodedChunk, PackedChunk, number_spans
 from forebay.codec import ChunkDecoder, soundness
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import message_extent
+from forebay.codec.ipc import message_extent, read_batch_header
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.schemas import SchemaCache
 from forebay.codec.soundness import are_apart, are_numbers_alone
@@ -428,6 +428,19 @@ def test_values_without_bytes_are_bounded_by_rows_and_bytes() -> None:
     assert ChunkDecoder().decode(with_nulls(most).msg()).num_rows == 5
     with pytest.raises(InvalidChunkError, match=f"claims {most + 1} values"):
         ChunkDecoder().decode(with_nulls(most + 1).msg())
+
+
+def test_what_compressed_buffers_become_is_what_bounds_their_values() -> None:
+    edited = message("scalars", 5)
+    rules = soundness.NodeRules.of(edited.schema)
+    header = read_batch_header(memoryview(edited.data), edited.batch + 8)
+    many = BODILESS_VALUES_PER_ROW_MAX * 5 + 8 * (header.body_length + 1)
+    nodes = [*header.nodes[:-1], (many, 0)]
+    claiming = header._replace(nodes=nodes, is_compressed=True)
+    soundness.check_header(claiming, rules, header.body_length + 1)
+    for decompressed_bytes in (None, header.body_length):
+        with pytest.raises(InvalidChunkError, match="values"):
+            soundness.check_header(claiming, rules, decompressed_bytes)
 
 
 @pytest.mark.parametrize("padding", [1, 2, 4, 7])

@@ -219,7 +219,10 @@ class ChunkDecoder:
         Its columns do not lie in the message, so it is nothing to learn a pattern from.
         """
         room = Room(len(data))
-        room.take(batch_sizes(data, at).claimed_bytes)
+        sizes = batch_sizes(data, at)
+        room.take(sizes.claimed_bytes)
+        header = read_batch_header(data, sizes.begin)
+        check_header(header, schema.rules, max(header.body_length, sizes.claimed_bytes))
         conversion = schema.conversion
         options = pa.ipc.IpcReadOptions(
             use_threads=False, included_fields=None if conversion is None else [*conversion.read]

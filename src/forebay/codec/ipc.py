@@ -77,12 +77,14 @@ class BatchHeader(NamedTuple):
         nodes: Values and nulls of each field, parents before their children.
         buffers: Offset in the body, and length, of each buffer.
         body_length: Bytes of the body.
+        is_compressed: Whether the buffers are compressed one by one.
     """
 
     rows: int
     nodes: list[tuple[int, int]]
     buffers: list[tuple[int, int]]
     body_length: int
+    is_compressed: bool
 
 
 def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
@@ -99,6 +101,7 @@ def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
         _pairs(data, _slot(data, batch, _BATCH_NODES)),
         _pairs(data, _slot(data, batch, _BATCH_BUFFERS)),
         _body_length(data, message),
+        bool(_slot(data, batch, _BATCH_COMPRESSION)),
     )
 
 
@@ -106,10 +109,12 @@ class BatchSizes(NamedTuple):
     """What stands behind the schema of a stream.
 
     Attributes:
+        begin: Where the flatbuffer of the record batch begins.
         num_dictionaries: Dictionary batches before the record batch.
         claimed_bytes: What compressed buffers claim to become.
     """
 
+    begin: int
     num_dictionaries: int
     claimed_bytes: int
 
@@ -141,7 +146,7 @@ def batch_sizes(data: memoryview, at: int) -> BatchSizes:
         at = end + body_length
         if kind == _RECORD_BATCH:
             check_end(data, end, body_length)
-            return BatchSizes(number, claimed)
+            return BatchSizes(begin, number, claimed)
     msg = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
     raise ValueError(msg)
 

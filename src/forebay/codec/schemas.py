@@ -158,7 +158,7 @@ class SchemaCache:
         else:
             spans = tuple([span for span in wider if span[0] != ENTITY_PATH])
         columns = () if conversion is not None else self._columns(shared)
-        known = ChunkSchema(shared, layout, columns, NodeRules.of(shared), spans, conversion)
+        known = ChunkSchema(shared, layout, columns, NodeRules.of(wire), spans, conversion)
         self._num_bytes += limits.SCHEMA_COLUMN_COST_BYTES * len(wire)
         if spans is not None:
             self._remember(self._known, message, spans, known)
@@ -299,8 +299,10 @@ def _differ_only_there(
 ) -> bool:
     """Whether a message with `other` bytes in these places has other values and is else the same.
 
-    Of all zeros and all ones, one at least would show if anything else was read from there: as an
-    offset or a length 0xFFFF leads out of the message, and a flag has two values.
+    Of all zeros and all ones, one at least shows if anything else is read from there: as an offset
+    or a length 0xFFFF leads out of the message, and a flag has two values. (Not shown is an offset
+    of one byte, the last of an odd number, that leads to a flag. What follows from it is only that
+    a flag is taken from an earlier message: all that comes after goes by the schema taken.)
     """
     changed = bytearray(message)
     wanted = dict(metadata)

@@ -12,7 +12,8 @@ system relies on besides is checked here:
 - Null counts are counts. (pyarrow takes -1 for "not counted".)
 - Fixed-size lists, structs and sparse unions have children of exactly the length that follows from
   theirs.
-- Fields that are declared not nullable have no nulls. Arrow's own writers refuse to write others.
+- Fields that are declared not nullable have no nulls but where their parents are null. Writers of
+  Parquet and Rerun's reader refuse others.
 
 All but the last follow from the message in front of the body, so they are checked once for each
 distinct one. All that is here is pure: numbers in, `InvalidChunkError` or nothing out.
@@ -79,6 +80,8 @@ def _add_rules(
 ) -> int:
     """Add the rules of a field and all within it; the number of the node behind them."""
     kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
     if not field.nullable:
         required.append(node)
     factor = None
@@ -94,24 +97,28 @@ def _add_rules(
     return behind
 
 
-def check_header(header: BatchHeader, rules: NodeRules) -> None:
+def check_header(
+    header: BatchHeader, rules: NodeRules, decompressed_bytes: int | None = None
+) -> None:
     """See that what a record batch message says of its body can be true.
 
     Args:
         header: The message.
         rules: Those of its schema.
+        decompressed_bytes: What its buffers become, if they are compressed one by one.
 
     Raises:
         InvalidChunkError: It cannot; the message says what is wrong and where.
     """
-    rows, nodes, buffers, body_length = header
+    rows, nodes, buffers, body_length, _ = header
     if rows < 0:
         msg = f"the record batch claims {rows} rows"
         raise InvalidChunkError(msg)
     if len(nodes) != rules.num_nodes:
         msg = f"the record batch has {len(nodes)} field nodes; its schema has {rules.num_nodes}"
         raise InvalidChunkError(msg)
-    values_max = _VALUES_PER_BYTE * body_length + BODILESS_VALUES_PER_ROW_MAX * rows
+    data_bytes = body_length if decompressed_bytes is None else decompressed_bytes
+    values_max = _VALUES_PER_BYTE * data_bytes + BODILESS_VALUES_PER_ROW_MAX * rows
     for length, nulls in nodes:
         if not 0 <= nulls <= length <= values_max:
             raise _wrong_node(header, nodes.index((length, nulls)), values_max)
@@ -140,7 +147,7 @@ def _wrong_node(header: BatchHeader, number: int, values_max: int) -> InvalidChu
         )
     return InvalidChunkError(
         f"field node {number} of the record batch claims {length} values; "
-        f"{header.body_length} bytes hold no more than {values_max}"
+        f"its bytes hold no more than {values_max}"
     )
 
 
