@@ -50,7 +50,7 @@ SCHEMA_SPANS_MAX: Final = 32
 by all of them."""
 
 SCHEMA_COLUMN_COST_BYTES: Final = 1024
-"""What a column of a remembered schema counts for beside its bytes (measured: Python's and Arrow's
+"""What a column of a remembered schema counts for, in addition to its bytes (measured: Python's and Arrow's
 objects)."""
 
 FORM_COLUMN_COST_BYTES: Final = 64
