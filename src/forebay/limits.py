@@ -50,8 +50,8 @@ SCHEMA_SPANS_MAX: Final = 32
 by all of them."""
 
 SCHEMA_COLUMN_COST_BYTES: Final = 1024
-"""What a column of a remembered schema counts for beside its bytes (measured: Python's and Arrow's
-objects)."""
+"""What a column of a remembered schema counts for, apart from its bytes (measured: Python's and
+Arrow's objects)."""
 
 FORM_COLUMN_COST_BYTES: Final = 64
 """The same for a column of a remembered pattern, whose schema counts elsewhere."""

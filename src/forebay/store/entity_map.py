@@ -84,6 +84,18 @@ class EntityMap(Mapping["EntityPath", EntityIndex]):
         copied._num_new = self._num_new
         return copied
 
-    def without(self, path: EntityPath) -> EntityMap:
-        """A map without an entity; copies all others."""
-        return EntityMap({other: self[other] for other in self if other != path})
+    def removed(self, path: EntityPath) -> EntityMap:
+        """The map that the writer goes on with after it took out an entity.
+
+        That is this one, if the entity is a recent one; else a copy in which all are recent, so
+        that taking out many copies them once.
+        """
+        if path in self.recent.base:
+            copied = EntityMap()
+            for other in self:
+                if other != path:
+                    copied.add(other, self[other])
+            return copied
+        del self.recent[path]
+        self._num_new -= 1
+        return self

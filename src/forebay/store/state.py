@@ -274,6 +274,5 @@ class StoreState:
         self.ledger.index_bytes -= components_cost_bytes(entity.columns)
         if CLEAR in entity.columns:
             self.num_cleared -= 1
-        self._snapshot = None
-        self.entities = self.entities.without(entity.path)
-        self.entities_epoch = self.epoch
+        self.owned(entity.path)
+        self.entities = self.entities.removed(entity.path)
