@@ -225,6 +225,7 @@ def test_the_order_of_many_says_nothing_and_steps_hold_as_much(data: st.DataObje
         # Step by step there may be no type, or a wider one (`uint16`, `int16` and `float32` are
         # `float32` together, but `int32` and `float32` are `float64`); never a narrower one.
         step = union_of(one, two)
-        assert isinstance(step, pa.DataType)
+        if isinstance(step, str):
+            continue  # `int8` and `uint64` have a type only together with a decimal
         steps = union_of(step, three)
         assert isinstance(steps, str) or same_type(unified([steps, found[0]], "/a", "c"), steps)

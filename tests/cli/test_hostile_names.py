@@ -25,7 +25,7 @@ from tests.server.client import At, Client
 EVIL = "\x1b]0;owned\x07\x1b[31m[red]\r\n\x9b2J\u202egnp\u2066\u200b\u2028\x7f"
 """A title, a colour, markup, a new line, a cleared screen, and text that runs backwards."""
 
-LONG = "x" * 3000
+LONG = "x" * 900  # within the limits of ids and paths
 STORES = [
     StoreId.recording(f"app{EVIL}", f"rec{EVIL}"),
     StoreId.recording(f"app{LONG}", f"{LONG}1"),

@@ -53,21 +53,25 @@ class NodeRules:
         children: Parent, child and factor, where a child has exactly `factor` times as many values
             as its parent.
         required: The nodes of fields that are not nullable.
+        runs: The nodes of run-end encoded fields, which have any number of values without bytes.
+            What they become is bounded where they are decoded (`plain_types`).
     """
 
     num_nodes: int
     children: tuple[tuple[int, int, int], ...]
     required: tuple[int, ...]
+    runs: frozenset[int]
 
     @classmethod
     def of(cls, schema: pa.Schema) -> NodeRules:
         """The rules for record batches of a schema."""
         children: list[tuple[int, int, int]] = []
         required: list[int] = []
+        runs: set[int] = set()
         count = 0
         for field in schema:
-            count = _add_rules(field, count, children, required)
-        return cls(count, tuple(children), tuple(required))
+            count = _add_rules(field, count, children, required, runs)
+        return cls(count, tuple(children), tuple(required), frozenset(runs))
 
     def has_nulls_where_none_may_be(self, header: BatchHeader) -> bool:
         """Whether a field that is not nullable claims nulls, of which none may be visible."""
@@ -76,7 +80,11 @@ class NodeRules:
 
 
 def _add_rules(
-    field: pa.Field, node: int, children: list[tuple[int, int, int]], required: list[int]
+    field: pa.Field,
+    node: int,
+    children: list[tuple[int, int, int]],
+    required: list[int],
+    runs: set[int],
 ) -> int:
     """Add the rules of a field and all within it; the number of the node behind them."""
     kind = field.type
@@ -89,11 +97,13 @@ def _add_rules(
         factor = 1
     elif kind.id == lib.Type_FIXED_SIZE_LIST:
         factor = kind.list_size
+    elif isinstance(kind, pa.RunEndEncodedType):
+        runs.add(node)
     behind = node + 1
     for number in range(kind.num_fields):
         if factor is not None:
             children.append((node, behind, factor))
-        behind = _add_rules(kind.field(number), behind, children, required)
+        behind = _add_rules(kind.field(number), behind, children, required, runs)
     return behind
 
 
@@ -119,9 +129,11 @@ def check_header(
         raise InvalidChunkError(msg)
     data_bytes = body_length if decompressed_bytes is None else decompressed_bytes
     values_max = _VALUES_PER_BYTE * data_bytes + BODILESS_VALUES_PER_ROW_MAX * rows
-    for length, nulls in nodes:
-        if not 0 <= nulls <= length <= values_max:
-            raise _wrong_node(header, nodes.index((length, nulls)), values_max)
+    for number, (length, nulls) in enumerate(nodes):
+        if not 0 <= nulls <= length <= values_max and not (
+            number in rules.runs and 0 <= nulls <= length
+        ):
+            raise _wrong_node(header, number, values_max)
     for parent, child, factor in rules.children:
         if nodes[child][0] != factor * nodes[parent][0]:
             msg = (

@@ -26,7 +26,8 @@ _UNESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _PLAIN: Final = frozenset("_-.")
 _PUNCTUATION: Final = frozenset(string.punctuation + " ")
 _CODE_POINT: Final = re.compile(r"\{\+?([0-9A-Fa-f]+)\}")
-_REPLACEMENT: Final = 0xFFFD
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half of a character, which only Python strings can hold alone; it cannot be written as text."""
 _ZERO: Final = ord("0")
 _ONE: Final = ord("1")
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
@@ -51,6 +52,8 @@ class EntityPath(str):
 
     @classmethod
     def _from_parts(cls, parts: tuple[str, ...]) -> Self:
+        if not all(map(str.isascii, parts)):
+            parts = tuple([_SURROGATE.sub("\ufffd", part) for part in parts])
         escaped = [*map(_escape, parts)]
         for index, part in enumerate(parts[:-1]):
             if part.endswith("\\"):
@@ -200,9 +203,7 @@ def _escape_char(char: str) -> str:
         return _ESCAPED[char]
     if char in _PUNCTUATION:
         return "\\" + char
-    # A lone surrogate, which only Python's strings can hold, is no text that can be written.
-    code = ord(char) if is_scalar_value(ord(char)) else _REPLACEMENT
-    return f"\\u{{{code:04X}}}"
+    return f"\\u{{{ord(char):04X}}}"
 
 
 @_remembered
