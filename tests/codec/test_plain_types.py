@@ -16,10 +16,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, ConvertedChunk
-from forebay.codec import ChunkDecoder
+from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.codec.plain_types import Room, UnreadableColumnError, plain_type, to_plain
 from forebay.limits import EXPANDED_BYTES_MAX, EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX
-from tests.codec.foreign import component, foreign_batch, message, read_by_rerun, read_here, write
+from tests.codec.foreign import (
+    cells_of,
+    component,
+    foreign_batch,
+    message,
+    read_by_rerun,
+    read_here,
+    write,
+)
+from tests.codec.support import STORE_ID
 
 TEXT = ["a", "b", None, "a longer text than a view holds", ""]
 
@@ -117,6 +126,13 @@ def test_what_is_kept_is_plain(name: str) -> None:
     assert is_plain(column.type)
     assert column.to_pylist() == expected(name)
     assert not getattr(chunk, "unread", ())
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_rerun_reads_what_we_write_of_them(name: str, tmp_path: Path) -> None:
+    chunk = ChunkDecoder().decode(component(lists(VALUES[name])))
+    path = write(tmp_path / "again.rrd", encode_chunk(STORE_ID, chunk))
+    assert read_by_rerun(path) == {str(chunk.id): ("/a", cells_of(chunk))}
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])

@@ -23,7 +23,7 @@ from forebay.codec.conversion import Converted
 from forebay.codec.ipc import batch_sizes, check_end, message_extent, plain_body_length
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.migration import CURRENT_VERSION, OLD_CHUNK_ID
-from forebay.codec.plain_types import Room
+from forebay.codec.plain_types import Room, UnreadableColumnError
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -174,7 +174,11 @@ class ChunkDecoder:
         Its columns do not lie in the message, so it is nothing to learn a pattern from.
         """
         room = Room(len(data))
-        room.take(batch_sizes(data, at).claimed_bytes)
+        try:
+            room.take(batch_sizes(data, at).claimed_bytes)
+        except UnreadableColumnError as error:
+            msg = f"the compressed buffers are too large: {error}"
+            raise InvalidChunkError(msg) from error
         conversion = schema.conversion
         options = pa.ipc.IpcReadOptions(
             use_threads=False, included_fields=None if conversion is None else [*conversion.read]

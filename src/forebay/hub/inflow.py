@@ -179,7 +179,7 @@ class Inflow:
             if type(chunk) is ConvertedChunk:
                 for column in rejected_columns(NOT_SUBMITTED, msg, None, chunk):
                     self._direct_rejections = _with_rejection(self._direct_rejections, column)
-                    self._num_direct_columns += 1
+                    self._num_direct_columns += column.count
             return events
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:

@@ -126,7 +126,8 @@ class Output(CoreState):
             noted.sort(key=lambda rejected: rejected.seq)
             self.rejections.extend(noted)
         left = self.output_bytes - size
-        settled = counts.settled(count, size, rejections, len(columns))
+        num_columns = sum(column.count for column in columns)
+        settled = counts.settled(count, size, rejections, num_columns)
         self._handed, self.output_bytes, self.settled_place, counts.totals = (
             [],
             left,
