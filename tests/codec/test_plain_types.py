@@ -70,8 +70,6 @@ VALUES: dict[str, pa.Array] = {
     "list view that goes back": pa.ListViewArray.from_arrays(
         pa.array([2, 0, 0], pa.int32()), pa.array([1, 3, 0], pa.int32()), pa.array([1, 2, 3])
     ),
-    "decimal32": pa.array([Decimal("1.25"), None], pa.decimal32(5, 2)),
-    "decimal64": pa.array([Decimal("-1.25"), Decimal("123456789.75")], pa.decimal64(12, 2)),
     "calendar interval": pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
     "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16, None], pa.binary(16))),
     "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None], pa.int8())),
@@ -100,6 +98,11 @@ VALUES: dict[str, pa.Array] = {
         [pa.array(["a", "b"], pa.string_view()), pa.array([1])],
     ),
 }
+if hasattr(pa, "decimal32"):  # not in every pyarrow
+    VALUES |= {
+        "decimal32": pa.array([Decimal("1.25"), None], pa.decimal32(5, 2)),
+        "decimal64": pa.array([Decimal("-1.25"), Decimal("123456789.75")], pa.decimal64(12, 2)),
+    }
 
 
 def expected(name: str) -> list[Any]:
