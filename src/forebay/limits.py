@@ -126,6 +126,10 @@ TURNS_TAKEN_MAX: Final = 2
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""
 
+REJECTED_COLUMNS_TOLD_MAX: Final = 32
+"""Columns of one message that are told of one by one when they cannot be read; the last of them
+stands for all others, and each is counted."""
+
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
 

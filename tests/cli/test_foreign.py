@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from forebay.cli import run
-from tests.codec.foreign import write
+from tests.codec.foreign import component, write
 from tests.codec.test_conversion import with_interval_of_months
 
 OLD_RECORDINGS = sorted((Path(__file__).parents[1] / "data").glob("old-*.rrd"))
@@ -41,3 +42,18 @@ def test_a_lost_column_is_told_of_and_the_rest_is_loaded(
     assert captured.err.count("\n") == 1
     assert "a column was rejected" in captured.err
     assert "month_interval" in captured.err
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "arrow"])
+def test_calendar_intervals_are_written_as_their_parts(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    intervals = pa.array([[(1, 2, 3), None], None], pa.list_(pa.month_day_nano_interval()))
+    path = write(tmp_path / "intervals.rrd", component(intervals))
+    output = tmp_path / f"out.{ending}"
+    assert run(["query", str(path), "--index", "f", "-o", str(output)]) == 0
+    if ending == "csv":
+        assert '""nanoseconds"": 3}, null]' in output.read_text()
+    capsys.readouterr()
+    assert run(["query", str(path), "--index", "f"]) == 0
+    assert '"months": 1' in capsys.readouterr().out

@@ -16,7 +16,8 @@ from forebay.codec.ipc import message_extent
 from forebay.codec.peek import ChunkPeeker
 from forebay.codec.peek_times import peek_time_ranges
 from forebay.errors import InvalidChunkError, LoadError
-from forebay.ingest import ByteBudget
+from forebay.ingest import ByteBudget, rejected_columns
+from forebay.limits import REJECTED_COLUMNS_TOLD_MAX
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
 from tests.codec.foreign import (
@@ -218,6 +219,20 @@ def test_a_lost_column_is_counted_and_told_of_and_the_message_is_committed() -> 
     assert hub.ingestion_stats().total.columns_rejected == 2
 
 
+def test_very_many_lost_columns_are_counted_and_told_of_together() -> None:
+    wide = pa.array([[None], None], pa.list_(pa.decimal128(10, -1000)))
+    columns = [(wide, {"rerun:component": f"c{number}"}) for number in range(100)]
+    others = pa.array([[1.0], [2.0]])
+    msg = message(foreign_batch(*columns, (others, {"rerun:component": "d"})))
+    chunk = ChunkDecoder().decode(msg)
+    assert isinstance(chunk, ConvertedChunk)
+    assert len(chunk.unread) == 100
+    told = rejected_columns(0, msg, None, chunk)
+    assert len(told) == REJECTED_COLUMNS_TOLD_MAX
+    assert sum(column.count for column in told) == 100
+    assert "others" in str(told[-1].error)
+
+
 def test_a_column_lost_where_the_caller_decodes_is_counted_too() -> None:
     hub = forebay.StoreHub()
     db = hub.entity_db(STORE_ID)
@@ -294,7 +309,7 @@ def test_damaged_compressed_buffers_are_rejected_or_read(compression: str) -> No
 
 def test_what_buffers_become_is_bounded_by_the_size_of_the_message() -> None:
     zeros = pa.array([[0.0] * 2_000_000])
-    with pytest.raises(InvalidChunkError, match="EXPANDED_RATIO_MAX"):
+    with pytest.raises(InvalidChunkError, match=r"buffers are too large.*EXPANDED_RATIO_MAX"):
         ChunkDecoder().decode(component(zeros, compression="zstd"))
 
 
@@ -320,6 +335,7 @@ def test_what_a_chunk_became_counts_until_it_is_settled() -> None:
 def test_a_turn_ends_when_its_chunks_became_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is decoded is handed over, and counted, before more is."""
     monkeypatch.setattr("forebay.ingest.turns.TURN_BYTES_MAX", 300_000)
+    monkeypatch.setattr(forebay.IngestionWorker, "_turn_slice_s", 3600.0)
     msg = component(pa.array(["x" * 1000] * 200).dictionary_encode())
 
     class Later(InlineRuntime):

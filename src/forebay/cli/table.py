@@ -27,7 +27,7 @@ def as_json(column: pa.Array) -> pa.Array:
     """Each cell as JSON text; null stays null.
 
     Bytes are written as hexadecimal digits; times, which JSON has not got, as Arrow writes them,
-    and durations with their unit.
+    and durations with their unit; calendar intervals as their three parts.
     """
     if _is_plain(column.type):
         cells = [None if cell is None else _json(cell) for cell in column.to_pylist()]
@@ -140,6 +140,9 @@ def _pieces(cell: pa.Scalar) -> Iterator[str]:
         yield from _joined("[]", map(_pieces, cell.values))
     elif pa.types.is_duration(kind):
         yield _json(f"{cell.value} {kind.unit}")
+    elif pa.types.is_interval(kind):
+        parts = cell.as_py()
+        yield _json({"months": parts[0], "days": parts[1], "nanoseconds": parts[2]})
     elif pa.types.is_temporal(kind):
         yield _json(cell.cast(pa.string()).as_py())
     else:

@@ -32,7 +32,7 @@ from forebay.codec.ipc import (
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.migration import OLD_CHUNK_ID
 from forebay.codec.outgoing import outgoing_batch
-from forebay.codec.plain_types import Room
+from forebay.codec.plain_types import Room, UnreadableColumnError
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -220,7 +220,11 @@ class ChunkDecoder:
         """
         room = Room(len(data))
         sizes = batch_sizes(data, at)
-        room.take(sizes.claimed_bytes)
+        try:
+            room.take(sizes.claimed_bytes)
+        except UnreadableColumnError as error:
+            msg = f"the compressed buffers are too large: {error}"
+            raise InvalidChunkError(msg) from error
         header = read_batch_header(data, sizes.begin)
         check_header(header, schema.rules, max(header.body_length, sizes.claimed_bytes))
         conversion = schema.conversion

@@ -179,7 +179,7 @@ class Inflow:
             if type(chunk) is ConvertedChunk:
                 columns = rejected_columns(NOT_SUBMITTED, msg, None, chunk)
                 self._note_rejections(columns)
-                self._num_direct_columns += len(columns)
+                self._num_direct_columns += sum(column.count for column in columns)
             return events
 
     def _note_rejections(self, rejections: Sequence[Rejection]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from forebay.errors import ForebayError, InvalidChunkError
-from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
+from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN, REJECTED_COLUMNS_TOLD_MAX
 from forebay.model import Compression
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class RejectedColumn:
         component: Its identifier, cut to a bounded length.
         error: Why.
         source: Whatever the submitter of the message named as the source.
+        count: How many columns it stands for: of very many the last one told of stands for the
+            rest (`limits.REJECTED_COLUMNS_TOLD_MAX`).
     """
 
     seq: int
@@ -94,6 +96,7 @@ class RejectedColumn:
     component: str
     error: ForebayError
     source: object = None
+    count: int = 1
 
     @property
     def reason(self) -> str:
@@ -135,12 +138,15 @@ def rejected_columns(
 ) -> tuple[RejectedColumn, ...]:
     """The columns that a chunk lacks."""
     columns = []
-    for component, reason in chunk.unread:
-        text = f"component {component!r} of {chunk.entity_path} in {chunk.id} is not read: {reason}"
+    told = chunk.unread[:REJECTED_COLUMNS_TOLD_MAX]
+    for number, (component, reason) in enumerate(told, 1):
+        count = len(chunk.unread) - number + 1 if number == REJECTED_COLUMNS_TOLD_MAX else 1
+        names = f"component {component!r}" + (f" and {count - 1:,} others" if count > 1 else "")
+        text = f"{names} of {chunk.entity_path} in {chunk.id} not read: {reason}"
         error = InvalidChunkError(
             text, store_id=msg.store_id, chunk_id=chunk.id, byte_offset=msg.byte_offset
         )
-        columns.append(RejectedColumn(seq, msg.store_id, chunk.id, component, error, source))
+        columns.append(RejectedColumn(seq, msg.store_id, chunk.id, component, error, source, count))
     return tuple(columns)
 
 

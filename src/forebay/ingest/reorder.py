@@ -165,7 +165,8 @@ class Reorder:
             noted.sort(key=lambda rejected: rejected.seq)
             self.rejections.extend(noted)
         left = self.size_bytes - size
-        settled = counts.settled(count, size, rejections, len(columns))
+        num_columns = sum(column.count for column in columns)
+        settled = counts.settled(count, size, rejections, num_columns)
         self.handed, self.size_bytes, self.settled_place, counts.totals = [], left, place, settled
         counts.note_settled(now_s)
         return size
