@@ -9,6 +9,7 @@ ForebayError
 │   └── CorruptError           a header, length or message that contradicts itself
 ├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
 ├── StoreError                 a store that refuses a change
+├── LimitExceededError         more than a named limit allows (the cause of a rejection)
 ├── QueryError                 a question that the store cannot answer
 │   ├── UnknownTimelineError   (KeyError)
 │   ├── UnknownEntityError     (KeyError)
@@ -32,9 +33,9 @@ ForebayError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from forebay.limits import NAMES_TOLD_MAX
+from forebay.limits import ERROR_TEXT_CHARS_MAX, NAME_SHOWN_CHARS_MAX, NAMES_TOLD_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +43,22 @@ if TYPE_CHECKING:
     from forebay.model import ChunkId, StoreId
 
 
+_SHOWN_MAX: Final = 32
+"""Bytes or characters of undecodable data that a kept error holds."""
+
+_ARGS_MAX: Final = 4
+"""Arguments of an error of others that are kept."""
+
+_INT_BITS_MAX: Final = 1024
+"""Larger integers are told by their size."""
+
+
 class ForebayError(Exception):
     """Root of all errors raised by Forebay.
 
     Attributes:
+        message: What happened and what to do, of at most `limits.ERROR_TEXT_CHARS_MAX` characters:
+            of a longer text the beginning and the end are kept.
         store_id: The store concerned, if known.
         chunk_id: The chunk concerned, if known.
         byte_offset: Where in the stream or file, counted from its first byte, if known.
@@ -59,6 +72,7 @@ class ForebayError(Exception):
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
+        message = cut(message, ERROR_TEXT_CHARS_MAX)
         super().__init__(message)
         self.message = message
         self.store_id = store_id
@@ -101,6 +115,26 @@ class InvalidChunkError(ForebayError):
 
 class StoreError(ForebayError):
     """A store refuses a change."""
+
+
+class LimitExceededError(ForebayError):
+    """A message is refused because it, or what it would grow, is beyond a limit.
+
+    Attributes:
+        limit: The limit's name, which rejections are counted under, such as `memory_limit`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str = "limit",
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
+        self.limit = limit
 
 
 class QueryError(ForebayError):
@@ -213,9 +247,78 @@ class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+def cut(text: str, chars_max: int) -> str:
+    """A text of at most so many characters: of a longer one its beginning and its end.
+
+    Both are kept because names often differ in their last characters alone.
+    """
+    if len(text) <= chars_max:
+        return text
+    end = max(0, chars_max - 1) // 3
+    begin = max(0, chars_max - 1 - end)
+    return f"{text[:begin]}…{text[len(text) - end :]}"
+
+
+def copy_of(error: ForebayError) -> ForebayError:
+    """An equal error with the same cause, to be kept while the first one is raised."""
+    copied = _restored(type(error), error.message, dict(vars(error)))
+    copied.__cause__ = error.__cause__
+    return copied
+
+
+def lighten(error: BaseException) -> None:
+    """Leave of an error, and of what caused it, only what fits its bounded text.
+
+    An error that is kept may not hold frames (by its traceback), payloads or half-decoded buffers,
+    nor texts of others that quote a name of many megabytes.
+    """
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        one.__context__ = one.__cause__
+        if not isinstance(one, ForebayError):
+            _lighten_foreign(one)
+        pending.append(one.__cause__)
+
+
+def _lighten_foreign(error: BaseException) -> None:
+    """Cut the values of an error that is none of ours; its type and the begin of its text stay."""
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        error.object = error.object[error.start : min(error.end, error.start + _SHOWN_MAX)]
+        error.start, error.end = 0, len(error.object)
+        error.reason = cut(error.reason, ERROR_TEXT_CHARS_MAX)
+        return
+    if isinstance(error, AttributeError | NameError):
+        error.name = cut(error.name, NAME_SHOWN_CHARS_MAX) if error.name else error.name
+    if isinstance(error, AttributeError):
+        error.obj = None
+    error.args = tuple(_light(value) for value in error.args[:_ARGS_MAX])
+    held = vars(error)
+    held.pop("__notes__", None)
+    held.update({name: _light(value) for name, value in held.items()})
+
+
+def _light(value: object) -> object:
+    """A value that takes little memory, to stand for any value."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _INT_BITS_MAX else f"an int of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return cut(value, ERROR_TEXT_CHARS_MAX)
+    if isinstance(value, bytes):
+        return value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + b"..."
+    return f"<{type(value).__qualname__}>"
+
+
 def told(names: Iterable[str]) -> str:
     """Names of what there is, for a message that a person reads: the first ones, each cut short."""
-    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
+    shown = [cut(name, NAME_SHOWN_CHARS_MAX) for name in names]
     more = len(shown) - NAMES_TOLD_MAX
     listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
     return f"{listed}, … and {more:,} more" if more > 0 else listed

@@ -60,6 +60,9 @@ REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
 counts by reason grow."""
 
+REJECTIONS_KEPT_BYTES_MAX: Final = MIB
+"""Bytes that those take per store; beyond it, those in the middle are only counted."""
+
 TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
 
@@ -96,6 +99,12 @@ URGENT_RESERVE_SHARE: Final = 16
 
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
+
+GAPS_KEPT_BYTES_MAX: Final = MIB
+"""Bytes that those take per store; beyond it the oldest are merged as well."""
+
+GAP_TIMELINES_MAX: Final = 64
+"""Timelines of which a gap tells first and last time."""
 
 FULL_WARN_AFTER_S: Final = 1.0
 """How long a submitter waits for room before the log says so; shorter waits are ordinary."""
@@ -277,6 +286,12 @@ up other callbacks, never the ingestion of a store."""
 
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""
+
+NAME_SHOWN_CHARS_MAX: Final = 80
+"""Characters of a name inside of a message to people; of a longer one, beginning and end."""
+
+ERROR_TEXT_CHARS_MAX: Final = 2000
+"""Characters of an error's message; of a longer one, beginning and end."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""

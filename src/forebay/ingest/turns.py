@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
+from forebay.errors import cut
 from forebay.ingest.adaptive import Measured
 from forebay.ingest.counts import Stamps
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, rejection
@@ -13,6 +14,7 @@ from forebay.ingest.state import Decode, WorkerState, logger
 from forebay.limits import (
     ALIKE_MSGS_MIN,
     BUDGET_INTERVAL_S,
+    ERROR_TEXT_CHARS_MAX,
     ROOM_WAKE_INTERVAL_S,
     SHORT_TURN_MSGS_MAX,
     SHORT_TURN_SLICE_S,
@@ -289,7 +291,8 @@ def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
         return repeat(None)
     try:
         chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
-    except Exception:
-        logger.exception("decoding messages together failed; they are decoded one by one")
+    except Exception as error:  # noqa: BLE001, RUF100 - a bounded text: it may quote the messages
+        text = cut(repr(error), ERROR_TEXT_CHARS_MAX)
+        logger.error("decoding messages together failed; they are decoded one by one: %s", text)
         return repeat(None)
     return chain((None,), chunks)

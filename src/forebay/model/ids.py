@@ -6,6 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Self
 
+from forebay.errors import cut
+from forebay.limits import NAME_SHOWN_CHARS_MAX
+
 
 class StoreKind(enum.StrEnum):
     """What a store holds."""
@@ -48,7 +51,10 @@ class StoreId:
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.recording_id!r} of {self.application_id!r}"
+        # For people: very long ids are cut. `==` and `hash` tell ids apart, never this text.
+        recording_id = cut(self.recording_id, NAME_SHOWN_CHARS_MAX)
+        application_id = cut(self.application_id, NAME_SHOWN_CHARS_MAX)
+        return f"{self.kind} {recording_id!r} of {application_id!r}"
 
 
 class Tuid(bytes):
