@@ -308,7 +308,9 @@ def _light(value: object) -> object:
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
-        return value if value.bit_length() <= _INT_BITS_MAX else f"an int of {value.bit_length()} bits"
+        return (
+            value if value.bit_length() <= _INT_BITS_MAX else f"an int of {value.bit_length()} bits"
+        )
     if isinstance(value, str):
         return cut(value, ERROR_TEXT_CHARS_MAX)
     if isinstance(value, bytes):

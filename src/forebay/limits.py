@@ -97,6 +97,14 @@ TURNS_TAKEN_MAX: Final = 2
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""
 
+BUDGET_FLOOR_SHARE: Final = 8
+"""One part in so many of a hub's byte budget stays free of large first messages, for the small
+ones of other stores."""
+
+HUB_ROOM_LOOK_S: Final = 0.25
+"""A submitter that waits for the hub's bytes looks again after so long: stores that are dropped by
+the garbage collector give bytes back without a word, for a finalizer may take no lock."""
+
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
 
@@ -182,6 +190,27 @@ schema in the message)."""
 
 PACKED_CHUNK_COST_BYTES: Final = 768
 """The same for a whole chunk of one row that needs no Arrow objects."""
+
+STORE_COST_BYTES: Final = 9 * 1024
+"""What a store of a hub costs before there is data in it, for memory limits (measured)."""
+
+REPORT_COST_BYTES: Final = 512
+"""What a report that waits for a poll costs beyond its chunk."""
+
+INFO_COST_BYTES: Final = 512
+"""What an info costs beyond its texts."""
+
+MEMORY_IN_FLIGHT_SHARE: Final = 2
+"""Of a hub's memory limit, one part in so many may be in flight, whatever its budget allows."""
+
+MEMORY_IN_FLIGHT_STORE_SHARE: Final = 16
+"""The same for each store, which may always have one larger message."""
+
+MEMORY_IN_FLIGHT_STORE_BYTES_MIN: Final = 64 * 1024
+"""It is never less than this."""
+
+MEMORY_RELAY_SHARE: Final = 4
+"""The same for what a server keeps for readers that come late."""
 
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
@@ -271,6 +300,10 @@ FLATTEN_INSTANCES_MAX: Final = 64
 GC_TARGET_FRACTION: Final = 0.9
 """A store or hub over its memory limit is collected down to this share of it, so that collection
 comes now and then and not with every message."""
+
+GC_STEP_SHARE: Final = 64
+"""One part in so many of a memory limit comes in between two collections at least, and is left
+free by them: what may not be dropped and takes more makes the limit full."""
 
 GC_SLICE_S: Final = 0.0035
 """How long garbage collection holds a store before readers and commits get their turn (Rerun's

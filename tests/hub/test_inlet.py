@@ -12,7 +12,8 @@ from forebay.errors import (
     StoreError,
     WorkerClosedError,
 )
-from forebay.hub import EntityDb, WorkerOutput, inflow
+from forebay.hub import EntityDb, WorkerOutput
+from forebay.ingest import rejections
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
 from tests.chunks import make_chunk
@@ -132,7 +133,10 @@ def test_add_log_msg_comes_after_what_was_submitted(db: EntityDb) -> None:
         db.add_log_msg(broken())
     assert conserved(db)
     assert db.ingestion_stats().rejected == 1
-    assert [rejected.error for rejected in db.rejections()] == [caught.value]
+    [rejected] = db.rejections()
+    assert (type(rejected.error), str(rejected.error)) == (type(caught.value), str(caught.value))
+    assert rejected.error.__traceback__ is None, "what is kept holds no frames"
+    assert db.ingestion_stats().rejected_by_reason == {rejected.reason: 1}
 
 
 def test_a_store_that_commits_itself_needs_no_poll(runtime: Runtime) -> None:
@@ -297,7 +301,7 @@ def test_a_message_of_another_store_is_taken_and_told_of_once(
 def test_of_many_rejections_the_first_and_the_last_are_kept(
     db: EntityDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inflow, "REJECTIONS_KEPT_MAX", 4)
+    monkeypatch.setattr(rejections, "REJECTIONS_KEPT_MAX", 4)
     for number in range(7):
         with pytest.raises(InvalidChunkError):
             db.add_log_msg(broken()._replace(byte_offset=number))

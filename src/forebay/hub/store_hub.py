@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Never
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Never, Protocol
 
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
 from forebay.hub.memory import MemoryLimit
+from forebay.hub.refusals import Refusals
 from forebay.hub.store_set import StoreSet
 from forebay.hub.subscribers import Subscribers
-from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
     ByteBudget,
     DecoderPool,
@@ -19,7 +21,16 @@ from forebay.ingest import (
     chunk_decoder,
     total,
 )
-from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import (
+    HUB_BUDGET_BYTES,
+    MEMORY_IN_FLIGHT_SHARE,
+    MEMORY_IN_FLIGHT_STORE_BYTES_MIN,
+    MEMORY_IN_FLIGHT_STORE_SHARE,
+    MESSAGE_SIZE_BYTES_MAX,
+    MIB,
+    QUEUE_CAPACITY_MSGS,
+    STORE_BUDGET_BYTES,
+)
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
@@ -36,10 +47,19 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from forebay.ingest import AdaptiveBudget, Decode, Policy
+    from forebay.ingest import AdaptiveBudget, Decode, Policy, RejectedMsg
     from forebay.store import Contents
 
 logger = logging.getLogger("forebay")
+
+
+class HoldsBytes(Protocol):
+    """Something that takes memory."""
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much."""
+        ...
 
 
 class StoreHub(StoreSet):
@@ -60,6 +80,7 @@ class StoreHub(StoreSet):
         policy: Policy | str = "block",
         has_lanes: bool = False,
         turns_max: int | None = None,
+        message_bytes_max: int = MESSAGE_SIZE_BYTES_MAX,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
@@ -69,14 +90,20 @@ class StoreHub(StoreSet):
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store; or bounds, within which free
                 memory, the number of busy stores and what is drained choose them.
-            hub_budget: Bytes that may be in flight for all stores together.
-            store_memory_limit: Bytes of memory that each recording's data may take (see
-                `EntityDb`).
+            hub_budget: Bytes that may be in flight for all stores together, what compressed
+                messages claim to become included; never more, and a message that alone is larger
+                is rejected.
+            store_memory_limit: Bytes of memory that each recording may take (see `EntityDb`).
             memory_limit: The same for all stores together; over it, the largest recordings give
-                up their oldest rows until all are level.
+                up their oldest rows until all are level. If what may not be dropped takes it all,
+                further messages are rejected. Of what it allows, one part in
+                `limits.MEMORY_IN_FLIGHT_SHARE` may be in flight, whatever `hub_budget` says, and
+                one in `limits.MEMORY_IN_FLIGHT_STORE_SHARE` (or one message) for each store.
             policy: What becomes of messages that find no room (see `set_policy`).
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
+            message_bytes_max: Bytes of one message, as it came and as what it claims to become; a
+                larger one is rejected unread.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
                 a store; the default ones are shared by stores in turns.
@@ -89,12 +116,25 @@ class StoreHub(StoreSet):
             if decoder_factory is chunk_decoder
             else decoder_factory
         )
+        if memory_limit is not None:
+            hub_budget = min(hub_budget, max(MIB, memory_limit // MEMORY_IN_FLIGHT_SHARE))
+            store_budget = _within(store_budget, memory_limit // MEMORY_IN_FLIGHT_STORE_SHARE)
         self._store_budget = store_budget
         self._budget = ByteBudget(hub_budget, runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
-        self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
+        self._inflow: dict[str, Any] = {
+            "has_lanes": has_lanes,
+            "turns_max": turns_max,
+            "message_bytes_max": message_bytes_max,
+        }
         self._store_memory_limit = store_memory_limit
-        self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
+        self._refusals = Refusals(self.runtime)
+        self._memory: MemoryLimit | None = None
+        if memory_limit is not None:
+            self._memory = MemoryLimit(memory_limit, self.runtime)
+            budget = self._budget
+            self._memory.count_also(lambda: budget.used_bytes_about, in_flight=True)
+            self.count_in_memory(self._refusals)
         self._commits_itself = True
         self._subscribers = Subscribers(self.runtime)
 
@@ -113,12 +153,55 @@ class StoreHub(StoreSet):
         )
 
     def _join(self, db: EntityDb) -> None:
-        on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
-        db.join_hub(self._subscribers, on_committed)
+        db.join_hub(self._subscribers, self._memory)
 
-    def _enforce_memory_limit(self) -> None:
+    def _leave(self, db: EntityDb) -> None:
+        db.leave_hub()
+
+    # ---- memory --------------------------------------------------------------------------
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes of memory that all stores together may take, or `None` for everything."""
+        return None if self._memory is None else self._memory.limit_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """About what all stores take of the process's memory."""
+        return sum(db.held_bytes for db in self.entity_dbs()) + self._refusals.held_bytes
+
+    def count_in_memory(self, holder: HoldsBytes) -> None:
+        """Let something that lives with the hub, such as a server's relay, count for its limit.
+
+        Args:
+            holder: Whose `held_bytes` count, which has to cost next to nothing. It is not kept
+                alive.
+        """
         if self._memory is not None:
-            self._memory.enforce(self.entity_dbs)
+            known = weakref.ref(holder)
+
+            def held_bytes() -> int:
+                alive = known()
+                return 0 if alive is None else alive.held_bytes
+
+            self._memory.count_also(held_bytes)
+
+    def rejections(self) -> list[RejectedMsg]:
+        """Messages that no store could be made for; those of a store are in its own list."""
+        return self._refusals.rejections()
+
+    def _refuses(self, msg: ArrowMsg | SetStoreInfo) -> bool:
+        """Whether a memory limit has no room for a message that makes a store, or an info.
+
+        Then it is counted as a rejection of the hub.
+        """
+        memory = self._memory
+        if memory is None or not memory.is_full:
+            return False
+        if msg.store_id in self._dbs and type(msg) is ArrowMsg:
+            return False  # its store refuses it, at its place
+        self._refusals.add(msg, memory.refusal(None))
+        return True
 
     # ---- messages ------------------------------------------------------------------------
 
@@ -129,6 +212,8 @@ class StoreHub(StoreSet):
             WorkerClosedError: The store was closed.
         """
         match msg:
+            case SetStoreInfo() | ArrowMsg() if self._memory is not None and self._refuses(msg):
+                pass
             case SetStoreInfo():
                 self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
             case ArrowMsg():
@@ -160,7 +245,10 @@ class StoreHub(StoreSet):
             self._submit(arrow_msgs, source)
 
     def _submit(self, arrow_msgs: list[ArrowMsg], source: str) -> None:
-        if arrow_msgs:
+        if arrow_msgs and self._memory is not None and self._refuses(arrow_msgs[0]):
+            for msg in arrow_msgs[1:]:
+                self._refuses(msg)
+        elif arrow_msgs:
             self.entity_db(arrow_msgs[0].store_id, source).submit_arrow_msgs(arrow_msgs, source)
 
     def _receive_activation(self, command: BlueprintActivationCommand, source: str) -> None:
@@ -253,7 +341,7 @@ class StoreHub(StoreSet):
         stores = {db.store_id: db.ingestion_stats() for db in dbs}
         return HubIngestionStats(
             {store_id: stats for store_id, stats in stores.items() if stats.accepted},
-            total(stores.values(), (db.latencies() for db in dbs)),
+            total([*stores.values(), *self._refusals.stats()], (db.latencies() for db in dbs)),
             self._budget.used_bytes,
             self._budget.limit_bytes,
         )
@@ -284,6 +372,16 @@ class StoreHub(StoreSet):
 
     def __repr__(self) -> str:
         return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"
+
+
+def _within(budget: int | AdaptiveBudget, bytes_max: int) -> int | AdaptiveBudget:
+    """A store's budget, lowered to what a memory limit leaves for it."""
+    bytes_max = max(bytes_max, MEMORY_IN_FLIGHT_STORE_BYTES_MIN)
+    if isinstance(budget, int):
+        return min(budget, bytes_max)
+    ceiling_bytes = min(budget.ceiling_bytes, bytes_max)
+    floor_bytes = min(budget.floor_bytes, ceiling_bytes)
+    return replace(budget, floor_bytes=floor_bytes, ceiling_bytes=ceiling_bytes)
 
 
 def _refuse_as_message(msg: object) -> Never:

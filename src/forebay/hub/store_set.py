@@ -34,6 +34,10 @@ class StoreSet(ABC):
     def _join(self, db: EntityDb) -> None:
         """Make a store one of the hub's; the caller holds the lock."""
 
+    @abstractmethod
+    def _leave(self, db: EntityDb) -> None:
+        """A store is none of the hub's any more; the caller holds the lock."""
+
     # ---- coming up and going -------------------------------------------------------------
 
     def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
@@ -78,7 +82,10 @@ class StoreSet(ABC):
             self._forget({id_ for id_ in self._dbs if id_.application_id == application_id})
 
     def _forget(self, store_ids: set[StoreId]) -> None:
+        gone = [db for id_, db in self._dbs.items() if id_ in store_ids]
         self._dbs = {id_: db for id_, db in self._dbs.items() if id_ not in store_ids}
+        for db in gone:
+            self._leave(db)
         self._active.forget(
             store_ids, lambda: next((db.store_id for db in self.recordings()), None)
         )

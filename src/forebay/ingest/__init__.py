@@ -19,6 +19,7 @@ from forebay.ingest.policy import (
     Spill,
     policy_from,
 )
+from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.stats import HubIngestionStats, IngestionStats, Rates, StageLatency, total
 from forebay.ingest.worker import Decode, IngestionWorker, chunk_decoder
 
@@ -46,6 +47,7 @@ __all__ = [
     "ProcessedChunk",
     "Rates",
     "RejectedMsg",
+    "RejectionLog",
     "Spill",
     "StageLatency",
     "chunk_decoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from forebay.errors import ForebayError
@@ -123,7 +124,9 @@ class GapLog:
             before = self._oldest
             self._oldest = oldest if before is None else before.merged(oldest)
             self.held_bytes -= oldest.held_bytes
-            self.held_bytes += self._oldest.held_bytes - (0 if before is None else before.held_bytes)
+            self.held_bytes += self._oldest.held_bytes - (
+                0 if before is None else before.held_bytes
+            )
 
     def _take_oldest(self) -> Gap:
         if self._closed:
@@ -168,6 +171,7 @@ class Peekers:
         with self._lock:
             self._peeker = self._peeker or ChunkPeeker()
             try:
-                return peek_time_ranges(self._peeker, msg)
+                ranges = peek_time_ranges(self._peeker, msg)
             except ForebayError:
                 return {}
+        return dict(islice(ranges.items(), GAP_TIMELINES_MAX))

@@ -12,6 +12,7 @@ from forebay.ingest.queue import Entry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from forebay.ingest.outcomes import RejectedMsg
     from forebay.ingest.victims import DropKey
     from forebay.model import ArrowMsg
 
@@ -84,6 +85,19 @@ class Intake(CoreState):
             else:
                 self.queue.append(Entry(msg, source, cost, now_s, seq, key), is_first=is_first)
             self.accepted, self.queue_depth, self.queue_bytes = now
+        except BaseException:
+            if self.accepted == seq:
+                self.queue.take_back(seq)
+            raise
+        return seq
+
+    def refuse(self, rejected: RejectedMsg) -> int:
+        """Take a message in as a rejection (there is room), at its place; its sequence number."""
+        seq = self.accepted
+        now = seq + 1, self.queue_depth + 1
+        try:
+            self._rest.append(rejected)
+            self.accepted, self.queue_depth = now
         except BaseException:
             if self.accepted == seq:
                 self.queue.take_back(seq)

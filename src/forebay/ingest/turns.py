@@ -98,6 +98,8 @@ class Turns(WorkerState):
             self._call(self._on_output)
             with self._lock:
                 more = self._end_turn(thread, interrupt)
+        if released and self._share is not None and core.has_output:
+            self._wake_all(self._share.note_output())
         if interrupt is not None:
             if runtime.is_in_caller:
                 raise interrupt
@@ -116,10 +118,12 @@ class Turns(WorkerState):
         """Whether those who wait should look now; at each turn would cost more than the turns.
 
         Who waits for room is let sleep while the queue is more than half full, for a moment at
-        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done.
+        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done, or
+        until there is output that has to be committed before what is on disk can come back.
         """
         core = self._core
-        if self._watched_seqs and core.is_processed(min(self._watched_seqs)):
+        watched = self._watched_seqs
+        if watched and (core.spill_depth or core.is_processed(min(watched))):
             return True
         if (
             core.queue_depth > core.capacity // 2
@@ -237,6 +241,10 @@ class Turns(WorkerState):
         finally:
             with self._lock:
                 self._is_reading_back = False
+                needs_hub = self._spill_needs_hub
+                self._spill_needs_hub = False
+            if not needs_hub:
+                self._stop_waiting_for_hub()
 
     def _try_unspill(self, spilled: Spilled) -> bool:
         core = self._core
@@ -245,10 +253,12 @@ class Turns(WorkerState):
             return False
         charged = spilled.cost if type(spilled.item) is Entry else 0
         share = self._share
-        if not core.can_unspill(charged) or (
-            charged and share is not None and not share.try_charge(charged, self._wake)
-        ):
+        if not core.can_unspill(charged):
             self._spill_waits = True
+            return False
+        if charged and share is not None and not share.try_charge(charged, self._wake):
+            self._spill_waits = self._spill_needs_hub = True
+            self._notify()  # Who waits for this message may have other stores make room.
             return False
         core.unspill(spilled.item, spilled.cost)
         return True

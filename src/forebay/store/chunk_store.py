@@ -232,6 +232,16 @@ class ChunkStore:
         """About what the chunks take of the process's memory: buffers, and the objects around."""
         return self._state.ledger.held_bytes
 
+    @property
+    def held_bytes_max(self) -> int:
+        """An upper bound of `held_bytes` that opens no chunk."""
+        return self._state.ledger.held_bytes_max
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `held_bytes_max` is what `held_bytes` says."""
+        return self._state.ledger.is_counted
+
     def gc(
         self,
         bytes_to_free: int | None = None,
