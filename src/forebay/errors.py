@@ -122,6 +122,8 @@ class LimitExceededError(ForebayError):
 
     Attributes:
         limit: The limit's name, which rejections are counted under, such as `memory_limit`.
+        is_shared: Whether it is one object for the rejections of many stores, so that a flood of
+            them takes next to no memory; then the rejection alone names store and chunk.
     """
 
     def __init__(
@@ -129,12 +131,14 @@ class LimitExceededError(ForebayError):
         message: str,
         *,
         limit: str = "limit",
+        is_shared: bool = False,
         store_id: StoreId | None = None,
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
         super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.limit = limit
+        self.is_shared = is_shared
 
 
 class QueryError(ForebayError):

@@ -95,7 +95,8 @@ class Commits:
             if taken:
                 self._skip_committed(taken, worker.settled_place)
                 self._is_limited = self._store.has_limits
-                self._run_bytes_max = self._store.run_bytes_max
+                if self._is_limited:
+                    self._run_bytes_max = self._store.run_bytes_max
                 if not self._commit_all(taken, reports):
                     return False
                 worker.acknowledge(tuple(self._refused.values()))
@@ -191,7 +192,7 @@ class Commits:
                 error = _dropped(self._store_id, outcome.count, outcome.reason)
                 return WorkerOutput(None, self._next_place == 0, error)
             case ProcessedChunk() if limit is not None:
-                refused = outcome.refused(self._store_id, limit.refusal(self._store_id))
+                refused = outcome.refused(self._store_id, limit.refusal)
                 self._refused[outcome.seq] = refused
                 # Without the chunk: what there is no room for must not live on in a report.
                 return WorkerOutput(None, self._next_place == 0, refused.error)

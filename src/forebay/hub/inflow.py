@@ -207,7 +207,8 @@ class Inflow:
     def _insert_directly(self, chunk: Chunk) -> list[Event]:
         limit = self._store.full_limit if self._store.has_limits else None
         if limit is not None:
-            error = copy_of(limit.refusal(self._store_id))
+            error = copy_of(limit.refusal)
+            error.store_id, error.chunk_id = self._store_id, chunk.id
             self._reject(chunk.id, error)
             raise error
         _, events = self._store.insert(chunk)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from forebay.hub.guarded_store import Event
-    from forebay.model import StoreId
     from forebay.runtime import Runtime
 
 KeyT = TypeVar("KeyT")
@@ -95,6 +94,7 @@ class MemoryLimit:
     Attributes:
         limit_bytes: Of memory, for all that is counted.
         held_bytes: What the stores hold now, by their upper bounds.
+        refusal: The error of a message that does not get in; one for all of them.
     """
 
     def __init__(self, limit_bytes: int, runtime: Runtime) -> None:
@@ -108,7 +108,12 @@ class MemoryLimit:
         self._collector: int | None = None
         self._next_bytes = 0
         self._is_stuck = False
-        self._refusal: LimitExceededError | None = None
+        text = (
+            f"the memory limit of {limit_bytes:,} bytes is reached, and what is held may not be "
+            "dropped (static data, latest values, blueprints, infos): allow a larger "
+            "memory_limit, drop entities or remove stores"
+        )
+        self.refusal = LimitExceededError(text, limit=MEMORY_LIMIT, is_shared=True)
         self._kept: list[Callable[[], int]] = []
         self._in_flight: list[Callable[[], int]] = []
         # What each store has told last; those that changed since they were counted exactly; and
@@ -173,23 +178,6 @@ class MemoryLimit:
     def is_full(self) -> bool:
         """Whether what may not be dropped takes it all, so that nothing more gets in."""
         return self._is_stuck and self._kept_bytes() > self._ceiling_bytes
-
-    def refusal(self, store_id: StoreId | None) -> LimitExceededError:
-        """The error of a message that does not get in; one object for a row of them.
-
-        Args:
-            store_id: Its store; `None` if there is none yet.
-        """
-        last = self._refusal
-        if last is None or last.store_id != store_id:
-            name = "no new store" if store_id is None else store_id
-            text = (
-                f"{name}: the memory limit of {self.limit_bytes:,} bytes is reached, and what "
-                "is held may not be dropped (static data, latest values, blueprints, infos): "
-                "allow a larger memory_limit, drop entities or remove stores"
-            )
-            last = self._refusal = LimitExceededError(text, limit=MEMORY_LIMIT, store_id=store_id)
-        return last
 
     @property
     def run_bytes(self) -> int:

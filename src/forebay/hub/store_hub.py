@@ -196,11 +196,13 @@ class StoreHub(StoreSet):
         Then it is counted as a rejection of the hub.
         """
         memory = self._memory
-        if memory is None or not memory.is_full:
-            return False
-        if msg.store_id in self._dbs and type(msg) is ArrowMsg:
+        if memory is None or (type(msg) is ArrowMsg and msg.store_id in self._dbs):
             return False  # its store refuses it, at its place
-        self._refusals.add(msg, memory.refusal(None))
+        # What makes a store waits for a collection that is due: stores are not dropped by one.
+        memory.enforce()
+        if not memory.is_full:
+            return False
+        self._refusals.add(msg, memory.refusal)
         return True
 
     # ---- messages ------------------------------------------------------------------------
@@ -212,12 +214,12 @@ class StoreHub(StoreSet):
             WorkerClosedError: The store was closed.
         """
         match msg:
-            case SetStoreInfo() | ArrowMsg() if self._memory is not None and self._refuses(msg):
-                pass
-            case SetStoreInfo():
-                self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
             case ArrowMsg():
-                self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
+                if self._memory is None or not self._refuses(msg):
+                    self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
+            case SetStoreInfo():
+                if self._memory is None or not self._refuses(msg):
+                    self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
             case BlueprintActivationCommand():
                 self._receive_activation(msg, source)
             case _:

@@ -146,6 +146,7 @@ class BudgetShare:
         "_floor_bytes",
         "_is_urgent",
         "_reclaim",
+        "_ref",
         "held_bytes",
     )
 
@@ -161,6 +162,7 @@ class BudgetShare:
         self._budget = budget
         self._is_urgent = urgent
         self._reclaim = reclaim
+        self._ref = weakref.ref(self)
 
     def try_charge(self, cost: int, wake: Callable[[], None] | None = None) -> bool:
         """Take `cost` bytes, or say that there is no room and call `wake` when there may be.
@@ -173,7 +175,13 @@ class BudgetShare:
         with budget._lock:  # noqa: SLF001
             if budget._abandoned:  # noqa: SLF001
                 budget._take_back_abandoned()  # noqa: SLF001
-            waiting = budget._waiting  # noqa: SLF001
+            waiting, held = budget._waiting, self.held_bytes  # noqa: SLF001
+            if held and not waiting:
+                # The common case, in a few steps: one assignment, as in `_set`.
+                used = budget._used_bytes  # noqa: SLF001
+                if held + cost <= budget.limit_bytes - budget._reserve_bytes - used:  # noqa: SLF001
+                    self.held_bytes, budget._used_bytes = held + cost, used + cost  # noqa: SLF001
+                    return True
             if not self._fits(cost, budget._used_bytes):  # noqa: SLF001
                 if wake is not None:
                     if self in waiting:
@@ -215,7 +223,7 @@ class BudgetShare:
         """Hold so much from now on; in one assignment, for a Ctrl-C may come between any two."""
         budget, before = self._budget, self.held_bytes
         if held and not before:
-            budget._busy[id(self)] = weakref.ref(self)  # noqa: SLF001
+            budget._busy[id(self)] = self._ref  # noqa: SLF001
         now = (
             held,
             floor,

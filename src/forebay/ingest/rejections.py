@@ -6,6 +6,7 @@ from collections import deque
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
+from forebay.errors import LimitExceededError
 from forebay.limits import REJECTIONS_KEPT_BYTES_MAX, REJECTIONS_KEPT_MAX
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ class RejectionLog:
             self.held_bytes -= gone
 
     def _cost_bytes(self, rejected: RejectedMsg) -> int:
-        """What a rejection adds; an error that it shares with the one before costs nothing."""
-        before = self._last[-1][0] if self._last else self._first[-1] if self._first else None
-        if before is not None and before.error is rejected.error:
+        """What a rejection adds; an error that it shares with others costs nothing."""
+        error = rejected.error
+        if isinstance(error, LimitExceededError) and error.is_shared:
             return _REJECTION_COST_BYTES
-        cause = rejected.error.__cause__
-        text = len(rejected.error.message) + (0 if cause is None else len(str(cause)))
+        cause = error.__cause__
+        text = len(error.message) + (0 if cause is None else len(str(cause)))
         return _REJECTION_COST_BYTES + _ERROR_COST_BYTES + text

@@ -165,9 +165,7 @@ class IngestionWorker(Admission, Turns):
 
     # Waiting and ending
 
-    def wait_processed(  # noqa: PLR0912 - one look at all that could be waited for
-        self, seq: int | None = None, timeout: float | None = None
-    ) -> bool:
+    def wait_processed(self, seq: int | None = None, timeout: float | None = None) -> bool:
         """Wait until all messages up to `seq` (by default all so far) are processed.
 
         Their outcomes are then in the output, or were taken from it. False if that did not happen
