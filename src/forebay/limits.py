@@ -230,6 +230,9 @@ RELAY_BATCH_MSGS: Final = 64
 RELAY_BATCH_BYTES: Final = MIB
 """Bytes after which such a batch ends; a larger message is a batch of its own."""
 
+SERVER_MESSAGE_BYTES_MAX: Final = 256 * MIB
+"""Largest message that a server takes from the wire, unless it is told otherwise."""
+
 SERVER_STOP_GRACE_S: Final = 2.0
 """How long a stopping server lets open streams finish."""
 

@@ -267,13 +267,17 @@ def test_a_message_larger_than_the_budget_is_rejected_by_name(runtime: Runtime) 
 
 def test_a_message_larger_than_a_message_may_be_is_rejected_by_name(runtime: Runtime) -> None:
     worker = IngestionWorker(
-        runtime=runtime, message_bytes_max=2 * SIZE, decoder_factory=decodes(decode_number)
+        runtime=runtime,
+        message_bytes_max=2 * SIZE,
+        hub_budget=ByteBudget(8 * SIZE, runtime=runtime),
+        decoder_factory=decodes(decode_number),
     )
-    claims = numbered(1)._replace(compression=Compression.LZ4, uncompressed_size=3 * SIZE)
-    worker.submit_many([numbered(0, 2 * SIZE), numbered(1, 2 * SIZE + 1), claims])
+    claims = numbered(2)._replace(compression=Compression.LZ4, uncompressed_size=3 * SIZE)
+    more = claims._replace(uncompressed_size=9 * SIZE)
+    worker.submit_many([numbered(0, 2 * SIZE), numbered(1, 2 * SIZE + 1), claims, more])
     assert worker.wait_processed(timeout=TIMEOUT_S)
-    assert numbers(worker.poll()) == [0, -2, -3]
-    assert worker.stats().rejected_by_reason == {"message_bytes_max": 2}
+    assert numbers(worker.poll()) == [0, -2, 2, -4]
+    assert worker.stats().rejected_by_reason == {"message_bytes_max": 1, "hub_budget": 1}
 
 
 def test_one_thread_that_owns_two_stores_never_waits_for_itself(native: NativeRuntime) -> None:

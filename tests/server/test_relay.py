@@ -152,3 +152,10 @@ def test_without_a_budget_live_messages_still_pass(budget_bytes: int) -> None:
     for i in range(10):
         r.publish(temporal(), b"%d" % i)
         assert drain(reader, r) == [b"%d" % i]
+
+
+def test_all_that_is_kept_counts_infos_too() -> None:
+    kept = relay(1000)
+    for number in range(20):
+        kept.publish(info(StoreId.recording("app", str(number % 10))), bytes(100))
+    assert kept.held_bytes == kept.size_bytes + 10 * (100 + 128)

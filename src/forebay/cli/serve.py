@@ -13,7 +13,7 @@ from forebay.cli.params import byte_size, policy_named
 from forebay.cli.report import count, size
 from forebay.cli.signals import until_told
 from forebay.hub import StoreHub
-from forebay.limits import GRPC_PORT, SERVER_STOP_GRACE_S
+from forebay.limits import GRPC_PORT, SERVER_MESSAGE_BYTES_MAX, SERVER_STOP_GRACE_S
 from forebay.runtime import switch_threads_often
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def serve(
     from forebay.server import serve as start  # noqa: PLC0415 - gRPC is an extra
 
     switch_threads_often()
-    hub = StoreHub(memory_limit=memory_limit, policy=policy)
+    hub = StoreHub(
+        memory_limit=memory_limit, policy=policy, message_bytes_max=SERVER_MESSAGE_BYTES_MAX
+    )
     with until_told() as over, closing(hub), start(bind, data_dir=data_dir, hub=hub) as server:
         click.echo(server.url)
         if data_dir is not None:

@@ -56,7 +56,7 @@ class InflowSettings:
             several while messages are bulky and processors idle. The order is kept.
         has_lanes: Static data goes before queued temporal data.
         policies: What becomes of messages that find no room.
-        message_bytes_max: Bytes of one message, as it came and as what it claims to become.
+        message_bytes_max: Bytes of one message as it came.
     """
 
     capacity: int = QUEUE_CAPACITY_MSGS

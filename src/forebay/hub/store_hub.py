@@ -102,8 +102,8 @@ class StoreHub(StoreSet):
             policy: What becomes of messages that find no room (see `set_policy`).
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
-            message_bytes_max: Bytes of one message, as it came and as what it claims to become; a
-                larger one is rejected unread.
+            message_bytes_max: Bytes of one message as it came; a larger one, or one that claims to
+                become more than `hub_budget`, is rejected unread.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
                 a store; the default ones are shared by stores in turns.

@@ -49,7 +49,7 @@ class Admission(Shedding):
                 return self._submit_by_policy(self._offer(msg, source), timeout)
             cost = message_cost(msg)
             if cost > self._cost_max:
-                return self._submit_later(self._refused(msg, source, cost), timeout)
+                return self._submit_later(self._large(msg, source, cost), timeout)
             with self._lock:
                 seq = self._try_accept(msg, source, cost)
                 starts = seq is not None and self._wants_turn()
@@ -96,9 +96,7 @@ class Admission(Shedding):
         if waiting and max(map(_cost_of, waiting)) > self._cost_max:
             # Rare: one by one, so that those before and after a refused one keep their order.
             for msg, cost in waiting:
-                is_refused = cost > self._cost_max
-                offer = self._refused(msg, source, cost) if is_refused else Offer(msg, source, cost)
-                seq = self._submit_later(offer, timeout)
+                seq = self._submit_later(self._large(msg, source, cost), timeout)
             return seq
         while True:
             with self._lock:
@@ -150,32 +148,37 @@ class Admission(Shedding):
             case _:
                 return False
 
-    def _refused(self, msg: ArrowMsg, source: object, cost: int) -> Offer:
-        """The offer of a message that is too large: it is accepted as a rejection."""
-        size_max = self._message_bytes_max
-        limit, what = "message_bytes_max", f"a message may have {size_max:,}"
-        if cost <= size_max:
-            limit, what = "hub_budget", f"the hub's budget is {self._cost_max:,}"
-        text = (
-            f"a message of {self._store_name} has {len(msg.payload):,} bytes and claims to become "
-            f"{cost:,}, but {what} ({limit}): log smaller chunks, or allow more"
-        )
-        error = LimitExceededError(
+    def _large(self, msg: ArrowMsg, source: object, cost: int) -> Offer:
+        """The offer of a message that may be too large; then it is accepted as a rejection."""
+        refusal = self._refusal(msg, cost)
+        return Offer(msg, source, cost if refusal is None else 0, refusal=refusal)
+
+    def _refusal(self, msg: ArrowMsg, cost: int) -> LimitExceededError | None:
+        size, budget = len(msg.payload), self._hub_budget
+        if size > self._message_bytes_max:
+            limit = "message_bytes_max"
+            what = f"has {size:,} bytes, and may have {self._message_bytes_max:,}"
+        elif budget is not None and cost > budget.limit_bytes:
+            limit = "hub_budget"
+            what = f"becomes {cost:,} bytes, and the hub's budget is {budget.limit_bytes:,}"
+        else:
+            return None
+        text = f"a message of {self._store_name} {what} ({limit}): log smaller ones, or allow more"
+        return LimitExceededError(
             text,
             limit=limit,
             store_id=msg.store_id,
             chunk_id=msg.chunk_id,
             byte_offset=msg.byte_offset,
         )
-        return Offer(msg, source, 0, refusal=error)
 
     # Policies
 
     def _offer(self, msg: ArrowMsg, source: object) -> Offer:
         """The message with its policy; its head is read only if its entity matters now."""
         rules, cost = self._rules, message_cost(msg)
-        if cost > self._cost_max:
-            return self._refused(msg, source, cost)
+        if cost > self._cost_max and self._refusal(msg, cost) is not None:
+            return self._large(msg, source, cost)
         if rules is None:
             return Offer(msg, source, cost)
         is_static, entity = msg.is_static is True, None

@@ -79,8 +79,8 @@ class IngestionWorker(Admission, Turns):
                 the runtime: several while messages are bulky and processors idle.
             has_lanes: Let static data go before the rest.
             policies: What becomes of a message that finds no room; by default it waits.
-            message_bytes_max: Bytes of one message, as it came and as what it claims to become; a
-                larger one, or one larger than the hub's budget, is rejected unread.
+            message_bytes_max: Bytes of one message as it came; a larger one, or one that claims to
+                become more than the hub's budget, is rejected unread.
             on_output: Called after a turn that left new output.
             on_full: Called by a submitter that finds the budget taken by finished output, so
                 that its owner can commit it.

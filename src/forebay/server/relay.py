@@ -94,6 +94,7 @@ class Relay:
         self._budget_bytes = budget_bytes
         self._changed = runtime.condition()
         self._infos: dict[StoreId, tuple[int, bytes, bool]] = {}
+        self._infos_bytes = 0
         self._lasting = _Log()
         self._recent = _Log()
         self._next = 0
@@ -111,6 +112,11 @@ class Relay:
         with self._changed:
             return self._lasting.size_bytes + self._recent.size_bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept, store infos among them, perhaps of a moment ago; for memory limits."""
+        return self._lasting.size_bytes + self._recent.size_bytes + self._infos_bytes
+
     def publish(self, msg: LogMsg, data: bytes) -> None:
         """Append one message, in its wire form; never blocks."""
         with self._changed:
@@ -118,11 +124,18 @@ class Relay:
             entry = (self._next, data, lasting or msg.store_id.is_blueprint)
             self._next += 1
             if isinstance(msg, SetStoreInfo):
-                self._infos[msg.store_id] = entry
+                self._keep_info(msg.store_id, entry)
             self._recent.append(entry)
             self._evict()
             if self._waiting:
                 self._changed.notify_all()
+
+    def _keep_info(self, store_id: StoreId, entry: tuple[int, bytes, bool]) -> None:
+        before = self._infos.get(store_id)
+        self._infos[store_id] = entry
+        if before is None:
+            self._infos_bytes += _ENTRY_OVERHEAD_BYTES
+        self._infos_bytes += len(entry[1]) - (0 if before is None else len(before[1]))
 
     def _evict(self) -> None:
         recent, lasting = self._recent, self._lasting

@@ -11,7 +11,9 @@ import grpc
 from forebay.errors import ServerError
 from forebay.hub import StoreHub
 from forebay.limits import (
+    MEMORY_RELAY_SHARE,
     RELAY_BUDGET_BYTES,
+    SERVER_MESSAGE_BYTES_MAX,
     SERVER_STOP_GRACE_S,
     SERVER_STREAMS_MAX,
 )
@@ -65,7 +67,10 @@ class Server:
         self.hub = hub
         self._owns_hub = owns_hub
         self._record = RecordDirectory(data_dir, runtime) if data_dir is not None else None
+        if hub.memory_limit is not None:
+            relay_budget_bytes = min(relay_budget_bytes, hub.memory_limit // MEMORY_RELAY_SHARE)
         self._relay = Relay(relay_budget_bytes, runtime)
+        hub.count_in_memory(self._relay)
         self._proxy = MessageProxy(hub, self._relay, self._record, runtime)
         self._executor = executor(streams_max, "grpc")
         # A stream more than there are threads is refused: queued, it would wait for ever.
@@ -173,7 +178,8 @@ def serve(
             reach the port can read and write.
         data_dir: Where every received message is also appended to one file per store.
         hub: Receives the messages; one of its own unless given.
-        relay_budget_bytes: Received messages kept for readers (viewers), in bytes.
+        relay_budget_bytes: Received messages kept for readers (viewers), in bytes; of a hub with
+            a memory limit, one part in `limits.MEMORY_RELAY_SHARE` of that at the most.
         streams_max: Streams open at once; further ones are refused with RESOURCE_EXHAUSTED.
 
     Raises:
@@ -181,7 +187,7 @@ def serve(
     """
     return Server(
         Address.parse(address),
-        hub if hub is not None else StoreHub(),
+        hub if hub is not None else StoreHub(message_bytes_max=SERVER_MESSAGE_BYTES_MAX),
         owns_hub=hub is None,
         data_dir=Path(data_dir) if data_dir is not None else None,
         relay_budget_bytes=relay_budget_bytes,
