@@ -122,8 +122,8 @@ def test_who_gives_bytes_back_is_told_whom_to_wake_urgent_ones_first(
 def test_a_store_holds_as_much_as_is_left_for_the_next(
     native: NativeRuntime, num_stores: int, share: int
 ) -> None:
-    """Alone a half, one of two a third: it is what is held already that counts, too."""
-    budget = ByteBudget(12 * SIZE, runtime=native)
+    """Of what is above the floor: alone a half, one of two a third."""
+    budget = ByteBudget(14 * SIZE, runtime=native)
     shares = [budget.open_share() for _ in range(num_stores)]
     while sum(one.try_charge(SIZE) for one in shares):
         pass
@@ -138,6 +138,22 @@ def test_a_dropped_store_is_busy_no_more(native: NativeRuntime) -> None:
     del share
     assert budget.num_busy == 0
     assert budget.used_bytes == 0
+
+
+def test_however_many_stores_stand_still_the_next_one_has_its_message(
+    native: NativeRuntime,
+) -> None:
+    """Each of them takes all that it may, one after the other."""
+    budget = ByteBudget(1 << 20, runtime=native)
+    stuck = [budget.open_share() for _ in range(50)]
+    for share in stuck:
+        assert share.try_charge(1000)
+        while share.try_charge(1000):
+            pass
+    for number in range(20):
+        other = budget.open_share()
+        assert other.try_charge(1000), number
+        other.release(1000)
 
 
 class TestTheOneThatWaitsLongest:

@@ -30,12 +30,13 @@ class ByteBudget:
 
     - The sum stays within the limit, always. A message that alone is larger is refused by the
       worker, for it would never fit.
-    - A store that holds something may go on while it holds no more than it leaves free (the
-      dynamic threshold of shared-memory switches): alone it gets half of the limit, one of `n`
-      gets `1 / (n + 1)`. So a store that stands still never takes all.
-    - A store that holds nothing may have one message if that leaves as much as it takes, or leaves
-      the *floor* (one part in `limits.BUDGET_FLOOR_SHARE`), which is there for the messages of
-      others. A message that is too large for that has to find the limit nearly unused.
+    - One part in `limits.BUDGET_FLOOR_SHARE` is the *floor*: it is there for the first messages of
+      stores that hold nothing, however many others stand still.
+    - A store that holds something may go on while it holds no more than it leaves free above the
+      floor (the dynamic threshold of shared-memory switches): alone it gets half of that, one of
+      `n` gets `1 / (n + 1)`. So a store that stands still never takes all.
+    - A store that holds nothing may have one message if that leaves the floor, or as much as it
+      takes. One that is larger than all above the floor has to find the limit nearly unused.
     - Of the stores that wait and hold nothing, the one that waits longest is the *heir*: all that
       is given back is kept for it, and until it is served the others share the floor alone. So
       each has its turn, however large its message is, and small ones go by meanwhile.
@@ -179,7 +180,7 @@ class BudgetShare:
             if held and not waiting:
                 # The common case, in a few steps: one assignment, as in `_set`.
                 used = budget._used_bytes  # noqa: SLF001
-                if held + cost <= budget.limit_bytes - budget._reserve_bytes - used:  # noqa: SLF001
+                if held + cost <= budget.limit_bytes - budget._floor_bytes - used:  # noqa: SLF001
                     self.held_bytes, budget._used_bytes = held + cost, used + cost  # noqa: SLF001
                     return True
             if not self._fits(cost, budget._used_bytes):  # noqa: SLF001
@@ -211,7 +212,7 @@ class BudgetShare:
         floor_bytes = budget._floor_bytes  # noqa: SLF001
         if budget._heir is None or budget._heir is self:  # noqa: SLF001
             if held:
-                return held + cost <= free
+                return held + cost <= budget.limit_bytes - floor_bytes - used
             rest_max = budget.limit_bytes - floor_bytes
             rest_used = used - budget._floor_used_bytes  # noqa: SLF001
             return 2 * cost <= free or rest_used + cost <= rest_max or cost > rest_max
