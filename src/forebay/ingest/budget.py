@@ -222,27 +222,18 @@ class BudgetShare:
 
     def _set(self, held: int, floor: int) -> None:
         """Hold so much from now on; in one assignment, for a Ctrl-C may come between any two."""
-        budget, before = self._budget, self.held_bytes
+        b, before = self._budget, self.held_bytes
         if held and not before:
-            budget._busy[id(self)] = self._ref  # noqa: SLF001
-        now = (
-            held,
-            floor,
-            budget._used_bytes + held - before,  # noqa: SLF001
-            budget._floor_used_bytes + floor - self._floor_bytes,  # noqa: SLF001
-            budget._num_busy + (held > 0) - (before > 0),  # noqa: SLF001
-        )
-        (
-            self.held_bytes,
-            self._floor_bytes,
-            budget._used_bytes,  # noqa: SLF001
-            budget._floor_used_bytes,  # noqa: SLF001
-            budget._num_busy,  # noqa: SLF001
-        ) = now
+            b._busy[id(self)] = self._ref  # noqa: SLF001
+        used = b._used_bytes + held - before  # noqa: SLF001
+        floor_used = b._floor_used_bytes + floor - self._floor_bytes  # noqa: SLF001
+        busy = b._num_busy + (held > 0) - (before > 0)  # noqa: SLF001
+        now = held, floor, used, floor_used, busy
+        self.held_bytes, self._floor_bytes, b._used_bytes, b._floor_used_bytes, b._num_busy = now  # noqa: SLF001
         if before and not held:
-            budget._busy.pop(id(self), None)  # noqa: SLF001
-            if budget._heir is None and self in budget._waiting:  # noqa: SLF001
-                budget._heir = self  # noqa: SLF001
+            b._busy.pop(id(self), None)  # noqa: SLF001
+            if b._heir is None and self in b._waiting:  # noqa: SLF001
+                b._heir = self  # noqa: SLF001
 
     def could_charge(self, cost: int, released: int) -> bool:
         """Whether `cost` bytes could be taken if `released` were given back before."""
