@@ -8,7 +8,7 @@ ForebayError
 │   ├── TruncatedError         the stream ends inside a message
 │   └── CorruptError           a header, length or message that contradicts itself
 ├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
-│   └── LimitError             a message over one of the `StoreLimits`
+│   └── LimitError             a message over a limit, which it names
 ├── StoreError                 a store that refuses a change
 ├── QueryError                 a question that the store cannot answer
 │   ├── UnknownTimelineError   (KeyError)
@@ -33,9 +33,13 @@ ForebayError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from forebay.limits import NAME_CHARS_TOLD_MAX, NAMES_TOLD_MAX
+from forebay.limits import (
+    ERROR_TEXT_CHARS_MAX,
+    NAME_CHARS_TOLD_MAX,
+    NAMES_TOLD_MAX,
+)
 from forebay.printable import named, printable
 
 if TYPE_CHECKING:
@@ -44,10 +48,22 @@ if TYPE_CHECKING:
     from forebay.model import ChunkId, StoreId
 
 
+_SHOWN_MAX: Final = 32
+"""Bytes or characters of undecodable data that a kept error holds."""
+
+_ARGS_MAX: Final = 4
+"""Arguments of an error of others that are kept."""
+
+_INT_BITS_MAX: Final = 1024
+"""Larger integers are told by their size."""
+
+
 class ForebayError(Exception):
     """Root of all errors raised by Forebay; its text is one line without control characters.
 
     Attributes:
+        message: What happened and what to do, of at most `limits.ERROR_TEXT_CHARS_MAX` characters:
+            of a longer text the beginning and the end are kept.
         store_id: The store concerned, if known.
         chunk_id: The chunk concerned, if known.
         byte_offset: Where in the stream or file, counted from its first byte, if known.
@@ -61,8 +77,9 @@ class ForebayError(Exception):
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
-        # Names in it may be a sender's, and it goes to terminals, logs and pages.
-        message = printable(message)
+        # Names in it may be a sender's, and it goes to terminals, logs, pages. Cut first: what is
+        # escaped takes more characters.
+        message = cut(printable(cut(message, ERROR_TEXT_CHARS_MAX)), ERROR_TEXT_CHARS_MAX)
         super().__init__(message)
         self.message = message
         self.store_id = store_id
@@ -104,11 +121,14 @@ class InvalidChunkError(ForebayError):
 
 
 class LimitError(InvalidChunkError):
-    """A message that would take a hub or a store over one of its structural limits.
+    """A message that is over a limit, or would take a hub or a store over one.
 
     Attributes:
-        limit: The limit's name in `StoreLimits`.
+        limit: The limit's name, which rejections are counted under: a field of `StoreLimits`, or
+            for example `memory_limit`.
         limit_max: Its value.
+        is_shared: Whether it is one object for the rejections of many stores, so that a flood of
+            them takes next to no memory; then the rejection alone names store and chunk.
     """
 
     def __init__(
@@ -117,6 +137,7 @@ class LimitError(InvalidChunkError):
         *,
         limit: str = "",
         limit_max: int = 0,
+        is_shared: bool = False,
         store_id: StoreId | None = None,
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
@@ -124,6 +145,7 @@ class LimitError(InvalidChunkError):
         super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
         self.limit = limit
         self.limit_max = limit_max
+        self.is_shared = is_shared
 
     @classmethod
     def over(cls, limit: str, limit_max: int, what: str) -> Self:
@@ -244,6 +266,77 @@ class BenchError(ForebayError):
 
 class MissingExtraError(ForebayError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def cut(text: str, chars_max: int) -> str:
+    """A text of at most so many characters: of a longer one its beginning and its end.
+
+    Both are kept because names often differ in their last characters alone.
+    """
+    if len(text) <= chars_max:
+        return text
+    end = max(0, chars_max - 1) // 3
+    begin = max(0, chars_max - 1 - end)
+    return f"{text[:begin]}…{text[len(text) - end :]}"
+
+
+def copy_of(error: ForebayError) -> ForebayError:
+    """An equal error with the same cause, to be kept while the first one is raised."""
+    copied = _restored(type(error), error.message, dict(vars(error)))
+    copied.__cause__ = error.__cause__
+    return copied
+
+
+def lighten(error: BaseException) -> None:
+    """Leave of an error, and of what caused it, only what fits its bounded text.
+
+    An error that is kept may not hold frames (by its traceback), payloads or half-decoded buffers,
+    nor texts of others that quote a name of many megabytes.
+    """
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        one.__context__ = one.__cause__
+        if not isinstance(one, ForebayError):
+            _lighten_foreign(one)
+        pending.append(one.__cause__)
+
+
+def _lighten_foreign(error: BaseException) -> None:
+    """Cut the values of an error that is none of ours; its type and the begin of its text stay."""
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        error.object = error.object[error.start : min(error.end, error.start + _SHOWN_MAX)]
+        error.start, error.end = 0, len(error.object)
+        error.reason = cut(error.reason, ERROR_TEXT_CHARS_MAX)
+        return
+    if isinstance(error, AttributeError | NameError):
+        error.name = cut(error.name, NAME_CHARS_TOLD_MAX) if error.name else error.name
+    if isinstance(error, AttributeError):
+        error.obj = None
+    error.args = tuple(_light(value) for value in error.args[:_ARGS_MAX])
+    held = vars(error)
+    held.pop("__notes__", None)
+    held.update({name: _light(value) for name, value in held.items()})
+
+
+def _light(value: object) -> object:
+    """A value that takes little memory, to stand for any value."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return (
+            value if value.bit_length() <= _INT_BITS_MAX else f"an int of {value.bit_length()} bits"
+        )
+    if isinstance(value, str):
+        return cut(value, ERROR_TEXT_CHARS_MAX)
+    if isinstance(value, bytes):
+        return value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + b"..."
+    return f"<{type(value).__qualname__}>"
 
 
 def told(names: Iterable[str]) -> str:

@@ -92,6 +92,9 @@ REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
 counts by reason grow."""
 
+REJECTIONS_KEPT_BYTES_MAX: Final = MIB
+"""Bytes that those take per store; beyond it, those in the middle are only counted."""
+
 TURN_MSGS_MAX: Final = 256
 """Messages a worker processes before it hands over its output and lets another store run."""
 
@@ -129,9 +132,19 @@ URGENT_RESERVE_SHARE: Final = 16
 REJECTED_COLUMNS_TOLD_MAX: Final = 32
 """Columns of one message that are told of one by one when they cannot be read; the last of them
 stands for all others, and each is counted."""
+BUDGET_FLOOR_SHARE: Final = 8
+"""One part in so many of a hub's byte budget stays free of large first messages, for the small
+ones of other stores."""
+
+HUB_ROOM_LOOK_S: Final = 0.25
+"""A submitter that waits for the hub's bytes looks again after so long: stores that are dropped by
+the garbage collector give bytes back without a word, for a finalizer may take no lock."""
 
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
+
+GAPS_KEPT_BYTES_MAX: Final = MIB
+"""Bytes that those take per store; beyond it the oldest are merged as well."""
 
 GAP_TIMELINES_MAX: Final = 64
 """Timelines of which a gap tells the times; what was dropped is in no store, whose own limit could
@@ -234,6 +247,26 @@ COMPONENT_COST_BYTES: Final = 384
 TEXT_BYTES_PER_CHAR: Final = 3
 """What a character of a path or name counts for: it stands in the schema, in the path, and in its
 parts (four bytes each where one character of the path is beyond U+FFFF, which is rare)."""
+STORE_COST_BYTES: Final = 9 * 1024
+"""What a store of a hub costs before there is data in it, for memory limits (measured)."""
+
+REPORT_COST_BYTES: Final = 512
+"""What a report that waits for a poll costs beyond its chunk."""
+
+INFO_COST_BYTES: Final = 512
+"""What an info costs beyond its texts."""
+
+MEMORY_IN_FLIGHT_SHARE: Final = 2
+"""Of a hub's memory limit, one part in so many may be in flight, whatever its budget allows."""
+
+MEMORY_IN_FLIGHT_STORE_SHARE: Final = 16
+"""The same for each store, which may always have one larger message."""
+
+MEMORY_IN_FLIGHT_STORE_BYTES_MIN: Final = 64 * 1024
+"""It is never less than this."""
+
+MEMORY_RELAY_SHARE: Final = 4
+"""The same for what a server keeps for readers that come late."""
 
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
@@ -346,6 +379,10 @@ GC_TARGET_FRACTION: Final = 0.9
 """A store or hub over its memory limit is collected down to this share of it, so that collection
 comes now and then and not with every message."""
 
+GC_STEP_SHARE: Final = 64
+"""One part in so many of a memory limit comes in between two collections at least, and is left
+free by them: what may not be dropped and takes more makes the limit full."""
+
 GC_SLICE_S: Final = 0.0035
 """How long garbage collection holds a store before readers and commits get their turn (Rerun's
 time budget)."""
@@ -377,6 +414,9 @@ NAME_CHARS_TOLD_MAX: Final = 80
 NAME_CHARS_SHOWN_MAX: Final = 120
 """Characters of an id or name of a sender on a terminal or in a log; longer ones are cut in the
 middle."""
+
+ERROR_TEXT_CHARS_MAX: Final = 2000
+"""Characters of an error's message; of a longer one, beginning and end."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""

@@ -133,7 +133,10 @@ def test_add_log_msg_comes_after_what_was_submitted(db: EntityDb) -> None:
         db.add_log_msg(broken())
     assert conserved(db)
     assert db.ingestion_stats().rejected == 1
-    assert [rejected.error for rejected in db.rejections()] == [caught.value]
+    [rejected] = db.rejections()
+    assert (type(rejected.error), str(rejected.error)) == (type(caught.value), str(caught.value))
+    assert rejected.error.__traceback__ is None, "what is kept holds no frames"
+    assert db.ingestion_stats().rejected_by_reason == {rejected.reason: 1}
 
 
 def test_a_store_that_commits_itself_needs_no_poll(runtime: Runtime) -> None:

@@ -121,7 +121,7 @@ def test_limits_of_a_store_reject_in_that_store() -> None:
     db = hub[FIRST]
     stats = db.ingestion_stats()
     assert (stats.committed, stats.rejected, stats.in_flight) == (2, 2, 0)
-    assert stats.rejected_by_reason == {"LimitError": 2}
+    assert stats.rejected_by_reason == {"path_parts_max": 1, "store_entities_max": 1}
     assert {one.error.limit for one in db.rejections()} == {  # type: ignore[attr-defined]
         "store_entities_max",
         "path_parts_max",

@@ -119,8 +119,8 @@ def test_a_blueprint_is_woken_first() -> None:
     assert holder.try_charge(60)
     assert other.try_charge(10)
     assert urgent.try_charge(10)
-    assert not other.try_charge(60, lambda: woken.append("other"))
-    assert not urgent.try_charge(60, lambda: woken.append("urgent"))
+    assert not other.try_charge(30, lambda: woken.append("other"))
+    assert not urgent.try_charge(20, lambda: woken.append("urgent"))
     for wake in holder.release(60):
         wake()
     assert woken == ["urgent", "other"]

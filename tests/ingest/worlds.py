@@ -18,7 +18,13 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from forebay.chunk import Chunk
-from forebay.errors import FlushTimeoutError, QueueFullError, SpillError, WorkerClosedError
+from forebay.errors import (
+    FlushTimeoutError,
+    LimitError,
+    QueueFullError,
+    SpillError,
+    WorkerClosedError,
+)
 from forebay.ingest import (
     AdaptiveBudget,
     Block,
@@ -42,6 +48,8 @@ from forebay.model import ArrowMsg, EntityPath, StoreId
 from forebay.runtime import Lock, SimulatedRuntime
 from tests.ingest.support import SIZE, decode_number, number_of, numbered
 
+BUDGET = 12 * SIZE
+"""What all stores share; a larger message is refused."""
 STATIC_FROM = 500
 """Numbers from here on stand for static data."""
 POLICIES: list[Policy] = [
@@ -96,6 +104,7 @@ class SmallTurns(IngestionWorker):
     _turn_msgs_max = 2
     _turn_slice_s = 5e-6
     _spill_type = FailingSpill
+    _hub_room_look_s = float("inf")  # a wake-up that is lost must not be found by chance
 
 
 @dataclass
@@ -129,14 +138,12 @@ class Store:
         for number in range(first, first + count):
             if chance.random() < 0.2:
                 number += STATIC_FROM  # noqa: PLW2901
-            msg = self.message(number, chance.choice([SIZE, SIZE, 2 * SIZE, 9 * SIZE]))
+            sizes = [SIZE, SIZE, 2 * SIZE, 9 * SIZE, BUDGET, BUDGET + 1]
+            msg = self.message(number, chance.choice(sizes))
             way = chance.randrange(6)
             try:
                 if way == 0:
-                    while not self.worker.try_submit(msg):
-                        self.world.runtime.pause()
-                        if self.world.chance.random() < 0.3:
-                            self.commit()
+                    self.try_until_taken(msg)
                 elif way == 1:
                     self.accepted[self.worker.submit(msg, timeout=1e-4)] = number
                 elif way == 2:
@@ -155,6 +162,14 @@ class Store:
             except WorkerClosedError:
                 return
         self.submitters -= 1
+
+    def try_until_taken(self, msg: ArrowMsg) -> None:
+        while not self.worker.try_submit(msg):
+            self.world.runtime.pause()
+            if self.world.chance.random() < 0.3:
+                self.commit()
+                if self.world.has_one_thread:
+                    self.world.chance.choice(self.world.stores).commit()
 
     def message(self, number: int, size: int) -> ArrowMsg:
         msg = numbered(number, size, StoreId.recording("app", self.name))
@@ -219,6 +234,8 @@ class Store:
             if out.seq in self.accepted and isinstance(out, ProcessedChunk):
                 assert out.chunk == self.accepted[out.seq]  # type: ignore[comparison-overlap]
         assert stats.rejected == len(rejections)
+        large = [one for one in rejections if isinstance(one.error, LimitError)]
+        assert all(one.reason == "hub_budget" for one in large)
         lost = [one for one in rejections if isinstance(one.error, SpillError)]
         assert not lost or isinstance(self.policy, Spill)
         self.check_dropped()
@@ -263,12 +280,30 @@ class World:
         self.runtime = runtime = SimulatedRuntime(
             seed, workers=chance.randint(1, 3), steps_max=steps_max, choose=choose
         )
-        self.budget = ByteBudget(12 * SIZE, runtime=runtime)
+        self.budget = ByteBudget(BUDGET, runtime=runtime)
         self.stores: list[Store] = []
+        self.has_one_thread = chance.random() < 0.2
         for name in ("a", "b"):
-            self.stores.append(self.store(name, worker_type))
+            self.stores.append(self.store(name, worker_type, is_alone=not self.has_one_thread))
+        if self.has_one_thread:
+            runtime.spawn("all", self.do_all)
 
-    def store(self, name: str, worker_type: type[IngestionWorker]) -> Store:
+    def do_all(self) -> None:
+        """One thread that submits to all stores and owns all of them: it never waits for itself."""
+        for number in range(10):
+            self.chance.choice(self.stores).submit(10 * number, 1)
+            if self.chance.random() < 0.2:
+                self.chance.choice(self.stores).commit()
+        for store in self.stores:
+            store.submitters = 0
+        while any(store.num_committed < store.worker.stats().accepted for store in self.stores):
+            for store in self.stores:
+                if self.chance.random() < 0.2:
+                    assert store.worker.wait_processed(), "it waits for itself"
+                store.commit()
+            self.runtime.sleep(1e-5)
+
+    def store(self, name: str, worker_type: type[IngestionWorker], *, is_alone: bool) -> Store:
         chance, runtime = self.chance, self.runtime
         store = Store(self, name, chance.choice(POLICIES), chance.random() < 0.3)
         commits_itself = chance.random() < 0.4
@@ -295,6 +330,8 @@ class World:
         )
         worker._times = lambda _: {}
         worker._free_memory = lambda: chance.choice([0, 10, 100]) * SIZE
+        if not is_alone:
+            return store
         store.submitters = chance.randint(1, 2)
         for number in range(store.submitters):
             submit = functools.partial(store.submit, 100 * number, 5)
@@ -330,6 +367,8 @@ class World:
         return decode_number(msg)
 
     def check(self) -> None:
+        if not self.budget._lock.locked():  # type: ignore[attr-defined]
+            self.budget.validate()
         for store in self.stores:
             store.check()
 
@@ -348,3 +387,5 @@ class World:
     def stores_are_gone(self) -> None:
         """Nothing is left of what only a simulation's end can tell."""
         assert self.budget.num_busy == 0
+        assert not self.budget._waiting, "a place among those that wait is left behind"
+        assert self.budget._heir is None

@@ -94,9 +94,9 @@ def test_no_name_means_a_device(device: str) -> None:
 
 def test_long_names_can_be_told_apart_by_both_ends() -> None:
     long = "x" * 10_000
-    stem = file_stem(StoreId.recording(f"begin{long}end", "a"))
-    assert stem.startswith("beginxxx")
-    assert "xxxend.a." in stem
+    stem = file_stem(StoreId.recording("a", f"begin{long}end"))
+    assert stem.startswith("a.beginxxx")
+    assert "xxxend." in stem
 
 
 def test_names_that_look_alike_have_files_of_their_own() -> None:

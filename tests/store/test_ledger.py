@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import pytest
+
 from forebay.chunk import Chunk
 from forebay.chunk.merge import sliced
+from forebay.store import ledger as ledger_module
 from forebay.store.ledger import Ledger, buffers, byte_size_of, cost_bytes
 from tests.chunks import make_chunk
 
@@ -50,3 +55,35 @@ def test_what_chunks_cost_beside_their_data_is_held_until_they_go() -> None:
     assert ledger.held_bytes == ledger.byte_size + cost_bytes(second)
     ledger.remove(second)
     assert ledger.held_bytes == 0
+
+
+def test_an_upper_bound_opens_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit asks after each commit; only when the bound is too much are chunks opened."""
+    opened: list[Chunk] = []
+
+    def counted(one: Chunk) -> Iterable[tuple[int, int]]:
+        opened.append(one)
+        return buffers(one)
+
+    monkeypatch.setattr(ledger_module, "buffers", counted)
+    ledger = Ledger()
+    chunks = [
+        make_chunk("/a", {"frame": [number]}, {"Scalars:scalars": [[float(number)]]})
+        for number in range(10)
+    ]
+    for number, chunk in enumerate(chunks):
+        ledger.add(chunk)
+        assert ledger.held_bytes_max > 1000 * (number + 1)
+        assert not ledger.is_counted
+    for chunk in chunks[:4]:
+        ledger.remove(chunk)
+    assert not opened
+    bound = ledger.held_bytes_max
+    held = ledger.held_bytes
+    assert len(opened) == 6
+    assert ledger.is_counted
+    assert held <= bound
+    assert ledger.held_bytes_max == held
+    for chunk in chunks[4:]:
+        ledger.remove(chunk)
+    assert ledger.held_bytes_max == ledger.held_bytes == 0

@@ -125,7 +125,11 @@ def serve(
     peer_limits = limits_from(PeerLimits, limits)
     store_limits = limits_from(StoreLimits, limits)
     hub = StoreHub(
-        memory_limit=memory_limit, policy=policy, hub_budget=hub_budget, limits=store_limits
+        memory_limit=memory_limit,
+        policy=policy,
+        hub_budget=hub_budget,
+        message_bytes_max=message_bytes_max,
+        limits=store_limits,
     )
     with (
         until_told() as over,

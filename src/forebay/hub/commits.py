@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from forebay.chunk import PackedChunk
 from forebay.errors import ForebayError, MessageDroppedError
 from forebay.hub.reports import WorkerOutput
 from forebay.ingest import DroppedMsg, ProcessedChunk, RejectedMsg
-from forebay.limits import COMMIT_BYTES_MAX, COMMIT_CHUNKS_MAX, COMMIT_ROWS_MAX
+from forebay.limits import (
+    CHUNK_COST_BYTES,
+    COLUMN_COST_BYTES,
+    COMMIT_BYTES_MAX,
+    COMMIT_CHUNKS_MAX,
+    COMMIT_ROWS_MAX,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from forebay.chunk import Chunk
     from forebay.hub.guarded_store import GuardedStore
+    from forebay.hub.memory import MemoryLimit
     from forebay.hub.reports import Reports
     from forebay.ingest import IngestionWorker, Outcome
     from forebay.model import StoreId
+
+
+_PACKED_BYTES: Final = 4096
+"""About what a packed row takes at the most, as it is small."""
+
+_CHUNK_BYTES: Final = CHUNK_COST_BYTES + 2 * COLUMN_COST_BYTES
+"""About what a chunk takes in a store beyond its message."""
 
 
 class Commits:
@@ -28,7 +42,15 @@ class Commits:
     The caller of every method holds the store's order lock.
     """
 
-    __slots__ = ("_actions", "_next_place", "_refused", "_store", "_store_id")
+    __slots__ = (
+        "_actions",
+        "_is_limited",
+        "_next_place",
+        "_refused",
+        "_run_bytes_max",
+        "_store",
+        "_store_id",
+    )
 
     def __init__(self, store: GuardedStore) -> None:
         """Nothing is committed yet."""
@@ -37,6 +59,8 @@ class Commits:
         self._refused: dict[int, RejectedMsg] = {}
         self._actions: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_place = 0
+        self._is_limited = False
+        self._run_bytes_max: float = float("inf")
 
     def call_at(self, place: int, action: Callable[[], None]) -> None:
         """Call `action` once all that comes before that place is in, and nothing later."""
@@ -47,8 +71,11 @@ class Commits:
 
     def commit(
         self, worker: IngestionWorker, reports: Reports | None, turns_max: int | None = None
-    ) -> None:
+    ) -> bool:
         """Move finished output into the store.
+
+        It ends early where a memory limit wants garbage to be collected before more comes in,
+        which has to be done without the order lock. What a limit has no room for is refused.
 
         The worker gives what is not acknowledged again: after a Ctrl-C in the middle, the next
         commit goes on where this one stopped. What was inserted, but not counted yet, is inserted
@@ -58,33 +85,47 @@ class Commits:
             worker: Whose output.
             reports: Where each outcome is told of; `None` if nobody wants to know.
             turns_max: The output of so many turns at the most.
+
+        Returns:
+            Whether it is done; if not, call `GuardedStore.settle`, then this again (with 0 turns
+            more, if they are bounded).
         """
         try:
             taken = deque(worker.take_output(turns_max))
             if taken:
                 self._skip_committed(taken, worker.settled_place)
-                self._commit_all(taken, reports)
+                self._is_limited = self._store.has_limits
+                if self._is_limited:
+                    self._run_bytes_max = self._store.run_bytes_max
+                if not self._commit_all(taken, reports):
+                    return False
                 worker.acknowledge(tuple(self._refused.values()))
                 self._refused = {}
         finally:
             worker.let_go()
+        return True
 
     def _skip_committed(self, taken: deque[Outcome], place: int) -> None:
         while taken and place < self._next_place:
             place += _num_places(taken.popleft())
 
-    def _commit_all(self, taken: deque[Outcome], reports: Reports | None) -> None:
+    def _commit_all(self, taken: deque[Outcome], reports: Reports | None) -> bool:
+        """Commit all of it, or as much as fits before garbage has to be collected."""
+        is_limited = self._is_limited
         while taken:
-            if reports is None and self._commit_unheard(taken):
-                continue
-            outcome = taken[0]
-            self._call_due()
-            report = self._commit_one(outcome)
-            if reports is not None:
-                reports.keep(report, outcome.size_bytes)
-            self._next_place += _num_places(outcome)
-            taken.popleft()
+            limit = self._store.full_limit if is_limited else None
+            if limit is not None or reports is not None or not self._commit_unheard(taken):
+                outcome = taken[0]
+                self._call_due()
+                report = self._commit_one(outcome, limit)
+                if reports is not None:
+                    reports.keep(report, 0 if report.chunk is None else outcome.size_bytes)
+                self._next_place += _num_places(outcome)
+                taken.popleft()
+            if is_limited and taken and self._store.is_collection_due:
+                return False
         self._call_due()
+        return True
 
     def _commit_unheard(self, taken: deque[Outcome]) -> bool:
         """Commit chunks of which nobody wants to know more than that they are in.
@@ -115,6 +156,8 @@ class Commits:
         count = COMMIT_ROWS_MAX
         if self._actions:
             count = min(count, self._actions[0][0] - self._next_place)
+        if self._is_limited:
+            count = min(count, 1 + int(self._run_bytes_max) // _PACKED_BYTES)
         for outcome in islice(taken, max(0, count)):
             chunk = outcome.chunk if type(outcome) is ProcessedChunk else None
             if type(chunk) is not PackedChunk:
@@ -124,6 +167,7 @@ class Commits:
 
     def _chunks_of(self, taken: deque[Outcome]) -> Iterator[Chunk]:
         due = self._actions[0][0] if self._actions else None
+        bytes_left = self._run_bytes_max
         for number in range(COMMIT_CHUNKS_MAX):
             if not taken or self._next_place == due:
                 return
@@ -136,16 +180,22 @@ class Commits:
             yield chunk
             self._next_place += 1
             taken.popleft()
-            if outcome.size_bytes > COMMIT_BYTES_MAX:
+            bytes_left -= outcome.size_bytes + _CHUNK_BYTES
+            if outcome.size_bytes > COMMIT_BYTES_MAX or bytes_left < 0:
                 return
 
-    def _commit_one(self, outcome: Outcome) -> WorkerOutput:
+    def _commit_one(self, outcome: Outcome, limit: MemoryLimit | None) -> WorkerOutput:
         match outcome:
             case RejectedMsg():
                 return WorkerOutput(None, self._next_place == 0, outcome.error)
             case DroppedMsg():
                 error = _dropped(self._store_id, outcome.count, outcome.reason)
                 return WorkerOutput(None, self._next_place == 0, error)
+            case ProcessedChunk() if limit is not None:
+                refused = outcome.refused(self._store_id, limit.refusal)
+                self._refused[outcome.seq] = refused
+                # Without the chunk: what there is no room for must not live on in a report.
+                return WorkerOutput(None, self._next_place == 0, refused.error)
             case ProcessedChunk():
                 try:
                     was_empty, events = self._store.insert(outcome.chunk)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.hub.inflow import Inflow, InflowSettings
-from forebay.hub.inlet import Inlet
+from forebay.hub.inlet import Inlet, info_bytes
 from forebay.hub.queries import Queries
 from forebay.limits import STORE_LIMITS
 from forebay.model import SetStoreInfo, StoreId
@@ -17,6 +17,7 @@ from forebay.store import ChunkStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from forebay.hub.memory import MemoryLimit
     from forebay.hub.subscribers import Subscribers, Subscription
     from forebay.ingest import Policy
     from forebay.limits import StoreLimits
@@ -48,9 +49,9 @@ class EntityDb(Inlet, Queries):
 
         Args:
             store_id: Its name.
-            memory_limit: Bytes of memory that data may take (`held_bytes`); over it the oldest
-                rows are collected, but never static data nor the latest values. `None` holds
-                everything.
+            memory_limit: Bytes of memory that the store may take (`held_bytes`); over it the
+                oldest rows are collected, but never static data nor the latest values. If these
+                alone take it, further messages are rejected. `None` holds everything.
             commits_itself: Commit as soon as the worker has output, on its thread. Otherwise
                 output waits for `poll_worker_output`, as an `App` wants it.
             store: What it holds already.
@@ -70,9 +71,13 @@ class EntityDb(Inlet, Queries):
         inflow = Inflow(self._store, self._settings, runtime, commits_itself=commits_itself)
         super().__init__(store_id, inflow, runtime)
 
-    def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
-        """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
-        self._store.join_hub(subscribers, on_committed)
+    def join_hub(self, subscribers: Subscribers, limit: MemoryLimit | None) -> None:
+        """Become one of a hub's stores: its subscribers hear of events, its limit of bytes."""
+        self._store.join_hub(subscribers, limit)
+
+    def leave_hub(self) -> None:
+        """Count for the hub's memory limit no more."""
+        self._store.leave_hub()
 
     @property
     def memory_limit(self) -> int | None:
@@ -81,7 +86,7 @@ class EntityDb(Inlet, Queries):
 
     @memory_limit.setter
     def memory_limit(self, value: int | None) -> None:
-        self._store.memory_limit = value
+        self._store.set_memory_limit(value)
         self._store.settle()
 
     # Out of the store
@@ -140,9 +145,10 @@ class EntityDb(Inlet, Queries):
 
     @property
     def held_bytes(self) -> int:
-        """About what the data takes of the process's memory: `byte_size`, and the objects around.
+        """About what the store takes of the process's memory.
 
-        For chunks of a few rows these cost more than the data; memory limits count them in.
+        That is `byte_size`, the objects around the data, which for chunks of a few rows cost more
+        than it, and what else a sender can make grow: info, rejections, gaps and reports.
         """
         return self._store.held_bytes
 
@@ -170,6 +176,7 @@ class EntityDb(Inlet, Queries):
         )
         if self.info is not None:
             clone.info = SetStoreInfo(self.info).with_store_id(store_id).info
+            clone._inflow.note_info(info_bytes(clone.info))
         clone.data_source = self.data_source
         return clone
 

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.chunk import Chunk, PackedChunk
-from forebay.errors import ForebayError, LimitError, StoreError
+from forebay.errors import ForebayError, LimitError, StoreError, cut
+from forebay.hub.memory import MemoryLimit
 from forebay.hub.subscribers import Subscribers
-from forebay.limits import GC_SLICE_S, GC_TARGET_FRACTION
+from forebay.limits import ERROR_TEXT_CHARS_MAX, GC_SLICE_S, STORE_COST_BYTES
 from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
@@ -27,34 +28,120 @@ Event: TypeAlias = ChunkStoreEvent[Chunk]
 
 
 class GuardedStore:
-    """A `ChunkStore` behind two locks, its memory limit, and who listens to it.
+    """A `ChunkStore` behind two locks, its memory limits, and who listens to it.
 
     The order of locks, never taken the other way: `order_lock`; then the hub's, when a blueprint's
-    activation comes up; then `_index_lock`. Queries take the last one alone, to get a snapshot.
+    activation comes up; then `_index_lock`; then a memory limit's, which is a leaf. Queries take
+    `_index_lock` alone, to get a snapshot.
 
     Attributes:
         order_lock: Held by whoever changes the store, so that changes and their events are in
             order whoever makes them. Its holder may take it again.
-        memory_limit: Bytes of memory (`held_bytes`) that data may take; over it the oldest rows
-            are collected, but never static data nor the latest values. `None` holds everything.
+        other_bytes: What the store takes of the process's memory beyond its data: its own objects,
+            its info, rejections, gaps and reports.
         subscribers: Who listens.
     """
 
     def __init__(self, store: ChunkStore, runtime: Runtime, memory_limit: int | None) -> None:
         self.order_lock = runtime.rlock()
-        self.memory_limit = memory_limit
+        self.other_bytes = STORE_COST_BYTES
         self.subscribers = Subscribers(runtime)
+        self._runtime = runtime
         self._index_lock = runtime.lock()
         self._clock = runtime.monotonic_s
         self._store = store
-        self._enough_until = 0
         self._hub_subscribers: Subscribers | None = None
-        self._on_committed: Callable[[], object] | None = None
+        self._own_limit: MemoryLimit | None = None
+        self._hub_limit: MemoryLimit | None = None
+        self._limits: tuple[MemoryLimit, ...] = ()
+        self.set_memory_limit(memory_limit)
 
-    def join_hub(self, subscribers: Subscribers, on_committed: Callable[[], object] | None) -> None:
-        """Become one of a hub's stores: tell its subscribers of events, and it of commits."""
+    def join_hub(self, subscribers: Subscribers, limit: MemoryLimit | None) -> None:
+        """Become one of a hub's stores: its subscribers hear of events, its limit of bytes."""
         self._hub_subscribers = subscribers
-        self._on_committed = on_committed
+        self._hub_limit = limit
+        self._set_limits()
+
+    def leave_hub(self) -> None:
+        """Count for the hub's limit no more."""
+        self._hub_limit = None
+        self._set_limits()
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes of memory (`held_bytes`) that the store may take.
+
+        Over it the oldest rows are collected, but never static data nor the latest values. `None`
+        holds everything.
+        """
+        return None if self._own_limit is None else self._own_limit.limit_bytes
+
+    def set_memory_limit(self, limit_bytes: int | None) -> None:
+        """Choose the limit; the caller then calls `settle`."""
+        self._own_limit = None if limit_bytes is None else MemoryLimit(limit_bytes, self._runtime)
+        self._set_limits()
+
+    def _set_limits(self) -> None:
+        limits = [limit for limit in (self._own_limit, self._hub_limit) if limit is not None]
+        with self._index_lock:
+            for gone in self._limits:
+                if gone not in limits:
+                    gone.forget(self)
+            self._limits = tuple(limits)
+            self._tell(has_grown=True)
+
+    # What limits ask for
+
+    @property
+    def is_collectible(self) -> bool:
+        """Whether its oldest rows may go for a limit: those of blueprints stay."""
+        return self._store.store_id.is_recording or self._hub_limit is None
+
+    def note_other_bytes(self, size_bytes: int) -> None:
+        """What the store takes beyond its data is so much now."""
+        if size_bytes != self.other_bytes:
+            with self._index_lock:
+                self.other_bytes = size_bytes
+                self._tell(has_grown=False)
+
+    def count_exactly(self) -> None:
+        """Tell the limits what the store holds to the byte."""
+        with self._index_lock:
+            self._store.held_bytes  # noqa: B018 - opens what was only bounded
+            self._tell(has_grown=False)
+
+    def _tell(self, *, has_grown: bool) -> None:
+        """Tell the limits what the store holds; the caller holds `_index_lock`."""
+        if self._limits:
+            store = self._store
+            held_bytes = store.held_bytes_max + self.other_bytes
+            for limit in self._limits:
+                limit.tell(self, held_bytes, is_exact=store.is_counted, has_grown=has_grown)
+
+    @property
+    def is_collection_due(self) -> bool:
+        """Whether `settle` would collect garbage."""
+        return any(limit.is_due for limit in self._limits)
+
+    @property
+    def full_limit(self) -> MemoryLimit | None:
+        """The limit for which nothing more may get in, if there is one."""
+        for limit in self._limits:
+            if limit.is_full:
+                return limit
+        return None
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self._limits)
+
+    @property
+    def run_bytes_max(self) -> float:
+        """Bytes that a commit may insert before it looks at the limits again."""
+        return min([limit.run_bytes for limit in self._limits], default=float("inf"))
+
+    # What is in it
 
     @property
     def store_id(self) -> StoreId:
@@ -69,9 +156,9 @@ class GuardedStore:
 
     @property
     def held_bytes(self) -> int:
-        """About what the data takes of the process's memory, objects and all."""
+        """About what the store takes of the process's memory, objects and all."""
         with self._index_lock:
-            return self._store.held_bytes
+            return self._store.held_bytes + self.other_bytes
 
     def snapshot(self) -> StoreSnapshot:
         """All data as it is now."""
@@ -96,6 +183,8 @@ class GuardedStore:
             with self._index_lock:
                 was_empty = self._store.is_empty
                 events = self._store.insert(chunk)
+                if self._limits:
+                    self._tell(has_grown=True)
         except ForebayError:
             raise
         except Exception as error:
@@ -127,6 +216,9 @@ class GuardedStore:
             except Exception as error:
                 msg = f"{self.store_id}: inserting a chunk failed: {error!r}"
                 raise StoreError(msg, store_id=self.store_id) from error
+            finally:
+                if self._limits:
+                    self._tell(has_grown=True)
 
     def insert_rows_unheard(self, chunks: Sequence[PackedChunk]) -> bool:
         """Insert packed rows while nobody listens, all of them at once.
@@ -143,9 +235,13 @@ class GuardedStore:
                 self._store.insert_rows_unheard(chunks)
             except LimitError:
                 return False
-            except Exception:
-                logger.exception("inserting rows together failed; they are inserted one by one")
+            except Exception as error:  # noqa: BLE001, RUF100 - told in a bounded text
+                text = cut(repr(error), ERROR_TEXT_CHARS_MAX)
+                logger.error("inserting rows together failed; they go in one by one: %s", text)
                 return False
+            finally:
+                if self._limits:
+                    self._tell(has_grown=True)
         return True
 
     @property
@@ -155,16 +251,11 @@ class GuardedStore:
         return bool(self.subscribers.subscriptions or (hub is not None and hub.subscriptions))
 
     def settle(self) -> None:
-        """Do what changes entail: deliver events, keep to the limit. Call it with no lock held."""
+        """Do what changes entail: deliver events, keep to the limits. Call it with no lock held."""
         self._deliver()
-        limit = self.memory_limit
-        if limit is not None and self.held_bytes > max(limit, self._enough_until):
-            self.shrink(int(limit * GC_TARGET_FRACTION))
-            # What is left over the limit cannot be collected: wait until there is more.
-            step, left = int(limit * (1 - GC_TARGET_FRACTION)), self.held_bytes
-            self._enough_until = left + step if left > limit - step else 0
-        if self._on_committed is not None:
-            self._on_committed()
+        for limit in self._limits:
+            if limit.is_due:
+                limit.enforce()
 
     def gc(
         self, bytes_to_free: int | None = None, *, time_budget_s: float | None = None
@@ -190,14 +281,15 @@ class GuardedStore:
         return self._in_slices(collect, deadline)
 
     def shrink(self, held_bytes_max: int) -> list[Event]:
-        """Collect garbage, as `gc`, until the data takes no more memory than that."""
+        """Collect garbage, as `gc`, until the store takes no more memory than that."""
         clock = self._clock
 
         def collect(until_s: float) -> list[Event]:
-            if self._store.held_bytes <= held_bytes_max:
+            data_bytes_max = held_bytes_max - self.other_bytes
+            if self._store.held_bytes <= data_bytes_max:
                 return []
             return self._store.gc(
-                held_bytes_max=held_bytes_max, should_stop=lambda: clock() >= until_s
+                held_bytes_max=data_bytes_max, should_stop=lambda: clock() >= until_s
             )
 
         return self._in_slices(collect, float("inf"))
@@ -238,6 +330,7 @@ class GuardedStore:
         with self.order_lock:
             with self._index_lock:
                 events = change()
+                self._tell(has_grown=False)
             self._offer(events)
         return events
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from forebay.chunk import ConvertedChunk
-from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
+from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError, copy_of
 from forebay.hub.commits import Commits
 from forebay.hub.reports import Reports, WorkerOutput
 from forebay.hub.weak_calls import weakly
@@ -25,8 +26,10 @@ from forebay.ingest import (
     rejected_columns,
 )
 from forebay.limits import (
+    MESSAGE_SIZE_BYTES_MAX,
     QUEUE_CAPACITY_MSGS,
     STORE_BUDGET_BYTES,
+    STORE_COST_BYTES,
 )
 from forebay.runtime import Runtime
 
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
     from forebay.chunk import Chunk
     from forebay.hub.guarded_store import Event, GuardedStore
-    from forebay.ingest import ByteBudget, Decode, Rejection
-    from forebay.model import ArrowMsg
+    from forebay.ingest import ByteBudget, Decode, RejectedColumn, Rejection
+    from forebay.model import ArrowMsg, ChunkId
     from forebay.store import Contents
 
 
@@ -55,6 +58,7 @@ class InflowSettings:
             several while messages are bulky and processors idle. The order is kept.
         has_lanes: Static data goes before queued temporal data.
         policies: What becomes of messages that find no room.
+        message_bytes_max: Bytes of one message as it came.
     """
 
     capacity: int = QUEUE_CAPACITY_MSGS
@@ -65,6 +69,7 @@ class InflowSettings:
     turns_max: int | None = None
     has_lanes: bool = False
     policies: PolicyRules = field(default_factory=PolicyRules)
+    message_bytes_max: int = MESSAGE_SIZE_BYTES_MAX
 
 
 class Inflow:
@@ -79,7 +84,10 @@ class Inflow:
         "__weakref__",
         "_commits",
         "_decode",
+        "_direct_lock",
+        "_direct_reasons",
         "_direct_rejections",
+        "_info_bytes",
         "_is_closed",
         "_num_direct",
         "_num_direct_columns",
@@ -118,7 +126,10 @@ class Inflow:
         self._num_direct = 0
         self._num_direct_rejected = 0
         self._num_direct_columns = 0
-        self._direct_rejections: RejectionLog | None = None
+        self._direct_lock = runtime.lock()
+        self._direct_rejections = RejectionLog()
+        self._direct_reasons: Counter[str] = Counter()
+        self._info_bytes = 0
         self._policies = settings.policies
 
     @property
@@ -141,6 +152,7 @@ class Inflow:
                     turns_max=self._settings.turns_max,
                     has_lanes=self._settings.has_lanes,
                     policies=self._policies,
+                    message_bytes_max=self._settings.message_bytes_max,
                 )
             return self._worker
 
@@ -161,6 +173,7 @@ class Inflow:
 
         Raises:
             InvalidChunkError: It cannot be decoded.
+            LimitError: A memory limit has no room for it.
             StoreError: The store refuses the chunk.
         """
         self.flush()
@@ -170,28 +183,33 @@ class Inflow:
             try:
                 chunk = decode(msg)
             except ForebayError as error:
-                self._note_rejections(
-                    [RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)]
-                )
-                self._num_direct_rejected += 1
+                self._reject(msg.chunk_id, error)
                 raise
             events = self._insert_directly(chunk)
             if type(chunk) is ConvertedChunk:
-                columns = rejected_columns(NOT_SUBMITTED, msg, None, chunk)
-                self._note_rejections(columns)
-                self._num_direct_columns += sum(column.count for column in columns)
-            return events
+                self._note_columns(rejected_columns(NOT_SUBMITTED, msg, None, chunk))
+        self.settle()
+        return events
 
-    def _note_rejections(self, rejections: Sequence[Rejection]) -> None:
-        self._direct_rejections = self._direct_rejections or RejectionLog()
-        self._direct_rejections.extend(rejections)
+    def _note_columns(self, columns: Sequence[RejectedColumn]) -> None:
+        """Note columns of a committed message that could not be read."""
+        with self._direct_lock:
+            self._direct_rejections.extend(columns)
+            self._num_direct_columns += sum(column.count for column in columns)
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
-        """Insert a chunk here and now, after everything submitted before it."""
+        """Insert a chunk here and now, after everything submitted before it.
+
+        Raises:
+            LimitError: A memory limit has no room for it.
+            StoreError: The store refuses the chunk.
+        """
         self.flush()
         with self._store.order_lock:
             self._check_open()
-            return self._insert_directly(chunk)
+            events = self._insert_directly(chunk)
+        self.settle()
+        return events
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -199,11 +217,39 @@ class Inflow:
             raise WorkerClosedError(msg, store_id=self._store_id)
 
     def _insert_directly(self, chunk: Chunk) -> list[Event]:
-        with self._store.order_lock:
-            _, events = self._store.insert(chunk)
-            self._num_direct += 1
-        self._store.settle()
+        limit = self._store.full_limit if self._store.has_limits else None
+        if limit is not None:
+            error = copy_of(limit.refusal)
+            error.store_id, error.chunk_id = self._store_id, chunk.id
+            self._reject(chunk.id, error)
+            raise error
+        _, events = self._store.insert(chunk)
+        self._num_direct += 1
         return events
+
+    def _reject(self, chunk_id: ChunkId | None, error: ForebayError) -> None:
+        """Note a message that never was in the queue; the error itself goes on to the caller."""
+        rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, chunk_id, copy_of(error))
+        with self._direct_lock:
+            self._direct_rejections.extend([rejected])
+            self._num_direct_rejected += 1
+            self._direct_reasons[rejected.reason] += 1
+
+    def settle(self) -> None:
+        """Do what commits entail; called with no lock held."""
+        store = self._store
+        store.note_other_bytes(self._other_bytes())
+        store.settle()
+
+    def _other_bytes(self) -> int:
+        size = STORE_COST_BYTES + self._info_bytes + self._direct_rejections.held_bytes
+        size += self._reports.held_bytes
+        return size if self._worker is None else size + self._worker.kept_bytes
+
+    def note_info(self, info_bytes: int) -> None:
+        """What the store says of itself takes so much memory; `settle` comes next."""
+        self._info_bytes = info_bytes
+        self._store.note_other_bytes(self._other_bytes())
 
     def call_in_order(self, action: Callable[[], None]) -> None:
         """Call `action`, under the order lock, once all submitted so far is in, and no more."""
@@ -215,10 +261,13 @@ class Inflow:
 
     def poll(self, turns_max: int | None = None) -> list[WorkerOutput]:
         """Commit finished output; report on all that was committed since the last poll."""
-        with self._store.order_lock:
-            self._commit(turns_max)
-            outputs = self._reports.take()
-        self._store.settle()
+        is_done = False
+        while not is_done:
+            with self._store.order_lock:
+                is_done = self._commit(turns_max)
+                outputs = self._reports.take() if is_done else []
+            self.settle()
+            turns_max = None if turns_max is None else 0
         return outputs
 
     def position(self) -> int:
@@ -262,15 +311,18 @@ class Inflow:
 
     def commit_finished(self) -> None:
         """Commit now; reports wait for the next poll, if anybody is to poll."""
-        with self._store.order_lock:
-            self._commit()
-        self._store.settle()
+        is_done = False
+        while not is_done:
+            with self._store.order_lock:
+                is_done = self._commit()
+            self.settle()
 
-    def _commit(self, turns_max: int | None = None) -> None:
+    def _commit(self, turns_max: int | None = None) -> bool:
         worker = self._worker
-        if worker is not None:
-            reports = None if self.commits_itself else self._reports
-            self._commits.commit(worker, reports, turns_max)
+        if worker is None:
+            return True
+        reports = None if self.commits_itself else self._reports
+        return self._commits.commit(worker, reports, turns_max)
 
     @property
     def num_reports_lost(self) -> int:
@@ -293,15 +345,14 @@ class Inflow:
             committed=stats.committed + direct,
             rejected=stats.rejected + refused,
             columns_rejected=stats.columns_rejected + self._num_direct_columns,
+            rejected_by_reason=dict(Counter(stats.rejected_by_reason) + self._direct_reasons),
         )
 
     def rejections(self) -> list[Rejection]:
         """Messages and columns that are not part of the store, newest last, each with its cause."""
         rejections = [] if self._worker is None else self._worker.rejections()
-        if self._direct_rejections is not None:
-            with self._store.order_lock:
-                rejections = [*self._direct_rejections, *rejections]
-        return rejections
+        with self._direct_lock:
+            return [*self._direct_rejections, *rejections]
 
     def gaps(self) -> list[Gap]:
         """What policies dropped, oldest first."""

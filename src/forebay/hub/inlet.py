@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, assert_never
 
+from forebay.limits import INFO_COST_BYTES
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from forebay.store import Contents
 
 logger = logging.getLogger(__name__)
+
+
+def info_bytes(info: StoreInfo) -> int:
+    """About what an info takes of the process's memory."""
+    store_id, source = info.store_id, info.source
+    extra = 0 if source is None else len(source.extra)
+    return INFO_COST_BYTES + len(store_id.application_id) + len(store_id.recording_id) + extra
 
 
 class Inlet:
@@ -131,6 +139,8 @@ class Inlet:
     def set_store_info(self, info: StoreInfo, source: str = "") -> None:
         """Overwrite what is known of the store; no event tells of it."""
         self.info = info
+        self._inflow.note_info(info_bytes(info))
+        self._inflow.settle()
         self.set_data_source(source)
 
     def set_data_source(self, source: str) -> None:

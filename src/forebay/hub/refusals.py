@@ -6,7 +6,8 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from forebay.ingest import NOT_SUBMITTED, RejectedMsg, RejectionLog
+from forebay.errors import cut
+from forebay.ingest import NOT_SUBMITTED, IngestionStats, RejectedMsg, RejectionLog
 from forebay.limits import ID_CHARS_KEPT_MAX
 from forebay.model import ArrowMsg, StoreId
 
@@ -32,10 +33,16 @@ class Refusals:
         self._counts: Counter[str] = Counter()
         self._kept = RejectionLog()
 
+    @property
+    def held_bytes(self) -> int:
+        """About what they take of the process's memory."""
+        return self._kept.held_bytes
+
     def note(self, msgs: Sequence[LogMsg], error: LimitError, source: object) -> None:
         """Messages of one store were refused; the log says so once for each limit."""
         store_id = shortened(msgs[0].store_id)
-        error.store_id = store_id
+        if not error.is_shared:
+            error.store_id = store_id
         rejections = [
             RejectedMsg(
                 NOT_SUBMITTED,
@@ -63,14 +70,21 @@ class Refusals:
         with self._lock:
             return [one for one in self._kept if isinstance(one, RejectedMsg)]
 
+    def stats(self) -> list[IngestionStats]:
+        """Their number, as the ingestion of a closed store that rejected all; of none, nothing."""
+        by_limit = self.by_limit()
+        if not by_limit:
+            return []
+        count = sum(by_limit.values())
+        counts = IngestionStats(
+            accepted=count, rejected=count, rejected_by_reason=by_limit, is_closed=True
+        )
+        return [counts]
+
 
 def shortened(store_id: StoreId) -> StoreId:
     """The id to keep of a message that was refused: a sender may make ids of any length."""
     app, recording = store_id.application_id, store_id.recording_id
     if max(len(app), len(recording)) <= ID_CHARS_KEPT_MAX:
         return store_id
-    return StoreId(store_id.kind, _cut(app), _cut(recording))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= ID_CHARS_KEPT_MAX else text[: ID_CHARS_KEPT_MAX - 1] + "…"
+    return StoreId(store_id.kind, cut(app, ID_CHARS_KEPT_MAX), cut(recording, ID_CHARS_KEPT_MAX))

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from forebay.hub.guarded_store import Event
-from forebay.limits import REPORTS_KEPT_MAX
+from forebay.limits import REPORT_COST_BYTES, REPORTS_KEPT_MAX
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk
@@ -21,7 +21,8 @@ class WorkerOutput(NamedTuple):
     """What became of one submitted message (of several in a row, if a policy dropped them).
 
     Attributes:
-        chunk: The chunk as it was processed; `None` if the message could not be decoded.
+        chunk: The chunk as it was processed; `None` if the message could not be decoded, or if a
+            memory limit has no room for it.
         was_empty: Whether the store held nothing before.
         result: The events of the insertion (none if the store knew the chunk already), or the
             error that refused the message.
@@ -73,6 +74,11 @@ class Reports:
                     self._store_id,
                 )
             self.num_lost += 1
+
+    @property
+    def held_bytes(self) -> int:
+        """About what they take of the process's memory."""
+        return self._bytes + REPORT_COST_BYTES * len(self._kept or ())
 
     def take(self) -> list[WorkerOutput]:
         """All that are kept, oldest first."""

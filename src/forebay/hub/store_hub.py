@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import weakref
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, Protocol
 
 from forebay.errors import LimitError
 from forebay.hub.entity_db import EntityDb
@@ -13,7 +15,6 @@ from forebay.hub.memory import MemoryLimit
 from forebay.hub.refusals import Refusals
 from forebay.hub.store_set import StoreSet
 from forebay.hub.subscribers import Subscribers
-from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
     ByteBudget,
     DecoderPool,
@@ -24,6 +25,11 @@ from forebay.ingest import (
 )
 from forebay.limits import (
     HUB_BUDGET_BYTES,
+    MEMORY_IN_FLIGHT_SHARE,
+    MEMORY_IN_FLIGHT_STORE_BYTES_MIN,
+    MEMORY_IN_FLIGHT_STORE_SHARE,
+    MESSAGE_SIZE_BYTES_MAX,
+    MIB,
     QUEUE_CAPACITY_MSGS,
     STORE_BUDGET_BYTES,
     STORE_LIMITS,
@@ -52,6 +58,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forebay")
 
 
+class HoldsBytes(Protocol):
+    """Something that takes memory."""
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much."""
+        ...
+
+
 class StoreHub(StoreSet):
     """All stores, by id.
 
@@ -70,6 +85,7 @@ class StoreHub(StoreSet):
         policy: Policy | str = "block",
         has_lanes: bool = False,
         turns_max: int | None = None,
+        message_bytes_max: Size = MESSAGE_SIZE_BYTES_MAX,
         limits: StoreLimits = STORE_LIMITS,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
@@ -80,15 +96,20 @@ class StoreHub(StoreSet):
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store; or bounds, within which free
                 memory, the number of busy stores and what is drained choose them.
-            hub_budget: Bytes that may be in flight for all stores together; as number, or as text
-                such as `"2GB"`, like the memory limits.
-            store_memory_limit: Bytes of memory that each recording's data may take (see
-                `EntityDb`).
+            hub_budget: Bytes that may be in flight for all stores together, what compressed
+                messages claim to become included; never more, and a message that alone is larger
+                is rejected. As number, or as text such as `"2GB"`, like all sizes here.
+            store_memory_limit: Bytes of memory that each recording may take (see `EntityDb`).
             memory_limit: The same for all stores together; over it, the largest recordings give
-                up their oldest rows until all are level.
+                up their oldest rows until all are level. If what may not be dropped takes it all,
+                further messages are rejected. Of what it allows, one part in
+                `limits.MEMORY_IN_FLIGHT_SHARE` may be in flight, whatever `hub_budget` says, and
+                one in `limits.MEMORY_IN_FLIGHT_STORE_SHARE` (or one message) for each store.
             policy: What becomes of messages that find no room (see `set_policy`).
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
+            message_bytes_max: Bytes of one message as it came; a larger one, or one that claims to
+                become more than `hub_budget`, is rejected unread.
             limits: How much structure senders may build up: stores, entities, columns, names.
                 What is over one is rejected with a `LimitError`.
             runtime: Where workers run; natively, threads.
@@ -106,19 +127,31 @@ class StoreHub(StoreSet):
             if decoder_factory is chunk_decoder
             else decoder_factory
         )
+        memory_bytes = None if memory_limit is None else to_bytes(memory_limit)
+        budget_bytes = to_bytes(hub_budget)
+        if memory_bytes is not None:
+            budget_bytes = min(budget_bytes, max(MIB, memory_bytes // MEMORY_IN_FLIGHT_SHARE))
+            store_budget = _within(store_budget, memory_bytes // MEMORY_IN_FLIGHT_STORE_SHARE)
         self._store_budget = store_budget
-        self._budget = ByteBudget(to_bytes(hub_budget), runtime=self.runtime)
+        self._budget = ByteBudget(budget_bytes, runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
-        self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
+        self._inflow: dict[str, Any] = {
+            "has_lanes": has_lanes,
+            "turns_max": turns_max,
+            "message_bytes_max": to_bytes(message_bytes_max, most=MESSAGE_SIZE_BYTES_MAX),
+        }
         self._store_memory_limit = (
             None if store_memory_limit is None else to_bytes(store_memory_limit)
         )
-        self._memory = (
-            None if memory_limit is None else MemoryLimit(to_bytes(memory_limit), self.runtime)
-        )
+        self._refusals = Refusals(self.runtime)
+        self._memory: MemoryLimit | None = None
+        if memory_bytes is not None:
+            self._memory = MemoryLimit(memory_bytes, self.runtime)
+            budget = self._budget
+            self._memory.count_also(lambda: budget.used_bytes_about, in_flight=True)
+            self.count_in_memory(self._refusals)
         self._commits_itself = True
         self._subscribers = Subscribers(self.runtime)
-        self._refusals = Refusals(self.runtime)
 
     def _new_db(self, store_id: StoreId) -> EntityDb:
         return EntityDb(
@@ -136,12 +169,52 @@ class StoreHub(StoreSet):
         )
 
     def _join(self, db: EntityDb) -> None:
-        on_committed = None if self._memory is None else weakly(self._enforce_memory_limit)
-        db.join_hub(self._subscribers, on_committed)
+        db.join_hub(self._subscribers, self._memory)
 
-    def _enforce_memory_limit(self) -> None:
+    def _leave(self, db: EntityDb) -> None:
+        db.leave_hub()
+
+    # ---- memory --------------------------------------------------------------------------
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes of memory that all stores together may take, or `None` for everything."""
+        return None if self._memory is None else self._memory.limit_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """About what all stores take of the process's memory."""
+        return sum(db.held_bytes for db in self.entity_dbs()) + self._refusals.held_bytes
+
+    def count_in_memory(self, holder: HoldsBytes) -> None:
+        """Let something that lives with the hub, such as a server's relay, count for its limit.
+
+        Args:
+            holder: Whose `held_bytes` count, which has to cost next to nothing. It is not kept
+                alive.
+        """
         if self._memory is not None:
-            self._memory.enforce(self.entity_dbs)
+            known = weakref.ref(holder)
+
+            def held_bytes() -> int:
+                alive = known()
+                return 0 if alive is None else alive.held_bytes
+
+            self._memory.count_also(held_bytes)
+
+    def _check_memory(self, msg: ArrowMsg | SetStoreInfo) -> None:
+        """See that the memory limit has room for a message that makes a store, or for an info.
+
+        Raises:
+            LimitError: It has none.
+        """
+        memory = self._memory
+        if memory is None or (type(msg) is ArrowMsg and msg.store_id in self._dbs):
+            return  # its store refuses it, at its place
+        # What makes a store waits for a collection that is due: stores are not dropped by one.
+        memory.enforce()
+        if memory.is_full:
+            raise memory.refusal
 
     # ---- messages ------------------------------------------------------------------------
 
@@ -156,10 +229,12 @@ class StoreHub(StoreSet):
         """
         try:
             match msg:
-                case SetStoreInfo():
-                    self._receive_info(msg, source)
                 case ArrowMsg():
+                    self._check_memory(msg)
                     self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
+                case SetStoreInfo():
+                    self._check_memory(msg)
+                    self._receive_info(msg, source)
                 case BlueprintActivationCommand():
                     self._receive_activation(msg, source)
                 case _:
@@ -200,6 +275,7 @@ class StoreHub(StoreSet):
         if not arrow_msgs:
             return
         try:
+            self._check_memory(arrow_msgs[0])
             db = self.entity_db(arrow_msgs[0].store_id, source)
         except LimitError as error:
             self._refusals.note(arrow_msgs, error, source)
@@ -299,7 +375,7 @@ class StoreHub(StoreSet):
         stores = {db.store_id: db.ingestion_stats() for db in dbs}
         return HubIngestionStats(
             {store_id: stats for store_id, stats in stores.items() if stats.accepted},
-            total(stores.values(), (db.latencies() for db in dbs)),
+            total([*stores.values(), *self._refusals.stats()], (db.latencies() for db in dbs)),
             self._budget.used_bytes,
             self._budget.limit_bytes,
         )
@@ -343,6 +419,16 @@ class StoreHub(StoreSet):
 
     def __repr__(self) -> str:
         return f"StoreHub({len(self.recordings())} recordings, {len(self.blueprints())} blueprints)"
+
+
+def _within(budget: int | AdaptiveBudget, bytes_max: int) -> int | AdaptiveBudget:
+    """A store's budget, lowered to what a memory limit leaves for it."""
+    bytes_max = max(bytes_max, MEMORY_IN_FLIGHT_STORE_BYTES_MIN)
+    if isinstance(budget, int):
+        return min(budget, bytes_max)
+    ceiling_bytes = min(budget.ceiling_bytes, bytes_max)
+    floor_bytes = min(budget.floor_bytes, ceiling_bytes)
+    return replace(budget, floor_bytes=floor_bytes, ceiling_bytes=ceiling_bytes)
 
 
 def _refuse_as_message(msg: object) -> Never:

@@ -39,6 +39,10 @@ class StoreSet(ABC):
     def _join(self, db: EntityDb) -> None:
         """Make a store one of the hub's; the caller holds the lock."""
 
+    @abstractmethod
+    def _leave(self, db: EntityDb) -> None:
+        """A store is none of the hub's any more; the caller holds the lock."""
+
     # ---- coming up and going -------------------------------------------------------------
 
     def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
@@ -107,11 +111,12 @@ class StoreSet(ABC):
 
     def _forget(self, store_ids: Sequence[StoreId]) -> None:
         for store_id in store_ids:
-            del self._dbs[store_id]
+            db = self._dbs.pop(store_id)
             there = self._ids_of[store_id.application_id]
             del there[store_id]
             if not there:
                 del self._ids_of[store_id.application_id]
+            self._leave(db)
         self._active.forget(
             store_ids, lambda: next((id_ for id_ in self._dbs if id_.is_recording), None)
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, assert_never
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, assert_never
 
-from forebay.errors import IngestError, QueueFullError
+from forebay.errors import IngestError, LimitError, QueueFullError
 from forebay.ingest.outcomes import message_cost
 from forebay.ingest.policy import (
     Block,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forebay.model import ArrowMsg
+
+
+_cost_of: Final = itemgetter(1)
 
 
 class Admission(Shedding):
@@ -44,6 +48,8 @@ class Admission(Shedding):
             if self._rules is not None:
                 return self._submit_by_policy(self._offer(msg, source), timeout)
             cost = message_cost(msg)
+            if cost > self._cost_max:
+                return self._submit_later(self._large(msg, source, cost), timeout)
             with self._lock:
                 seq = self._try_accept(msg, source, cost)
                 starts = seq is not None and self._wants_turn()
@@ -87,6 +93,11 @@ class Admission(Shedding):
                 seq = self._submit_by_policy(self._offer(msg, source), timeout)
             return seq
         waiting = deque((msg, message_cost(msg)) for msg in msgs)
+        if waiting and max(map(_cost_of, waiting)) > self._cost_max:
+            # Rare: one by one, so that those before and after a refused one keep their order.
+            for msg, cost in waiting:
+                seq = self._submit_later(self._large(msg, source, cost), timeout)
+            return seq
         while True:
             with self._lock:
                 self._accept_together(waiting, source)
@@ -137,11 +148,37 @@ class Admission(Shedding):
             case _:
                 return False
 
+    def _large(self, msg: ArrowMsg, source: object, cost: int) -> Offer:
+        """The offer of a message that may be too large; then it is accepted as a rejection."""
+        refusal = self._refusal(msg, cost)
+        return Offer(msg, source, cost if refusal is None else 0, refusal=refusal)
+
+    def _refusal(self, msg: ArrowMsg, cost: int) -> LimitError | None:
+        size, budget = len(msg.payload), self._hub_budget
+        if size > self._message_bytes_max:
+            limit = "message_bytes_max"
+            what = f"has {size:,} bytes, and may have {self._message_bytes_max:,}"
+        elif budget is not None and cost > budget.limit_bytes:
+            limit = "hub_budget"
+            what = f"becomes {cost:,} bytes, and the hub's budget is {budget.limit_bytes:,}"
+        else:
+            return None
+        text = f"a message of {self._store_name} {what} ({limit}): log smaller ones, or allow more"
+        return LimitError(
+            text,
+            limit=limit,
+            store_id=msg.store_id,
+            chunk_id=msg.chunk_id,
+            byte_offset=msg.byte_offset,
+        )
+
     # Policies
 
     def _offer(self, msg: ArrowMsg, source: object) -> Offer:
         """The message with its policy; its head is read only if its entity matters now."""
         rules, cost = self._rules, message_cost(msg)
+        if cost > self._cost_max and self._refusal(msg, cost) is not None:
+            return self._large(msg, source, cost)
         if rules is None:
             return Offer(msg, source, cost)
         is_static, entity = msg.is_static is True, None
@@ -184,7 +221,8 @@ class Admission(Shedding):
 
     def _submit_block(self, offer: Offer, timeout: float | None) -> int:
         spill = self._spill
-        if spill is not None and self._core.spill_depth and not offer.is_first:
+        keeps_order = not offer.is_first and offer.refusal is None
+        if spill is not None and self._core.spill_depth and keeps_order:
             # Others of this store spill: behind them there is room, and order is kept.
             spilled = self._submit_to_disk(offer, spill.policy)
             if spilled is not None:

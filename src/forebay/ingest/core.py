@@ -188,6 +188,19 @@ class IngestCore:
                     self.queue.take_back(entry.seq)
             raise
 
+    def refuse(self, rejected: RejectedMsg) -> int:
+        """Queue a message as a rejection, at its place, and return its sequence number."""
+        seq = self.accepted
+        now = seq + 1, self.queue_depth + 1
+        try:
+            self._rest.append(rejected)
+            self.accepted, self.queue_depth = now
+        except BaseException:
+            if self.accepted == seq:
+                self.queue.take_back(seq)
+            raise
+        return seq
+
     def set_barrier(self) -> int:
         """Let nothing that comes later be processed before what is accepted already.
 

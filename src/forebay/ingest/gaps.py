@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forebay.errors import ForebayError
-from forebay.limits import GAP_TIMELINES_MAX, GAPS_KEPT_MAX
+from forebay.limits import GAP_TIMELINES_MAX, GAPS_KEPT_BYTES_MAX, GAPS_KEPT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,8 @@ class Gap:
         size_bytes: What they counted for.
         first_seq: The first one's place among all messages accepted.
         last_seq: The last one's place.
-        time_ranges: First and last time by timeline, of those whose times could be read; the first
-            `limits.GAP_TIMELINES_MAX` timelines met.
+        time_ranges: First and last time by timeline, of those whose times could be read; of at
+            most `limits.GAP_TIMELINES_MAX` timelines.
     """
 
     entity: EntityPath | None
@@ -60,17 +60,34 @@ class Gap:
             time_ranges=ranges,
         )
 
+    @property
+    def held_bytes(self) -> int:
+        """About what it takes of the process's memory."""
+        names = sum(map(len, self.time_ranges)) + (len(str(self.entity)) if self.entity else 0)
+        return _GAP_COST_BYTES + _TIMELINE_COST_BYTES * len(self.time_ranges) + names
+
+
+_GAP_COST_BYTES: Final = 512
+"""What a gap takes without what it names."""
+
+_TIMELINE_COST_BYTES: Final = 256
+"""What each timeline of a gap takes without its name."""
+
 
 class GapLog:
     """Gaps of one store, in bounded memory. Safe from any thread.
 
     Drops of one entity for one reason are one gap until the store has drained. No count is ever
-    lost: beyond `limits.GAPS_KEPT_MAX` the oldest gaps become one.
+    lost: beyond `limits.GAPS_KEPT_MAX`, or `limits.GAPS_KEPT_BYTES_MAX`, the oldest become one.
+
+    Attributes:
+        held_bytes: About what the gaps take of the process's memory.
     """
 
-    __slots__ = ("_closed", "_gaps_max", "_lock", "_oldest", "_open")
+    __slots__ = ("_closed", "_gaps_max", "_lock", "_oldest", "_open", "held_bytes")
 
     def __init__(self, runtime: Runtime, gaps_max: int = GAPS_KEPT_MAX) -> None:
+        self.held_bytes = 0
         self._lock = runtime.lock()
         self._gaps_max = gaps_max
         self._closed: list[Gap] = []
@@ -89,20 +106,32 @@ class GapLog:
         with self._lock:
             key = (gap.entity, gap.reason)
             known = self._open.get(key)
-            self._open[key] = gap if known is None else known.merged(gap)
+            merged = gap if known is None else known.merged(gap)
+            self._open[key] = merged
             if known is None:
+                self.held_bytes += merged.held_bytes
+                self._bound()
+            elif len(merged.time_ranges) != len(known.time_ranges):
+                self.held_bytes += merged.held_bytes - known.held_bytes
                 self._bound()
 
     def _bound(self) -> None:
-        surplus = len(self._closed) + len(self._open) - self._gaps_max
-        if surplus <= 0:
-            return
-        oldest = self._closed[:surplus]
-        del self._closed[:surplus]
-        for key in list(islice(self._open, surplus - len(oldest))):
-            oldest.append(self._open.pop(key))
-        for gap in oldest:
-            self._oldest = gap if self._oldest is None else self._oldest.merged(gap)
+        while len(self._closed) + len(self._open) > 1 and (
+            len(self._closed) + len(self._open) > self._gaps_max
+            or self.held_bytes > GAPS_KEPT_BYTES_MAX
+        ):
+            oldest = self._take_oldest()
+            before = self._oldest
+            self._oldest = oldest if before is None else before.merged(oldest)
+            self.held_bytes -= oldest.held_bytes
+            self.held_bytes += self._oldest.held_bytes - (
+                0 if before is None else before.held_bytes
+            )
+
+    def _take_oldest(self) -> Gap:
+        if self._closed:
+            return self._closed.pop(0)
+        return self._open.pop(next(iter(self._open)))
 
     def gaps(self) -> list[Gap]:
         """All gaps, by the place of their first message."""
@@ -142,6 +171,7 @@ class Peekers:
         with self._lock:
             self._peeker = self._peeker or ChunkPeeker()
             try:
-                return peek_time_ranges(self._peeker, msg)
+                ranges = peek_time_ranges(self._peeker, msg)
             except ForebayError:
                 return {}
+        return dict(islice(ranges.items(), GAP_TIMELINES_MAX))

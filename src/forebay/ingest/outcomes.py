@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from forebay.errors import ForebayError, InvalidChunkError
+from forebay.errors import ForebayError, InvalidChunkError, LimitError, lighten
 from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN, REJECTED_COLUMNS_TOLD_MAX
 from forebay.model import Compression
 
@@ -42,9 +42,6 @@ class ProcessedChunk(NamedTuple):
 NOT_SUBMITTED: Final = -1
 """The sequence number of a rejection that never was in a worker's queue."""
 
-_SHOWN_MAX: Final = 32
-"""How much of undecodable text an error keeps."""
-
 
 @dataclass(frozen=True, slots=True)
 class RejectedMsg:
@@ -54,7 +51,8 @@ class RejectedMsg:
         seq: Its place among all messages that the worker accepted, from 0.
         store_id: The store it was meant for.
         chunk_id: The chunk's id, if the sender gave it outside the payload.
-        error: Why. What the decoder raised is its `__cause__`, if it was no error of ours.
+        error: Why. What the decoder raised is its `__cause__`, if it was no error of ours. It is
+            kept for as long as the store is, so it holds no traceback, payload or long text.
         source: Whatever its submitter named as the source.
         size_bytes: What it counts for against the byte budget.
     """
@@ -66,9 +64,15 @@ class RejectedMsg:
     source: object = None
     size_bytes: int = 0
 
+    def __post_init__(self) -> None:
+        """Let go of what the error holds beyond its text: it outlives the message."""
+        lighten(self.error)
+
     @property
     def reason(self) -> str:
-        """A short name to count by: the kind of error at the root."""
+        """A short name to count by: the limit that was met, or the kind of error at the root."""
+        if isinstance(self.error, LimitError):
+            return self.error.limit
         return type(self.error.__cause__ or self.error).__name__
 
 
@@ -97,6 +101,10 @@ class RejectedColumn:
     error: ForebayError
     source: object = None
     count: int = 1
+
+    def __post_init__(self) -> None:
+        """Let go of what the error holds beyond its text: it outlives the message."""
+        lighten(self.error)
 
     @property
     def reason(self) -> str:
@@ -230,23 +238,4 @@ def rejection(
             text, store_id=msg.store_id, chunk_id=msg.chunk_id, byte_offset=msg.byte_offset
         )
         refusal.__cause__ = error
-    _forget_data(refusal)
     return RejectedMsg(seq, msg.store_id, refusal.chunk_id, refusal, source, cost)
-
-
-def _forget_data(error: BaseException) -> None:
-    """Drop tracebacks, whose frames would keep payloads and half-decoded buffers in memory.
-
-    And the text or bytes that an error of Unicode carries about whole.
-    """
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            one.__traceback__ = None
-            if isinstance(one, UnicodeDecodeError | UnicodeEncodeError):
-                one.object = one.object[one.start : min(one.end, one.start + _SHOWN_MAX)]
-                one.start, one.end = 0, len(one.object)
-            pending += (one.__cause__, one.__context__)

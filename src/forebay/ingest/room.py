@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from forebay.errors import QueueFullError, WorkerClosedError
+from forebay.ingest.outcomes import RejectedMsg
 from forebay.ingest.policy import Block, Policy
 from forebay.ingest.state import WorkerState, logger
 from forebay.limits import FULL_WARN_AFTER_S
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
+    from forebay.errors import ForebayError
     from forebay.ingest.victims import DropKey
     from forebay.model import ArrowMsg
 
@@ -27,6 +29,7 @@ class Offer(NamedTuple):
     policy: Policy = Block()
     key: DropKey | None = None
     is_first: bool = False
+    refusal: ForebayError | None = None
 
 
 class Room(WorkerState):
@@ -67,7 +70,9 @@ class Room(WorkerState):
             waiting.extendleft(reversed(taken))
 
     def _try_accept_offer(self, offer: Offer, wake: Callable[[], None] | None = None) -> int | None:
-        msg, source, cost, _, key, is_first = offer
+        msg, source, cost, _, key, is_first, refusal = offer
+        if refusal is not None:
+            return self._try_refuse(offer, refusal)
         if key is None and not is_first:
             return self._try_accept(msg, source, cost, wake)
         if self._is_closed:
@@ -77,6 +82,17 @@ class Room(WorkerState):
         if self._share is not None and not self._share.try_charge(cost, wake):
             return None
         return self._core.accept(msg, source, cost, self._clock(), key, is_first=is_first)
+
+    def _try_refuse(self, offer: Offer, error: ForebayError) -> int | None:
+        """Accept a message as a rejection, which takes a place in the queue but no bytes."""
+        if self._is_closed:
+            self._refuse_closed()
+        core, msg = self._core, offer.msg
+        if not core.has_room(0):
+            return None
+        return core.refuse(
+            RejectedMsg(core.accepted, msg.store_id, msg.chunk_id, error, offer.source)
+        )
 
     def _refuse_closed(self) -> NoReturn:
         text = f"the worker of {self._store_name} is closed and takes nothing new"
@@ -88,12 +104,12 @@ class Room(WorkerState):
         """Accept a message as soon as there is room; let the owner commit what takes it."""
         began_s = self._clock()
         deadline = None if timeout is None else began_s + timeout
-        offered_seq = -1
+        offered_seq = asked = -1
         waited_in_vain = False
         warning: str | None = None
         try:
             while True:
-                offers = False
+                offers, outputs = False, None
                 with self._lock:
                     seq = self._try_accept_offer(offer, self._wake)
                     starts = self._needs_turn()
@@ -106,12 +122,14 @@ class Room(WorkerState):
                             and offered_seq != output_place
                         )
                         offered_seq = output_place
-                        if not offers:
+                        outputs = None if offers else self._outputs_unasked(asked)
+                        asked = asked if outputs is None else outputs
+                        if not offers and outputs is None:
                             if waited_in_vain:
                                 self._refuse(offer.msg, timeout)
                             warning = self._warn_of_waiting(began_s)
                             if warning is None:
-                                waited_in_vain = not self._wait_or_warn(deadline, began_s)
+                                waited_in_vain = not self._wait_or_look(deadline, began_s)
                 if warning is not None:
                     logger.warning("%s", warning)
                     warning = None
@@ -121,9 +139,10 @@ class Room(WorkerState):
                     return seq
                 if offers and self._on_full is not None:
                     self._call(self._on_full)
+                if outputs is not None:
+                    self._reclaim_from_others()
         finally:
-            if self._share is not None:
-                self._share.stop_waiting()
+            self._stop_waiting_for_hub()
 
     def _warn_of_waiting(self, began_s: float) -> str | None:
         now_s = self._clock()
@@ -131,14 +150,14 @@ class Room(WorkerState):
             return None
         return self._full_warning(now_s, f"a submitter has waited {now_s - began_s:.0f} s for room")
 
-    def _wait_or_warn(self, deadline: float | None, began_s: float) -> bool:
-        """As `_wait`, but come back when it is time for a warning."""
-        if self._has_warned:
+    def _wait_or_look(self, deadline: float | None, began_s: float) -> bool:
+        """As `_wait`, but come back when it is time for a warning, or to look at the hub again."""
+        look_at = float("inf") if self._has_warned else began_s + FULL_WARN_AFTER_S
+        if self._share is not None and self._share.is_waiting:
+            look_at = min(look_at, self._clock() + self._hub_room_look_s)
+        if look_at == float("inf") or (deadline is not None and deadline <= look_at):
             return self._wait(deadline)
-        warn_at = began_s + FULL_WARN_AFTER_S
-        if deadline is not None and deadline <= warn_at:
-            return self._wait(deadline)
-        return self._wait(warn_at) or self._clock() >= warn_at
+        return self._wait(look_at) or self._clock() >= look_at
 
     def _refuse(self, msg: ArrowMsg, timeout: float | None) -> NoReturn:
         core = self._core

@@ -146,6 +146,43 @@ class WorkerState(WorkerFields):
         if self._changed is not None:
             self._changed.notify_all()
 
+    def _outputs_unasked(self, asked: int) -> int | None:
+        """How often other stores left output, if this one waits for the hub's bytes.
+
+        `None` if it does not, or if it asked for all of that output already.
+        """
+        share = self._share
+        if share is None or not share.is_waiting:
+            return None
+        outputs = share.num_outputs
+        return None if outputs == asked else outputs
+
+    def _reclaim_from_others(self) -> None:
+        if self._share is not None:
+            self._share.reclaim_from_others()
+
+    def _stop_waiting_for_hub(self) -> None:
+        """One that waited for the hub's bytes does not any more; called without the lock.
+
+        Others of this store that wait too ask again, and so take the place in the hub's order.
+        """
+        share = self._share
+        if share is None or not share.is_waiting:
+            return
+        with self._lock:
+            wakes = share.stop_waiting()
+            self._notify()
+            self._spill_waits = False
+            spills = self._core.spill_depth > 0
+        self._wake_all(wakes)
+        if spills:
+            self._resume()
+
+    def _reclaim(self) -> None:
+        """Commit finished output for another store that waits for bytes, if the owner lets it."""
+        if self._on_full is not None and self._core.reorder.has_output:
+            self._call(self._on_full)
+
     def _wake(self) -> None:
         """There may be room in the hub's budget."""
         with self._lock:

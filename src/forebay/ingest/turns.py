@@ -6,6 +6,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from forebay.chunk import ConvertedChunk
+from forebay.errors import cut
 from forebay.ingest.adaptive import Measured
 from forebay.ingest.counts import Stamps
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, converted_msg, rejection
@@ -14,6 +15,7 @@ from forebay.ingest.state import Decode, WorkerState, logger
 from forebay.limits import (
     ALIKE_MSGS_MIN,
     BUDGET_INTERVAL_S,
+    ERROR_TEXT_CHARS_MAX,
     ROOM_WAKE_INTERVAL_S,
     SHORT_TURN_MSGS_MAX,
     SHORT_TURN_SLICE_S,
@@ -50,7 +52,7 @@ class Turns(WorkerState):
             self._runtime.make_room(self._clock() - began_s)
         return more
 
-    def _run_turn(self) -> bool:  # noqa: PLR0912 - each step at its time, without a call more
+    def _run_turn(self) -> bool:  # noqa: PLR0912, PLR0915 - each step at its time, without a call more
         runtime, core, clock = self._runtime, self._core, self._clock
         thread = runtime.thread_id()
         if core.spill_depth:
@@ -102,6 +104,8 @@ class Turns(WorkerState):
             self._call(self._on_output)
             with self._lock:
                 more = self._end_turn(thread, interrupt)
+        if released and self._share is not None and core.reorder.has_output:
+            self._wake_all(self._share.note_output())
         if interrupt is not None:
             if runtime.is_in_caller:
                 raise interrupt
@@ -120,10 +124,12 @@ class Turns(WorkerState):
         """Whether those who wait should look now; at each turn would cost more than the turns.
 
         Who waits for room is let sleep while the queue is more than half full, for a moment at
-        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done.
+        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done, or
+        until there is output that has to be committed before what is on disk can come back.
         """
         core = self._core
-        if self._watched_seqs and core.is_processed(min(self._watched_seqs)):
+        watched = self._watched_seqs
+        if watched and (core.spill_depth or core.is_processed(min(watched))):
             return True
         if (
             core.queue_depth > core.capacity // 2
@@ -252,6 +258,10 @@ class Turns(WorkerState):
         finally:
             with self._lock:
                 self._is_reading_back = False
+                needs_hub = self._spill_needs_hub
+                self._spill_needs_hub = False
+            if not needs_hub:
+                self._stop_waiting_for_hub()
 
     def _try_unspill(self, spilled: Spilled) -> bool:
         core = self._core
@@ -260,10 +270,12 @@ class Turns(WorkerState):
             return False
         charged = spilled.cost if type(spilled.item) is Entry else 0
         share = self._share
-        if not core.can_unspill(charged) or (
-            charged and share is not None and not share.try_charge(charged, self._wake)
-        ):
+        if not core.can_unspill(charged):
             self._spill_waits = True
+            return False
+        if charged and share is not None and not share.try_charge(charged, self._wake):
+            self._spill_waits = self._spill_needs_hub = True
+            self._notify()  # Who waits for this message may have other stores make room.
             return False
         core.unspill(spilled.item, spilled.cost)
         return True
@@ -306,7 +318,8 @@ def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
         return repeat(None)
     try:
         chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
-    except Exception:
-        logger.exception("decoding messages together failed; they are decoded one by one")
+    except Exception as error:  # noqa: BLE001, RUF100 - a bounded text: it may quote the messages
+        text = cut(repr(error), ERROR_TEXT_CHARS_MAX)
+        logger.error("decoding messages together failed; they are decoded one by one: %s", text)
         return repeat(None)
     return chain((None,), chunks)

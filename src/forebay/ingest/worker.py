@@ -8,7 +8,7 @@ from forebay.errors import FlushTimeoutError
 from forebay.ingest.admission import Admission
 from forebay.ingest.state import Decode, chunk_decoder
 from forebay.ingest.turns import Turns
-from forebay.limits import QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import MESSAGE_SIZE_BYTES_MAX, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +62,7 @@ class IngestionWorker(Admission, Turns):
         turns_max: int | None = 1,
         has_lanes: bool = False,
         policies: PolicyRules | None = None,
+        message_bytes_max: int = MESSAGE_SIZE_BYTES_MAX,
         on_output: Callable[[], object] | None = None,
         on_full: Callable[[], object] | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
@@ -78,6 +79,8 @@ class IngestionWorker(Admission, Turns):
                 the runtime: several while messages are bulky and processors idle.
             has_lanes: Let static data go before the rest.
             policies: What becomes of a message that finds no room; by default it waits.
+            message_bytes_max: Bytes of one message as it came; a larger one, or one that claims to
+                become more than the hub's budget, is rejected unread.
             on_output: Called after a turn that left new output.
             on_full: Called by a submitter that finds the budget taken by finished output, so
                 that its owner can commit it.
@@ -95,6 +98,7 @@ class IngestionWorker(Admission, Turns):
             turns_max=turns_max,
             has_lanes=has_lanes,
             policies=policies,
+            message_bytes_max=message_bytes_max,
             on_output=on_output,
             on_full=on_full,
             decoder_factory=decoder_factory,
@@ -169,11 +173,11 @@ class IngestionWorker(Admission, Turns):
         """
         deadline = None if timeout is None else self._clock() + timeout
         waited_in_vain = False
-        offered_place = -1
+        offered_place = asked = -1
         if seq is None:
             seq = self.last_seq
         while True:
-            offers = False
+            offers, outputs = False, None
             if deadline is None:
                 with self._lock:
                     if self._core.is_processed(seq):
@@ -191,7 +195,9 @@ class IngestionWorker(Admission, Turns):
                         core.spill_depth > 0 and core.reorder.has_output and offered_place != place
                     ) and self._on_full is not None
                     offered_place = place
-                if not starts and not offers:
+                    outputs = None if offers else self._outputs_unasked(asked)
+                    asked = asked if outputs is None else outputs
+                if not starts and not offers and outputs is None:
                     if waited_in_vain:
                         return False
                     self._watched_seqs.append(seq)
@@ -203,6 +209,8 @@ class IngestionWorker(Admission, Turns):
                 self._start_turn()
             if offers and self._on_full is not None:
                 self._call(self._on_full)
+            if outputs is not None:
+                self._reclaim_from_others()
 
     def _help(self) -> None:
         """Run a turn that waits for a thread: the caller has nothing better to do, and no hurry."""
@@ -257,6 +265,11 @@ class IngestionWorker(Admission, Turns):
         """
         with self._lock:
             return list(self._core.reorder.rejections)
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what rejections and gaps take of the process's memory, a moment ago."""
+        return self._core.reorder.rejections.held_bytes + self._gaps.held_bytes
 
     def gaps(self) -> list[Gap]:
         """What policies dropped, oldest first, in bounded memory; counts add up to `dropped`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController
@@ -10,7 +11,7 @@ from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import GapLog, Peekers
 from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill import SpillFiles
-from forebay.limits import STORE_LIMITS, TURN_MSGS_MAX, TURN_SLICE_S
+from forebay.limits import HUB_ROOM_LOOK_S, STORE_LIMITS, TURN_MSGS_MAX, TURN_SLICE_S
 from forebay.runtime import default_runtime, fresh_memory, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ def chunk_decoder(limits: StoreLimits = STORE_LIMITS) -> Decode:
     return ChunkDecoder(fresh_memory(), limits).decode
 
 
+def _weakly(worker: WorkerFields) -> Callable[[], object]:
+    """`worker._reclaim`, without keeping the worker alive."""
+    known = weakref.ref(worker)
+
+    def reclaim() -> None:
+        alive = known()
+        if alive is not None:
+            alive._reclaim()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    return reclaim
+
+
 class WorkerFields:
     """All that a worker has: slots, for one object a worker."""
 
@@ -45,6 +58,7 @@ class WorkerFields:
         "_changed",
         "_clock",
         "_core",
+        "_cost_max",
         "_decoder_factory",
         "_decoders",
         "_free_memory",
@@ -58,6 +72,7 @@ class WorkerFields:
         "_is_full",
         "_is_reading_back",
         "_lock",
+        "_message_bytes_max",
         "_num_turns",
         "_num_waiting",
         "_on_full",
@@ -70,6 +85,7 @@ class WorkerFields:
         "_share",
         "_spill",
         "_spill_lock",
+        "_spill_needs_hub",
         "_spill_waits",
         "_turns_max",
         "_wall_clock",
@@ -83,6 +99,7 @@ class WorkerFields:
     _turn_msgs_max = TURN_MSGS_MAX
     _turn_slice_s = TURN_SLICE_S
     _spill_type = SpillFiles
+    _hub_room_look_s: float = HUB_ROOM_LOOK_S
 
     def __init__(
         self,
@@ -95,6 +112,7 @@ class WorkerFields:
         turns_max: int | None,
         has_lanes: bool,
         policies: PolicyRules | None,
+        message_bytes_max: int,
         on_output: Callable[[], object] | None,
         on_full: Callable[[], object] | None,
         decoder_factory: Callable[[], Decode],
@@ -115,8 +133,14 @@ class WorkerFields:
         self._core = self._core_type(capacity, start_bytes, has_lanes=has_lanes)
         self._hub_budget = hub_budget
         self._share = (
-            None if hub_budget is None else hub_budget.open_share(urgent=bool(self.priority))
+            None
+            if hub_budget is None
+            else hub_budget.open_share(urgent=bool(self.priority), reclaim=_weakly(self))
         )
+        self._message_bytes_max = message_bytes_max
+        self._cost_max = message_bytes_max
+        if hub_budget is not None:
+            self._cost_max = min(message_bytes_max, hub_budget.limit_bytes)
         self._adaptive = adaptive
         self._adapt_s = 0.0
         self._turns_max = turns_max
@@ -142,6 +166,7 @@ class WorkerFields:
         self._is_reading_back = False
         self._is_disk_full = False
         self._spill_waits = False
+        self._spill_needs_hub = False
         self._spill_lock = runtime.lock()
         self._rules: PolicyRules | None = None
         self.set_policies(policies or PolicyRules())

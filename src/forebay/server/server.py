@@ -12,6 +12,7 @@ from forebay.errors import ServerError
 from forebay.hub import StoreHub
 from forebay.limits import (
     HUB_BUDGET_BYTES,
+    MEMORY_RELAY_SHARE,
     MESSAGE_SIZE_BYTES_MAX,
     RELAY_BUDGET_BYTES,
     SERVER_KEEPALIVE_S,
@@ -87,7 +88,10 @@ class Server:
         self.hub = hub
         self._owns_hub = owns_hub
         self._record = RecordDirectory(data_dir, runtime) if data_dir is not None else None
+        if hub.memory_limit is not None:
+            relay_budget_bytes = min(relay_budget_bytes, hub.memory_limit // MEMORY_RELAY_SHARE)
         self._relay = Relay(relay_budget_bytes, runtime)
+        hub.count_in_memory(self._relay)
         self._proxy = MessageProxy(hub, self._relay, self._record, runtime, peer_limits)
         # Some threads more than there may be streams: the others are told why they are refused.
         # What is beyond that gRPC refuses itself; nothing waits for a thread unseen.
@@ -219,12 +223,13 @@ def serve(
             reach the port can read and write.
         data_dir: Where every received message is also appended to one file per store.
         hub: Receives the messages; one of its own unless given.
-        memory_limit: Of the server's own hub: bytes of data kept in memory (see `StoreHub`).
+        memory_limit: Of the server's own hub: bytes of memory it may take (see `StoreHub`).
         policy: Of the server's own hub: what a full queue does with a message.
         hub_budget: Of the server's own hub: bytes that may be in flight for all stores.
         message_bytes_max: Largest message on the wire, in bytes or as in `"256MiB"`; a larger one
             ends its stream before it is held. (gRPC answers for itself here, and names sizes.)
-        relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text.
+        relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text; of a
+            hub with a memory limit, one part in `limits.MEMORY_RELAY_SHARE` of that at the most.
         streams_max: Streams open at once, of all peers.
         streams_per_peer_max: Streams open at once from one address.
         stores_per_peer_max: Stores that one address may bring into being, as long as they are
@@ -242,7 +247,12 @@ def serve(
         raise ValueError(msg)
     return Server(
         Address.parse(address),
-        StoreHub(memory_limit=memory_limit, policy=policy, hub_budget=hub_budget)
+        StoreHub(
+            memory_limit=memory_limit,
+            policy=policy,
+            hub_budget=hub_budget,
+            message_bytes_max=message_bytes_max,
+        )
         if hub is None
         else hub,
         owns_hub=hub is None,

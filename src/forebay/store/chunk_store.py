@@ -268,6 +268,16 @@ class ChunkStore:
         """About what the store takes of the process's memory: buffers, objects, paths, names."""
         return self._state.held[1]
 
+    @property
+    def held_bytes_max(self) -> int:
+        """An upper bound of `held_bytes` that opens no chunk."""
+        return self._state.ledger.held_bytes_max
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `held_bytes_max` is what `held_bytes` says."""
+        return self._state.ledger.is_counted
+
     def gc(
         self,
         bytes_to_free: int | None = None,

@@ -30,13 +30,23 @@ class Ledger:
     """Counts the buffers of the chunks in a store, by address, however many chunks share them.
 
     Opening all buffers of a chunk costs microseconds, and most small chunks are merged away
-    before anybody asks: so they wait until the first question.
+    before anybody asks: so they wait until the first question. A memory limit asks after each
+    commit, but an upper bound (`held_bytes_max`) is enough for it until that is too much: those
+    chunks are looked at once for their bound, and opened when the exact number matters.
 
     Attributes:
         index_bytes: What the index takes, chunks aside: paths, names, an object for each.
     """
 
-    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting", "index_bytes")
+    __slots__ = (
+        "_bounded",
+        "_bounds_bytes",
+        "_bytes",
+        "_cost_bytes",
+        "_refs",
+        "_waiting",
+        "index_bytes",
+    )
 
     def __init__(self) -> None:
         self.index_bytes = 0
@@ -46,6 +56,9 @@ class Ledger:
         # buffers for each chunk, so an object less for each is worth it.
         self._refs: dict[int, int] = {}
         self._waiting: dict[bytes, Chunk] = {}
+        # Chunks that are not counted yet, with the bound of each, and the sum of these.
+        self._bounded: dict[bytes, tuple[Chunk, int]] = {}
+        self._bounds_bytes = 0
 
     def add(self, chunk: Chunk) -> None:
         """A chunk came in."""
@@ -57,29 +70,55 @@ class Ledger:
 
     def remove(self, chunk: Chunk) -> None:
         """A chunk that was added went out."""
-        if self._waiting.pop(chunk.id, None) is None:
-            self._release(chunk)
+        if self._waiting.pop(chunk.id, None) is not None:
+            return
+        if chunk.id in self._bounded:
+            self._bounds_bytes -= self._bounded.pop(chunk.id)[1]
+            return
+        self._release(chunk)
 
     @property
     def byte_size(self) -> int:
         """Bytes of all buffers that the chunks refer to, each counted once."""
+        if self._bounded:
+            bounded, self._bounded, self._bounds_bytes = self._bounded, {}, 0
+            self._count([chunk for chunk, _ in bounded.values()])
         if self._waiting:
-            refs = self._refs
-            for chunk in self._waiting.values():
-                self._cost_bytes += cost_bytes(chunk)
-                for address, size in buffers(chunk):
-                    if address in refs:  # Not `get`: see docs/free-threading.md.
-                        refs[address] += _HOLDER
-                    else:
-                        refs[address] = _HOLDER | size
-                        self._bytes += size
-            self._waiting = {}
+            waiting, self._waiting = self._waiting, {}
+            self._count(waiting.values())
         return self._bytes
+
+    def _count(self, chunks: Iterable[Chunk]) -> None:
+        refs = self._refs
+        for chunk in chunks:
+            self._cost_bytes += cost_bytes(chunk)
+            for address, size in buffers(chunk):
+                if address in refs:  # Not `get`: see docs/free-threading.md.
+                    refs[address] += _HOLDER
+                else:
+                    refs[address] = _HOLDER | size
+                    self._bytes += size
 
     @property
     def held_bytes(self) -> int:
         """About what a store takes of the process's memory: buffers, objects, paths and names."""
         return self.byte_size + self._cost_bytes + self.index_bytes
+
+    @property
+    def held_bytes_max(self) -> int:
+        """An upper bound of `held_bytes` that opens no chunk; asked again, it costs nothing."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for id_, chunk in waiting.items():
+                bound = chunk.byte_size_max + cost_bytes(chunk)
+                self._bounds_bytes += bound
+                self._bounded[id_] = (chunk, bound)
+        return self._bytes + self._cost_bytes + self._bounds_bytes + self.index_bytes
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `held_bytes` opens no chunk, so that it is what `held_bytes_max` says."""
+        return not (self._waiting or self._bounded)
 
     def _release(self, chunk: Chunk) -> None:
         self._cost_bytes -= cost_bytes(chunk)
