@@ -453,12 +453,12 @@ class TestManyStores:
 class TestWhatCounts:
     def test_infos(self, runtime: Runtime) -> None:
         hub = StoreHub(runtime=runtime, memory_limit=1_000_000)
-        source = StoreSource(StoreSourceKind.OTHER, bytes(100_000))
+        source = StoreSource(StoreSourceKind.OTHER, bytes(60_000))
         for number in range(100):
             store_id = recording_id(str(number))
             hub.receive_log_msg(SetStoreInfo(StoreInfo(store_id, source)))
         assert hub.held_bytes <= 1_000_000 + 200_000
-        assert len(hub) < 15
+        assert len(hub) < 20
         refused = hub.refusals()
         assert len(refused) == 100 - len(hub)
         assert {one.reason for one in refused} == {"memory_limit"}
