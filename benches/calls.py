@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import forebay
 from forebay.bench.recordings import recording
 from forebay.codec import StreamEncoder
-from forebay.limits import RELAY_BUDGET_BYTES
+from forebay.limits import RELAY_BUDGET_BYTES, PeerLimits
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
 from forebay.server.proxy import MessageProxy
@@ -69,7 +69,7 @@ class Trace:
 def main() -> None:
     runtime = InlineRuntime()
     hub = forebay.StoreHub(runtime=runtime)
-    proxy = MessageProxy(hub, Relay(RELAY_BUDGET_BYTES, runtime), None, runtime)
+    proxy = MessageProxy(hub, Relay(RELAY_BUDGET_BYTES, runtime), None, runtime, PeerLimits())
     sent = requests(WARM_MSGS + 1)
     for data in sent[:-1]:
         proxy._receive(data, "bench")  # noqa: SLF001 - what the server's method calls
