@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,6 +160,25 @@ def test_scan_and_protobuf_agree_on_damage(data: bytes, draw: st.DataObject) -> 
 @given(st.binary())
 def test_garbage_is_refused_or_means_what_protobuf_says(data: bytes) -> None:
     assert outcome(decode_arrow_msg, data) == outcome(via_protobuf, data)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 4, 5, 6, 8])
+def test_lengths_are_read_as_protobuf_reads_them(padding: int) -> None:
+    """It takes a length with zeros behind it, up to five bytes and no more."""
+    store = ArrowMsg(StoreId.recording("app", "rec"), b"")
+    data = encode_content(store) + b"\x2a" + varint(200, padding) + bytes(200)
+    assert outcome(decode_arrow_msg, data) == outcome(via_protobuf, data)
+    enclosed = b"\x12" + varint(len(data), padding) + data
+    try:
+        expected = log_msg_pb2.LogMsg.FromString(enclosed).HasField("arrow_msg")
+    except DecodeError:
+        expected = False
+    try:
+        decode_log_msg(enclosed)
+    except CorruptError:
+        assert not expected
+    else:
+        assert expected
 
 
 def test_the_payload_is_cut_out_not_copied() -> None:
