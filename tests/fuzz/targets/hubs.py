@@ -1,0 +1,168 @@
+"""Whole streams of gRPC messages into a hub with small budgets: nothing is lost, nothing raises."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+
+from forebay.codec.wire import decode_write_request
+from forebay.errors import CorruptError, UnknownTimelineError
+from forebay.hub import EntityDb, StoreHub
+from forebay.model import ArrowMsg
+from forebay.runtime import InlineRuntime
+from tests.fuzz import samples
+from tests.fuzz.mutators import change_bytes, change_parts, joined, one_of, parts_of
+from tests.fuzz.protobuf import change_message, fields_of, message_of
+from tests.fuzz.target import Target
+from tests.fuzz.targets.payloads import CHANGES
+
+FIRST, LAST = -(2**63) + 1, 2**63 - 1
+MESSAGES_MAX = 24
+LIMIT_BYTES = 64 << 10
+BUDGET_BYTES = 256 << 10
+POLICIES = ("block", "drop_newest", "drop_oldest", "latest_wins")
+
+
+def run(data: bytes) -> str:
+    """Receive the parts of the input as messages; the first one says how the hub is set up."""
+    parts = parts_of(data)[: MESSAGES_MAX + 1]
+    setup = parts[0][:2].ljust(2, b"\0") if parts else b"\0\0"
+    hub = StoreHub(
+        capacity=4,
+        store_budget=BUDGET_BYTES // 4,
+        hub_budget=BUDGET_BYTES,
+        memory_limit=LIMIT_BYTES if setup[0] & 1 else None,
+        policy=POLICIES[setup[1] % len(POLICIES)],
+        runtime=InlineRuntime(),
+    )
+    submitted = refused = 0
+    for number, part in enumerate(parts[1:]):
+        try:
+            msg = decode_write_request(part)
+        except CorruptError as error:
+            assert str(error)
+            refused += 1
+            continue
+        submitted += isinstance(msg, ArrowMsg)
+        hub.receive_log_msg(msg, "peer")
+        if setup[0] & 2 and number % 4 == 3:
+            for db in hub.entity_dbs():
+                ask(db)
+    hub.flush(10.0)
+    check(hub, submitted)
+    rejected = hub.ingestion_stats().total.rejected
+    hub.close(10.0)
+    return f"{len(hub)} stores, {refused and 'refused'} {submitted - rejected} of {submitted}"
+
+
+def check(hub: StoreHub, submitted: int) -> None:
+    """Every message is accounted for, and what was accepted can be read."""
+    total = hub.ingestion_stats().total
+    assert total.in_flight == total.queue_depth == total.queue_bytes == 0
+    assert total.accepted == total.committed + total.rejected + total.dropped
+    clones = [db for db in hub.blueprints() if db.ingestion_stats().accepted == 0]
+    assert total.accepted <= submitted
+    assert total.accepted == submitted or clones, "a message is not accounted for"
+    assert hub.ingestion_stats().budget_used_bytes == 0
+    for db in hub.entity_dbs():
+        stats = db.ingestion_stats()
+        assert stats.rejected == sum(stats.rejected_by_reason.values())
+        assert len(db.rejections()) == min(stats.rejected, len(db.rejections()))
+        for one in db.rejections():
+            assert str(one.error)
+        ask(db)
+
+
+def ask(db: EntityDb) -> None:
+    """Each kind of question, over all there is."""
+    snapshot = db.snapshot()
+    for line in (*db.timelines(), None):
+        if line is not None:
+            db.time_range(line)
+        for entity in db.entity_paths():
+            db.latest_at(line, LAST, entity)
+            db.range(line, FIRST, LAST, entity).validate(full=True)
+        db.dataframe(line).validate(full=True)
+    assert snapshot.num_rows == db.num_rows
+    try:
+        db.latest_at("no such timeline", 0, "/")
+    except (UnknownTimelineError, KeyError) as error:
+        assert str(error)
+
+
+def change_inside(data: bytes, rng: random.Random) -> bytes:
+    """Change the Arrow payload of a request, and compress it again."""
+    path = (1, 2)
+    fields = fields_of(data)
+    chain = []
+    for name in path:
+        at = next((n for n, f in enumerate(fields or ()) if f[0] == name and f[1] == 2), None)
+        if fields is None or at is None:
+            return change_message(data, rng)
+        chain.append((fields, at))
+        fields = fields_of(fields[at][2])
+    if not fields:
+        return change_message(data, rng)
+    values = {name: value for name, wire, value in fields if wire in (0, 2)}
+    payload, size = values.get(5, b""), int.from_bytes(values.get(3, b""), "little")
+    plain = uncompressed(payload, values.get(3, b"\0"))
+    if plain is None:
+        return change_message(data, rng)
+    del size
+    message = samples.message(CHANGES(plain, rng))
+    changed = [
+        (5, 2, bytes(message.payload)) if name == 5
+        else (3, 0, varint(message.uncompressed_size)) if name == 3
+        else (name, wire, value)
+        for name, wire, value in fields
+    ]  # fmt: skip
+    content = message_of(changed)
+    for outer, at in reversed(chain):
+        outer[at] = (outer[at][0], 2, content)
+        content = message_of(outer)
+    return content
+
+
+def varint(value: int) -> bytes:
+    from tests.fuzz.protobuf import varint as of
+
+    return of(value)
+
+
+def uncompressed(payload: bytes, size: bytes) -> bytes | None:
+    number = shift = 0
+    for byte in size:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+    if not 0 < number <= 1 << 16:
+        return None
+    try:
+        return bytes(pa.Codec("lz4_raw").decompress(payload, number))
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def seeds() -> list[bytes]:
+    requests = samples.requests()
+    data = [one for one in requests if len(one) > 200]
+    return [
+        joined([b"\0\0", *requests]),
+        joined([b"\1\0", *requests[:4], *data, *requests[-2:]]),
+        joined([b"\2\1", *data, *data]),
+        joined([b"\3\2", *data[:2] * 8]),
+        joined([b"\1\3", requests[0], *data]),
+    ]
+
+
+TARGET = Target(
+    run,
+    seeds,
+    one_of(
+        (4, change_parts(change_inside)),
+        (2, change_parts(change_message)),
+        (1, change_parts(change_bytes)),
+    ),
+    bytes_max=32768,
+    weight=2,
+)
