@@ -219,3 +219,12 @@ raise SystemExit("accepted")
 """
     environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_what_rerun_asks_of_a_source_is_written() -> None:
+    """Its reader refuses a source without the field that says more, even if there is no more."""
+    store_id = StoreId.recording("app", "rec")
+    message = SetStoreInfo(StoreInfo(store_id, StoreSource(StoreSourceKind.OTHER)))
+    parsed = log_msg_pb2.SetStoreInfo.FromString(encode_content(message))
+    assert parsed.info.store_source.HasField("extra")
+    assert decode_log_msg(encode_log_msg(message)) == message
