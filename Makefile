@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WASM_STAMP := $(VENV)/.installed-wasm
+DOCS_STAMP := $(VENV)/.installed-docs
 
 .PHONY: setup run test test-free-threaded test-wasm check format bench simulate soak fuzz proto clean
 
@@ -48,6 +49,13 @@ check: setup ## format, lint, types
 format: setup ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup $(DOCS_STAMP) ## the documentation site, in build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
 
 bench: setup ## the workloads, short
 	$(BIN)/forebay bench

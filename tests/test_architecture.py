@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "forebay"
 
 # Lower layers first; modules of one rank do not know one another.
 RANKS = [
-    {"limits"},
+    {"limits", "version"},
     {"errors"},
     {"model"},
     {"chunk"},
@@ -51,7 +51,7 @@ PLATFORM_ATTRIBUTES = {
     ("platform", "system"),
 }
 ONLY_IN = {
-    "importlib": {"cli", "viewer", "bench", "codec"},
+    "importlib": {"__init__", "cli", "viewer", "bench", "codec"},
     "select": {"server", "viewer"},
     "signal": {"cli"},
     "socket": {"server", "viewer", "cli", "bench"},

@@ -12,45 +12,45 @@ them while it is still being logged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
-from forebay.chunk import Chunk
-from forebay.errors import ForebayError
-from forebay.hub import (
-    App,
-    EntityDb,
-    LoadProgress,
-    StoreHub,
-    WorkerOutput,
-    load,
-    read_messages,
-    write_messages,
-)
-from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
-from forebay.model import (
-    ArrowMsg,
-    BlueprintActivationCommand,
-    ChunkAddition,
-    ChunkCompaction,
-    ChunkDeletion,
-    ChunkId,
-    ChunkStoreEvent,
-    EntityPath,
-    LogMsg,
-    RowId,
-    SetStoreInfo,
-    StoreId,
-    StoreInfo,
-    StoreKind,
-    Timeline,
-    TimeType,
-)
-from forebay.store import Cell, ChunkStore, StoreSnapshot
+from forebay.version import __version__
 
 if TYPE_CHECKING:
+    from forebay.chunk import Chunk
+    from forebay.errors import ForebayError
+    from forebay.hub import (
+        App,
+        EntityDb,
+        LoadProgress,
+        StoreHub,
+        WorkerOutput,
+        read_messages,
+        write_messages,
+    )
+    from forebay.hub.loading import load
+    from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
+    from forebay.model import (
+        ArrowMsg,
+        BlueprintActivationCommand,
+        ChunkAddition,
+        ChunkCompaction,
+        ChunkDeletion,
+        ChunkId,
+        ChunkStoreEvent,
+        EntityPath,
+        LogMsg,
+        RowId,
+        SetStoreInfo,
+        StoreId,
+        StoreInfo,
+        StoreKind,
+        Timeline,
+        TimeType,
+    )
     from forebay.server import Server
-
-__version__ = "0.1.0"
+    from forebay.store import Cell, ChunkStore, StoreSnapshot
 
 __all__ = [
     "App",
@@ -83,11 +83,53 @@ __all__ = [
     "TimeType",
     "Timeline",
     "WorkerOutput",
+    "__version__",
     "load",
     "read_messages",
     "serve",
     "write_messages",
 ]
+
+
+_NAMES_BY_MODULE: Final = {
+    "chunk": "Chunk",
+    "errors": "ForebayError",
+    "hub": ("App EntityDb LoadProgress StoreHub WorkerOutput load read_messages write_messages"),
+    "ingest": "IngestionStats IngestionWorker ProcessedChunk RejectedMsg",
+    "model": (
+        "ArrowMsg BlueprintActivationCommand ChunkAddition ChunkCompaction ChunkDeletion ChunkId "
+        "ChunkStoreEvent EntityPath LogMsg RowId SetStoreInfo StoreId StoreInfo StoreKind Timeline "
+        "TimeType"
+    ),
+    "store": "Cell ChunkStore StoreSnapshot",
+}
+_MODULE_OF: Final = {
+    name: f"forebay.{module}"
+    for module, names in _NAMES_BY_MODULE.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name when the name is first used (PEP 562).
+
+    `import forebay` alone then costs next to nothing, so commands such as `forebay --version` do
+    not wait for pyarrow.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    if name not in _MODULE_OF:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """All names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})
 
 
 def serve(bind: str = "127.0.0.1:9876", data_dir: str | None = None, **options: Any) -> Server:

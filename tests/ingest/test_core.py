@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from forebay.errors import StoreError
 from forebay.ingest import Outcome, ProcessedChunk, RejectedMsg
-from forebay.ingest.core import Batch, Finished, IngestCore
+from forebay.ingest.core import Batch, IngestCore
 from forebay.ingest.queue import Entry
+from forebay.ingest.reorder import Finished, Reorder
 from tests.ingest.support import SIZE, STORE, decode_number, numbered
 
 CAPACITY = 4
@@ -80,7 +81,7 @@ class IngestCoreMachine(RuleBasedStateMachine):
 
     @rule(batches_max=st.sampled_from([None, 1]))
     def hand_over(self, batches_max: int | None) -> None:
-        outcomes = self.core.hand_over(self.now_s, batches_max)
+        outcomes = self.core.reorder.hand_over(self.now_s, batches_max)
         known = len(self.handed)
         assert outcomes[:known] == self.handed, "what is not settled comes again"
         self.handed = outcomes
@@ -122,7 +123,9 @@ class IngestCoreMachine(RuleBasedStateMachine):
         self.hand_over_all()
 
     def hand_over_all(self) -> None:
-        self.left += [out.seq for out in self.core.hand_over(self.now_s)[len(self.handed) :]]
+        self.left += [
+            out.seq for out in self.core.reorder.hand_over(self.now_s)[len(self.handed) :]
+        ]
         self.core.settle()
         assert self.left == list(range(self.accepted))
         self.core.validate()
@@ -152,14 +155,18 @@ TestIngestCore = IngestCoreMachine.TestCase
 TestIngestCore.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
+class ReleasesAtOnce(Reorder):
+    def release(self) -> bool:
+        for first in list(self.early):
+            self.output.append(self.early.pop(first))
+            self.next_place += len(self.output[-1].outcomes)
+        return True
+
+
 class OutOfOrder(IngestCore):
     """Planted: hands out whichever turn is finished first."""
 
-    def _release_in_order(self) -> bool:
-        for first in list(self._early):
-            self._output.append(self._early.pop(first))
-            self.next_output_place += len(self._output[-1].outcomes)
-        return True
+    _reorder_type = ReleasesAtOnce
 
 
 class LosesTheRest(IngestCore):
@@ -177,12 +184,12 @@ class LeaksBytes(IngestCore):
     def settle(self, refused: Any = (), *times: Any) -> int:
         leaked = sum(
             out.size_bytes
-            for one in self._handed
+            for one in self.reorder.handed
             for out in one.outcomes
             if isinstance(out, RejectedMsg)
         )
         released = super().settle(refused, *times)
-        self.output_bytes += leaked
+        self.reorder.size_bytes += leaked
         return released
 
 
@@ -213,15 +220,19 @@ class ForgetsOutputBytes(IngestCore):
         return self.queue_depth < self.capacity and self.queue_bytes + cost <= self.byte_budget
 
 
+class KeepsOutput(Reorder):
+    def hand_over(self, now_s: float, turns_max: int | None = None) -> list[Outcome]:
+        before: list[Finished] = list(self.output)
+        outcomes = super().hand_over(now_s, turns_max)
+        if turns_max is not None:
+            self.output = before
+        return outcomes
+
+
 class HandsOverTwice(IngestCore):
     """Planted: output stays after it was handed over in part."""
 
-    def hand_over(self, now_s: float, batches_max: int | None = None) -> list[Outcome]:
-        before: list[Finished] = list(self._output)
-        outcomes = super().hand_over(now_s, batches_max)
-        if batches_max is not None:
-            self._output = before
-        return outcomes
+    _reorder_type = KeepsOutput
 
 
 @pytest.mark.parametrize(
@@ -279,7 +290,7 @@ def test_what_was_spilled_comes_back_when_half_of_both_is_free() -> None:
         batch = core.take(1, 100 * SIZE, 0.0)
         assert batch is not None
         core.finish(batch, [RejectedMsg(0, STORE, None, StoreError("no"))], 0.0, 0.0)
-        core.hand_over(0.0)
+        core.reorder.hand_over(0.0)
         core.settle()
         assert core.wants_spilled
 
@@ -304,9 +315,9 @@ def test_rejections_are_in_order_whoever_refused() -> None:
     chunk = ProcessedChunk(0, cast("Any", 0), "s", SIZE)
     late = RejectedMsg(1, STORE, None, StoreError("no"))
     core.finish(batch, [chunk, late], 0.0, 0.0)
-    core.hand_over(0.0)
+    core.reorder.hand_over(0.0)
     core.settle([RejectedMsg(0, STORE, None, StoreError("refused"))])
-    assert [one.seq for one in core.rejections] == [0, 1]
+    assert [one.seq for one in core.reorder.rejections] == [0, 1]
     assert (core.counts.committed, core.counts.rejected) == (0, 2)
 
 
@@ -362,7 +373,7 @@ def test_what_is_on_disk_is_not_processed_whatever_went_by() -> None:
     batch = core.take(10, BUDGET, 0.0)
     assert batch is not None
     core.finish(batch, [ProcessedChunk(1, cast("Any", 1), "s", SIZE)], 0.0, 0.0)
-    assert core.next_output_place == 1
+    assert core.reorder.next_place == 1
     assert not core.is_processed(0)
     assert not core.is_processed(1), "all up to it"
 

@@ -75,7 +75,7 @@ class TakesWithoutLock(SmallTurns):
     """Planted: looks, lets others in, then acts on what it saw."""
 
     def take_output(self, turns_max: int | None = None) -> list[Outcome]:
-        outcomes = [out for one in self._core._output for out in one.outcomes]
+        outcomes = [out for one in self._core.reorder.output for out in one.outcomes]
         super().take_output(turns_max)
         return outcomes
 

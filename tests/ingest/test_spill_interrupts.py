@@ -12,7 +12,7 @@ from forebay.ingest import (
     PolicyRules,
     ProcessedChunk,
     Spill,
-    overflow,
+    core,
     shedding,
     spill,
 )
@@ -20,7 +20,7 @@ from forebay.runtime import NativeRuntime
 from tests.ingest.support import TIMEOUT_S, HeldDecoder, decodes, numbered, numbers
 from tests.interrupting import Interrupt
 
-WATCHED = tuple(str(module.__file__) for module in (overflow, shedding, spill))
+WATCHED = tuple(str(module.__file__) for module in (core, shedding, spill))
 
 
 def outcomes(directory: Path, interrupt: Interrupt) -> tuple[dict[int, int], list[Outcome]]:

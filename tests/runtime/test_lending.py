@@ -102,7 +102,7 @@ def test_whoever_waits_leaves_the_turns_to_others(runtime: NativeRuntime) -> Non
 def test_while_others_have_the_turn_or_want_it_tasks_queue_as_ever(
     runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    monkeypatch.setattr("forebay.runtime.native.ready.LIGHT_TURN_S", TIMEOUT_S)
     held, task = Light(), Noting(1)
     runtime.schedule(held)
     assert held.began.wait(TIMEOUT_S)
@@ -117,7 +117,7 @@ def test_while_others_have_the_turn_or_want_it_tasks_queue_as_ever(
 def test_a_turn_that_others_wait_for_goes_on_behind_them(
     runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    monkeypatch.setattr("forebay.runtime.native.ready.LIGHT_TURN_S", TIMEOUT_S)
     waiting = Signalling()
     waiting.is_light = True  # type: ignore[attr-defined]
 
@@ -210,7 +210,7 @@ def test_lending_concerns_one_thread(runtime: NativeRuntime) -> None:
 def test_who_waits_for_a_turn_runs_it(
     runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)
+    monkeypatch.setattr("forebay.runtime.native.ready.LIGHT_TURN_S", TIMEOUT_S)
     held, wanted = Light(), Noting(2)
     wanted.is_brief = True  # type: ignore[attr-defined]
     assert not runtime.run_waiting(wanted), "it does not wait for one"
@@ -271,7 +271,7 @@ def test_a_thread_that_is_lent_already_takes_nothing() -> None:
 def test_whoever_waited_for_such_a_turn_goes_on_at_its_end(
     runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", 10 * TIMEOUT_S)
+    monkeypatch.setattr("forebay.runtime.native.ready.LIGHT_TURN_S", 10 * TIMEOUT_S)
     long, held = Signalling(), Light()
     long.is_light = True  # type: ignore[attr-defined]
 

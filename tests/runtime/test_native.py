@@ -211,7 +211,9 @@ class Light(Held):
 
 
 def test_under_a_gil_light_turns_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.runtime.ready.LIGHT_TURN_S", TIMEOUT_S)  # however busy we are
+    monkeypatch.setattr(
+        "forebay.runtime.native.ready.LIGHT_TURN_S", TIMEOUT_S
+    )  # however busy we are
     runtime = NativeRuntime(takes_turns=True)
     lock = threading.Lock()
     overlaps: list[bool] = []

@@ -20,8 +20,8 @@ from forebay.limits import (
     SMALL_PAGES_BYTES_MIN,
 )
 from forebay.runtime import fresh_memory
-from forebay.runtime.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages
-from forebay.runtime.slabs import Piece, Slabs
+from forebay.runtime.memory.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages
+from forebay.runtime.memory.slabs import Piece, Slabs
 
 pytestmark = pytest.mark.skipif(fresh_memory() is None, reason="slabs are for Linux")
 
@@ -213,7 +213,7 @@ def large_pages_tried(
     monkeypatch: pytest.MonkeyPatch, slow: Iterator[bool], size: int
 ) -> list[int]:
     """The bytes of small pages before each large one, and after the last."""
-    monkeypatch.setattr("forebay.runtime.slabs.Pages", Timed)
+    monkeypatch.setattr("forebay.runtime.memory.slabs.Pages", Timed)
     Timed.touched, Timed.slow = [], slow
     slabs = Slabs()
     for _ in range(size // SLAB_PIECE_BYTES_MAX):
@@ -253,7 +253,7 @@ def test_pages_begin_where_the_processor_can_map_large_ones() -> None:
 def test_who_comes_late_with_an_old_slab_touches_nothing_of_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("forebay.runtime.slabs.Pages", Timed)
+    monkeypatch.setattr("forebay.runtime.memory.slabs.Pages", Timed)
     Timed.touched, Timed.slow = [], itertools.repeat(False)
     slabs = Slabs()
     for _ in range(SLAB_BYTES // SLAB_PIECE_BYTES_MAX - 1):

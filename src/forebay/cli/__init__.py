@@ -12,6 +12,7 @@ import click
 
 from forebay.cli.signals import end_cleanly_when_terminated
 from forebay.errors import ForebayError
+from forebay.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def _is_there(name: str) -> bool:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="forebay")
+@click.version_option(__version__)
 def cli() -> None:
     """Forebay: a live store for Rerun recordings.
 

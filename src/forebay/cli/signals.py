@@ -8,15 +8,17 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from forebay.runtime import Event
-
 if TYPE_CHECKING:
     from types import FrameType
+
+    from forebay.runtime import Event
 
 
 @contextlib.contextmanager
 def until_told() -> Iterator[Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one interrupts."""
+    from forebay.runtime import Event  # noqa: PLC0415 - `--help` needs no runtime
+
     over = Event()
 
     def on_signal(signum: int, frame: FrameType | None) -> None:

@@ -21,7 +21,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def read_messages(path_or_bytes: PathLike | bytes | bytearray | memoryview) -> Iterator[LogMsg]:
-    """Yield the messages of a file or of bytes, in order, `ArrowMsg`s still encoded.
+    """Yield the messages of a file or of bytes, in order; each `ArrowMsg` is still encoded.
 
     Several streams one after another (`cat a.rrd b.rrd`) are read through.
 

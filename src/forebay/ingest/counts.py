@@ -161,7 +161,7 @@ class Counts:
 
     def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
         """This moment of the core that counts here."""
-        self.note_peaks(core.queue_depth, core.queue_bytes + core.output_bytes)
+        self.note_peaks(core.queue_depth, core.in_flight_bytes)
         self._spill_bytes_peak = max(self._spill_bytes_peak, core.spill_bytes)
         in_flight = core.accepted - self.committed - self.rejected - self.dropped
         return IngestionStats(
@@ -174,7 +174,7 @@ class Counts:
             queue_bytes=core.queue_bytes,
             capacity=core.capacity,
             output_depth=in_flight - core.queue_depth - core.spill_depth,
-            output_bytes=core.output_bytes,
+            output_bytes=core.reorder.size_bytes,
             byte_budget=core.byte_budget,
             queue_depth_peak=self._depth_peak,
             in_flight_bytes_peak=self._bytes_peak,

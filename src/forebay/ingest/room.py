@@ -99,10 +99,10 @@ class Room(WorkerState):
                     starts = self._needs_turn()
                     if seq is None and not starts:
                         self._note_full()
-                        output_place = self._core.next_output_place
+                        output_place = self._core.reorder.next_place
                         offers = (
                             self._on_full is not None
-                            and self._core.has_output
+                            and self._core.reorder.has_output
                             and offered_seq != output_place
                         )
                         offered_seq = output_place
@@ -149,7 +149,7 @@ class Room(WorkerState):
         )
         text = (
             f"the queue of {self._store_name} is full ({core.queue_depth} of {core.capacity} "
-            f"messages, {core.queue_bytes + core.output_bytes} of {core.byte_budget} bytes) and "
+            f"messages, {core.in_flight_bytes} of {core.byte_budget} bytes) and "
             f"there was {why}: poll more often, or allow a larger byte_budget"
         )
         raise QueueFullError(

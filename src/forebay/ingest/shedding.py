@@ -26,7 +26,7 @@ class Shedding(Room):
 
     def _submit_over_others(self, offer: Offer, *, drops_itself: bool) -> int | None:
         """Accept a message, dropping what its policy finds less worth, or the message itself."""
-        if self._on_full is not None and self._core.has_output:
+        if self._on_full is not None and self._core.reorder.has_output:
             self._call(self._on_full)  # finished output takes no room from messages
         reason = reason_of(offer.policy)
         victims: list[Entry] = []

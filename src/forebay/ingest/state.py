@@ -82,7 +82,7 @@ class WorkerState(WorkerFields):
         share, core = self._share, self._core
         if share is None:
             return []
-        surplus = share.held_bytes - core.queue_bytes - core.output_bytes
+        surplus = share.held_bytes - core.in_flight_bytes
         return share.release(surplus) if surplus else []
 
     def _wake_all(self, wakes: Iterable[Callable[[], None]]) -> None:
@@ -195,7 +195,7 @@ class WorkerState(WorkerFields):
     def _note_drained(self) -> None:
         core = self._core
         if 4 * core.queue_depth <= core.capacity and not core.spill_depth:
-            self._is_full = 4 * (core.queue_bytes + core.output_bytes) > core.byte_budget
+            self._is_full = 4 * core.in_flight_bytes > core.byte_budget
 
     def _full_warning(self, now_s: float, what_happens: str) -> str | None:
         """What to tell people, once per episode; the caller logs it without the lock."""
@@ -206,7 +206,7 @@ class WorkerState(WorkerFields):
         stats = core.stats(now_s, is_closed=self._is_closed)
         return (
             f"the queue of {self._store_name} is full ({core.queue_depth} of {core.capacity} "
-            f"messages, {core.queue_bytes + core.output_bytes} of {core.byte_budget} bytes; "
+            f"messages, {core.in_flight_bytes} of {core.byte_budget} bytes; "
             f"{stats.accept_rate.msgs_per_s:.0f} messages/s come in, "
             f"{stats.settle_rate.msgs_per_s:.0f} are committed): {what_happens}. "
             "Log less, commit more often, allow a larger capacity or byte_budget, or choose "

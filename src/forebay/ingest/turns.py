@@ -262,7 +262,7 @@ class Turns(WorkerState):
                 return
             self._adapt_s = now_s + BUDGET_INTERVAL_S
             if budget is None:
-                held_bytes = core.queue_bytes + core.output_bytes
+                held_bytes = core.in_flight_bytes
             drained = core.counts.drain_bytes_per_s(now_s)
             measured = Measured(
                 None if free_bytes is None else free_bytes + held_bytes,

@@ -21,7 +21,8 @@ def validate(core: IngestCore) -> None:
         AssertionError: Naming what does not hold.
     """
     batches = [*core._returned, *core._decoding.values()]  # noqa: SLF001 - core and its check are one thing in two parts
-    finished = [*core._handed, *core._output, *core._early.values()]  # noqa: SLF001
+    reorder = core.reorder
+    finished = [*reorder.handed, *reorder.output, *reorder.early.values()]
     entries = [item for item in core.queue if type(item) is Entry]
     entries += [entry for batch in batches for entry in batch.entries]
     ready = [item for item in core.queue if type(item) is not Entry]
@@ -32,8 +33,8 @@ def validate(core: IngestCore) -> None:
 
     _check("queue depth", core.queue_depth, len(entries) + len(known))
     _check("queue bytes", core.queue_bytes, sum(entry.cost for entry in entries))
-    _check("output bytes", core.output_bytes, sum(one.size_bytes for one in finished))
-    _check("bytes of all outcomes", core.output_bytes, sum(out.size_bytes for out in kept))
+    _check("output bytes", reorder.size_bytes, sum(one.size_bytes for one in finished))
+    _check("bytes of all outcomes", reorder.size_bytes, sum(out.size_bytes for out in kept))
     in_flight = core.queue_depth + len(kept) + core.spill_depth
     counts = core.counts
     settled = counts.committed + counts.rejected
@@ -42,7 +43,7 @@ def validate(core: IngestCore) -> None:
     assert core.spill_depth >= 0, "more came back than was spilled"
 
     _check_places(core)
-    in_flight_bytes = core.queue_bytes + core.output_bytes
+    in_flight_bytes = core.in_flight_bytes
     assert core.queue_depth <= core.capacity, "more messages than the capacity"
     allowed = max(core.byte_budget, core._over_bytes)  # noqa: SLF001
     num_charged = len(entries) + sum(1 for out in kept if out.size_bytes)
@@ -51,17 +52,18 @@ def validate(core: IngestCore) -> None:
 
 def _check_places(core: IngestCore) -> None:
     """No place is missing and none is there twice, and outcomes are in the order of places."""
-    leaving = [out for one in [*core._handed, *core._output] for out in one.outcomes]  # noqa: SLF001
+    reorder = core.reorder
+    leaving = [out for one in [*reorder.handed, *reorder.output] for out in one.outcomes]
     if not core._has_lanes:  # noqa: SLF001
         seqs = _places(leaving)
-        first = core.next_output_place - len(seqs)
-        _check("order of outcomes", seqs, list(range(first, core.next_output_place)))
-    spans = [(one, early.num_places) for one, early in core._early.items()]  # noqa: SLF001
+        first = reorder.next_place - len(seqs)
+        _check("order of outcomes", seqs, list(range(first, reorder.next_place)))
+    spans = [(one, early.num_places) for one, early in reorder.early.items()]
     for batch in (*core._returned, *core._decoding.values()):  # noqa: SLF001
         _check("places of a batch", _consecutive(core, batch.entries), True)  # noqa: FBT003, RUF100
         spans.append((batch.first_place, len(batch.entries) + num_messages(batch.ready)))
     places = [place for first, count in spans for place in range(first, first + count)]
-    expected = list(range(core.next_output_place, core._next_take_place))  # noqa: SLF001
+    expected = list(range(reorder.next_place, core._next_take_place))  # noqa: SLF001
     _check("messages in turns", sorted(places), expected)
     waiting = sum(_count(item) for item in core.queue) + core.spill_depth
     _check("messages taken or queued", core._next_take_place + waiting, core.accepted)  # noqa: SLF001

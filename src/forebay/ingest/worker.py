@@ -108,7 +108,7 @@ class IngestionWorker(Admission, Turns):
         Never blocks. For an owner that commits nothing of its own; see `take_output`.
         """
         with self._lock:
-            outcomes = self._core.hand_over(self._clock())
+            outcomes = self._core.reorder.hand_over(self._clock())
             wakes = self._settle(()) if outcomes else ()
         self._wake_all(wakes)
         return outcomes
@@ -124,7 +124,7 @@ class IngestionWorker(Admission, Turns):
             turns_max: Take the output of so many turns (`limits.TURN_MSGS_MAX` messages) at most.
         """
         with self._lock:
-            outcomes = self._core.hand_over(self._clock(), turns_max)
+            outcomes = self._core.reorder.hand_over(self._clock(), turns_max)
             if outcomes:
                 self._owner_thread = self._runtime.thread_id()
         return outcomes
@@ -132,7 +132,7 @@ class IngestionWorker(Admission, Turns):
     @property
     def settled_place(self) -> int:
         """How many messages are settled; for the owner, whose `acknowledge` alone changes it."""
-        return self._core.settled_place
+        return self._core.reorder.settled_place
 
     def let_go(self) -> None:
         """The owner commits nothing at this moment."""
@@ -186,9 +186,9 @@ class IngestionWorker(Admission, Turns):
                 starts = self._needs_turn()
                 if not starts:
                     # What is on disk comes back only as finished output makes room for it.
-                    place = core.next_output_place
+                    place = core.reorder.next_place
                     offers = (
-                        core.spill_depth > 0 and core.has_output and offered_place != place
+                        core.spill_depth > 0 and core.reorder.has_output and offered_place != place
                     ) and self._on_full is not None
                     offered_place = place
                 if not starts and not offers:
@@ -243,7 +243,7 @@ class IngestionWorker(Admission, Turns):
     def has_output(self) -> bool:
         """Whether `poll()` would give something now."""
         with self._lock:
-            return self._core.has_output
+            return self._core.reorder.has_output
 
     def stats(self) -> IngestionStats:
         """Counts, sizes and latencies of this moment."""
@@ -253,7 +253,7 @@ class IngestionWorker(Admission, Turns):
     def rejections(self) -> list[RejectedMsg]:
         """The settled rejections; of very many the first and last `REJECTIONS_KEPT_MAX` halves."""
         with self._lock:
-            return list(self._core.rejections)
+            return list(self._core.reorder.rejections)
 
     def gaps(self) -> list[Gap]:
         """What policies dropped, oldest first, in bounded memory; counts add up to `dropped`."""
@@ -281,7 +281,7 @@ class IngestionWorker(Admission, Turns):
         """
         core = self._core
         core.validate()
-        held = core.queue_bytes + core.output_bytes
+        held = core.in_flight_bytes
         assert self._share is None or self._share.held_bytes == held, "the hub's budget leaks"
         most = self._turns_max
         assert self._num_turns >= 0, "a turn ended twice"

@@ -8,8 +8,10 @@ virtual time (`SimulatedRuntime`, for tests).
 
 from forebay.runtime.collector import RareCollections, collections_rare
 from forebay.runtime.inline import InlineRuntime
-from forebay.runtime.memory import memory_available_bytes
-from forebay.runtime.native import NativeRuntime
+from forebay.runtime.memory.available import memory_available_bytes
+from forebay.runtime.memory.slabs import fresh_memory
+from forebay.runtime.native.ready import ReadyQueue
+from forebay.runtime.native.runtime import NativeRuntime
 from forebay.runtime.platform import (
     decodes_where_read,
     gil_enabled,
@@ -22,8 +24,6 @@ from forebay.runtime.platform import (
     wall_clock_ns,
 )
 from forebay.runtime.protocol import Condition, Lock, Runtime, Task
-from forebay.runtime.ready import ReadyQueue
-from forebay.runtime.schedule import SimulationError
 from forebay.runtime.services import (
     Event,
     Service,
@@ -33,8 +33,8 @@ from forebay.runtime.services import (
     run_side_by_side,
     spawn,
 )
-from forebay.runtime.simulated import SimulatedRuntime
-from forebay.runtime.slabs import fresh_memory
+from forebay.runtime.simulated.runtime import SimulatedRuntime
+from forebay.runtime.simulated.schedule import SimulationError
 from forebay.runtime.turnstile import Turnstile
 from forebay.runtime.web_worker import WebWorkerRuntime
 

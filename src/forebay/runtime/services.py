@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.limits import CALLBACK_THREADS_MAX
 from forebay.runtime.inline import InlineRuntime
-from forebay.runtime.native import NativeRuntime
+from forebay.runtime.native.runtime import NativeRuntime
 from forebay.runtime.platform import threads_available
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from forebay.limits import EXIT_DRAIN_S
+from forebay.runtime.native.ready import ReadyQueue
 from forebay.runtime.primitives import Primitives
-from forebay.runtime.ready import ReadyQueue
 
 if TYPE_CHECKING:
     from forebay.runtime.protocol import Task

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from forebay.runtime.schedule import SimulationError
+from forebay.runtime.simulated.schedule import SimulationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.runtime.schedule import Actor
-    from forebay.runtime.simulated import SimulatedRuntime
+    from forebay.runtime.simulated.schedule import Actor, Schedule
 
 _T = TypeVar("_T")
 
@@ -18,8 +17,8 @@ _T = TypeVar("_T")
 class SimulatedLock:
     """A lock whose every taking is a choice of the schedule."""
 
-    def __init__(self, runtime: SimulatedRuntime, *, reentrant: bool) -> None:
-        self._runtime = runtime
+    def __init__(self, schedule: Schedule, *, reentrant: bool) -> None:
+        self._schedule = schedule
         self._reentrant = reentrant
         self._holder: Actor | None = None
         self._depth = 0
@@ -30,9 +29,9 @@ class SimulatedLock:
         return self._depth > 0
 
     def __enter__(self) -> bool:
-        runtime = self._runtime
-        runtime.pause()
-        me = runtime._current  # noqa: SLF001 - runtime and lock are one thing in two parts
+        schedule = self._schedule
+        schedule.pause()
+        me = schedule.current
         if self._depth and self._holder is me and not self._reentrant:
             msg = f"{me.name if me else 'the test'} takes a lock that it holds"
             raise SimulationError(msg)
@@ -41,7 +40,7 @@ class SimulatedLock:
                 msg = "the test takes a lock that is held"
                 raise SimulationError(msg)
             self._waiting.append(me)
-            runtime._block(f"a lock that {self._holder.name} holds", None)  # noqa: SLF001
+            schedule.block(f"a lock that {self._holder.name} holds", None)
         self._holder = me
         self._depth += 1
         return True
@@ -58,8 +57,8 @@ class SimulatedLock:
 class SimulatedCondition:
     """A condition whose waiters wake in an order that the schedule picks."""
 
-    def __init__(self, runtime: SimulatedRuntime, lock: SimulatedLock) -> None:
-        self._runtime = runtime
+    def __init__(self, schedule: Schedule, lock: SimulatedLock) -> None:
+        self._schedule = schedule
         self._lock = lock
         self._waiting: list[Actor] = []
 
@@ -71,19 +70,19 @@ class SimulatedCondition:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let go of the lock until notified or until virtual time has passed."""
-        runtime = self._runtime
-        me = runtime._current  # noqa: SLF001
+        schedule = self._schedule
+        me = schedule.current
         if me is None:
             return False
-        if runtime.has_deferred:
+        if schedule.has_deferred:
             self._lock.__exit__()
-            runtime.run_deferred()
+            schedule.run_deferred()
             self._lock.__enter__()
             return True
         self._waiting.append(me)
         self._lock.__exit__()
-        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
-        notified = runtime._block("a notification", deadline_s)  # noqa: SLF001
+        deadline_s = None if timeout is None else schedule.now_s + timeout
+        notified = schedule.block("a notification", deadline_s)
         if me in self._waiting:
             self._waiting.remove(me)
         self._lock.__enter__()
@@ -91,10 +90,10 @@ class SimulatedCondition:
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
         """Wait until `predicate` holds, or until virtual time has passed."""
-        runtime = self._runtime
-        deadline_s = None if timeout is None else runtime.monotonic_s() + timeout
+        schedule = self._schedule
+        deadline_s = None if timeout is None else schedule.now_s + timeout
         while not (result := predicate()):
-            left = None if deadline_s is None else deadline_s - runtime.monotonic_s()
+            left = None if deadline_s is None else deadline_s - schedule.now_s
             if (left is not None and left <= 0) or not self.wait(left):
                 return predicate()
         return result

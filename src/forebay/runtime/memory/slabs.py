@@ -25,7 +25,7 @@ from forebay.limits import (
     SMALL_PAGES_BYTES_MAX,
     SMALL_PAGES_BYTES_MIN,
 )
-from forebay.runtime.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages, has_pages
+from forebay.runtime.memory.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages, has_pages
 
 _LINE: Final = 64
 """Bytes of a cache line, which is also what Arrow likes its buffers aligned to."""

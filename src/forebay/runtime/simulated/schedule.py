@@ -43,6 +43,8 @@ class Schedule:
     Attributes:
         seed: What all choices follow from.
         steps: How often there was a choice so far.
+        current: The actor that runs; `None` before and after the run.
+        now_s: Seconds of virtual time.
     """
 
     def __init__(self, seed: int, choose: Callable[[int], int] | None, steps_max: int) -> None:
@@ -51,9 +53,9 @@ class Schedule:
         self.steps = 0
         self._choose = choose or random.Random(seed).randrange  # noqa: S311, RUF100 - a schedule
         self._steps_max = steps_max
-        self._now_s = 0.0
+        self.now_s = 0.0
         self._actors: list[Actor] = []
-        self._current: Actor | None = None
+        self.current: Actor | None = None
         self._check: Callable[[], object] | None = None
         self._error: BaseException | None = None
         self._is_aborting = False
@@ -81,11 +83,11 @@ class Schedule:
         for actor in self._actors:
             if actor.thread is not None:
                 if not actor.is_done:
-                    self._current = actor
+                    self.current = actor
                     actor.gate.release()
                 actor.thread.join()
         self._actors.clear()
-        self._current = None
+        self.current = None
         self._is_aborting = False
         if self._error is not None:
             msg = f"seed {self.seed}, step {self.steps}: {self._error}"
@@ -93,12 +95,20 @@ class Schedule:
 
     def pause(self) -> None:
         """Let the schedule pick somebody else, here."""
-        if self._current is not None:
-            self._hand_on(self._current)
+        if self.current is not None:
+            self._hand_on(self.current)
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
-        self._block("a time", self._now_s + seconds)
+        self.block("a time", self.now_s + seconds)
+
+    @property
+    def has_deferred(self) -> bool:
+        """Whether the running actor has work of its own to do before it waits."""
+        return False
+
+    def run_deferred(self) -> None:
+        """Let the running actor do that work."""
 
     def _live(self, actor: Actor) -> None:
         actor.gate.acquire()
@@ -113,9 +123,9 @@ class Schedule:
         if not self._is_aborting:
             self._hand_on(None)
 
-    def _block(self, on: str, deadline_s: float | None) -> bool:
+    def block(self, on: str, deadline_s: float | None) -> bool:
         """Stop the running actor until it is notified (True) or the time has come (False)."""
-        me = self._current
+        me = self.current
         if me is None:
             msg = f"nobody else is there to end a wait for {on}"
             raise RuntimeError(msg)
@@ -136,7 +146,7 @@ class Schedule:
             self._fail(error)
         if chosen is me and me is not None:
             return
-        self._current = chosen
+        self.current = chosen
         if chosen is None:
             self._over.set()
         else:
@@ -148,7 +158,7 @@ class Schedule:
 
     def _pick(self, me: Actor | None) -> Actor | None:
         self.steps += 1
-        self._now_s += 1e-6
+        self.now_s += 1e-6
         if self.steps > self._steps_max:
             msg = f"no end after {self._steps_max} steps: {self._who_waits()}"
             raise SimulationError(msg)
@@ -158,7 +168,7 @@ class Schedule:
         timed = [a for a in self._actors if a.deadline_s is not None and not a.is_done]
         if timed and (not running or not self._choose(8)):
             actor = min(timed, key=lambda each: each.deadline_s or 0.0)
-            self._now_s = max(self._now_s, actor.deadline_s or 0.0)
+            self.now_s = max(self.now_s, actor.deadline_s or 0.0)
             actor.blocked_on = actor.deadline_s = None
             return actor
         if running:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from forebay.runtime.schedule import A_TASK, Actor, Schedule
-from forebay.runtime.simulated_locks import SimulatedCondition, SimulatedLock
+from forebay.runtime.simulated.locks import SimulatedCondition, SimulatedLock
+from forebay.runtime.simulated.schedule import A_TASK, Actor, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,11 +73,11 @@ class SimulatedRuntime(Schedule):
 
     def monotonic_s(self) -> float:
         """Seconds of virtual time."""
-        return self._now_s
+        return self.now_s
 
     def wall_clock_ns(self) -> int:
         """Nanoseconds since the epoch of virtual time."""
-        return int(self._now_s * 1e9)
+        return int(self.now_s * 1e9)
 
     @property
     def is_contended(self) -> bool:
@@ -91,7 +91,7 @@ class SimulatedRuntime(Schedule):
 
     def thread_id(self) -> int:
         """Tells the running actor from all others."""
-        return id(self._current)
+        return id(self.current)
 
     def make_room(self, worked_s: float) -> None:
         """Nothing: who goes first is what is explored."""
@@ -100,12 +100,12 @@ class SimulatedRuntime(Schedule):
     @property
     def is_in_caller(self) -> bool:
         """Whether the running actor runs turns itself."""
-        return self._current in self._lent or self._current in self._helping
+        return self.current in self._lent or self.current in self._helping
 
     @contextmanager
     def lend_thread(self) -> Iterator[None]:
         """Keep what the running actor schedules, then let it run some of that: who runs what?"""
-        me = self._current
+        me = self.current
         if me is None or me in self._lent:
             yield
             return
@@ -125,7 +125,7 @@ class SimulatedRuntime(Schedule):
 
     def run_waiting(self, task: Task) -> bool:
         """Let the running actor have a turn of a task that waits for a worker; or not."""
-        me = self._current
+        me = self.current
         if me is None or me in self._lent or task not in self._ready or not self._choose(2):
             return False
         self._ready.remove(task)
@@ -141,17 +141,17 @@ class SimulatedRuntime(Schedule):
     @property
     def has_deferred(self) -> bool:
         """Whether tasks were kept for the running actor, which is lent."""
-        return bool(self._lent.get(self._current))
+        return bool(self._lent.get(self.current))
 
     def run_deferred(self) -> None:
         """The running actor is about to wait: what it was to run goes to the workers."""
-        kept = self._lent[self._current]
+        kept = self._lent[self.current]
         while kept:
             self._append(kept.pop(0))
 
     def schedule(self, task: Task) -> None:
         """Give `task` turns, on whatever worker the schedule picks."""
-        kept = self._lent.get(self._current)
+        kept = self._lent.get(self.current)
         if kept is None:
             self._append(task)
         else:
@@ -168,7 +168,7 @@ class SimulatedRuntime(Schedule):
     def _work(self) -> None:
         while True:
             while not self._ready:
-                self._block(A_TASK, None)
+                self.block(A_TASK, None)
             task = self._ready.pop(self._choose(len(self._ready)))
             if task.run_turn():
                 self._ready.append(task)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from forebay.limits import QUERY_ROOM_S_MAX, QUERY_ROOM_SHARE, THREAD_LINGER_S, THREADS_MAX
 from forebay.runtime.deferred import DeferringCondition
-from forebay.runtime.lending import LentThreads
+from forebay.runtime.native.lending import LentThreads
+from forebay.runtime.native.pool import ThreadPool
 from forebay.runtime.platform import gil_enabled, turns_worth_having
-from forebay.runtime.pool import ThreadPool
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

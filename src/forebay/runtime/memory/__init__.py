@@ -1,0 +1,1 @@
+"""Memory of the machine: how much there is, and fresh memory for decompressed payloads."""

@@ -1,0 +1,1 @@
+"""The runtime of tests: a seed picks the order of everything, and time is virtual."""
