@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WASM_STAMP := $(VENV)/.installed-wasm
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: setup run test test-free-threaded test-wasm check format bench simulate soak fuzz proto clean
+.PHONY: setup run test test-free-threaded test-wasm check format docs bench simulate soak fuzz proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 

@@ -69,7 +69,10 @@ def front_of(block: bytes, wanted: int) -> bytes | None:
 
 
 def by_the_book(block: bytes) -> bytes | None:
-    """What a block holds (lz4_Block_format.md, end conditions included); `None` if it is none."""
+    """What a block holds (lz4_Block_format.md, end conditions included); `None` if it is none.
+
+    The format forbids a match of offset 0; the LZ4 library makes zeros of it, and so do we.
+    """
     out = bytearray()
     at = 0
     last_match_begin = -1
@@ -89,10 +92,13 @@ def by_the_book(block: bytes) -> bytes | None:
                 return bytes(out)
             offset = block[at] | block[at + 1] << 8
             matched, at = run_of(block, at + 2, token & 15)
-            if not 0 < offset <= len(out) or len(out) + matched > SIZE_MAX + 4:
+            if offset > len(out) or len(out) + matched > SIZE_MAX + 4:
                 return None
             last_match_begin = len(out)
             matched += 4
+            if not offset:
+                out += bytes(matched)
+                continue
             while matched > 0:
                 piece = out[-offset:][:matched]
                 out += piece
