@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "forebay"
 # Lower layers first; modules of one rank do not know one another.
 RANKS = [
     {"limits", "version"},
+    {"printable"},
     {"errors"},
     {"model"},
     {"chunk"},

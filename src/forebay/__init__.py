@@ -15,9 +15,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from forebay.limits import (
+    HUB_BUDGET_BYTES,
+    RELAY_BUDGET_BYTES,
+    SERVER_STORES_PER_PEER_MAX,
+    SERVER_STREAMS_MAX,
+    SERVER_STREAMS_PER_PEER_MAX,
+    WIRE_MESSAGE_BYTES_MAX,
+)
 from forebay.version import __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from forebay.chunk import Chunk
     from forebay.errors import ForebayError
     from forebay.hub import (
@@ -30,7 +40,14 @@ if TYPE_CHECKING:
         write_messages,
     )
     from forebay.hub.loading import load
-    from forebay.ingest import IngestionStats, IngestionWorker, ProcessedChunk, RejectedMsg
+    from forebay.ingest import (
+        IngestionStats,
+        IngestionWorker,
+        Policy,
+        ProcessedChunk,
+        RejectedColumn,
+        RejectedMsg,
+    )
     from forebay.model import (
         ArrowMsg,
         BlueprintActivationCommand,
@@ -49,6 +66,7 @@ if TYPE_CHECKING:
         Timeline,
         TimeType,
     )
+    from forebay.model.sizes import Size
     from forebay.server import Server
     from forebay.store import Cell, ChunkStore, StoreSnapshot
 
@@ -72,6 +90,7 @@ __all__ = [
     "LoadProgress",
     "LogMsg",
     "ProcessedChunk",
+    "RejectedColumn",
     "RejectedMsg",
     "RowId",
     "SetStoreInfo",
@@ -95,7 +114,7 @@ _NAMES_BY_MODULE: Final = {
     "chunk": "Chunk",
     "errors": "ForebayError",
     "hub": ("App EntityDb LoadProgress StoreHub WorkerOutput load read_messages write_messages"),
-    "ingest": "IngestionStats IngestionWorker ProcessedChunk RejectedMsg",
+    "ingest": "IngestionStats IngestionWorker ProcessedChunk RejectedColumn RejectedMsg",
     "model": (
         "ArrowMsg BlueprintActivationCommand ChunkAddition ChunkCompaction ChunkDeletion ChunkId "
         "ChunkStoreEvent EntityPath LogMsg RowId SetStoreInfo StoreId StoreInfo StoreKind Timeline "
@@ -132,17 +151,44 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def serve(bind: str = "127.0.0.1:9876", data_dir: str | None = None, **options: Any) -> Server:
+def serve(
+    address: str = "127.0.0.1:9876",
+    *,
+    data_dir: str | Path | None = None,
+    hub: StoreHub | None = None,
+    memory_limit: Size | None = None,
+    policy: str | Policy = "block",
+    hub_budget: Size = HUB_BUDGET_BYTES,
+    message_bytes_max: Size = WIRE_MESSAGE_BYTES_MAX,
+    relay_budget_bytes: Size = RELAY_BUDGET_BYTES,
+    streams_max: int = SERVER_STREAMS_MAX,
+    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX,
+    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX,
+) -> Server:
     """Serve Rerun SDKs: returns a running server with `.hub`, `.url` and `.stop()`.
 
     A context manager; leaving it stops the server once open streams have ended. See
-    `forebay.server.serve`, which this calls; it is imported only now because its libraries are an
-    extra (`pip install 'forebay[server]'`).
+    `forebay.server.serve`, which this calls and which says what each limit means; it is imported
+    only now because its libraries are an extra (`pip install 'forebay[server]'`).
 
     Raises:
         MissingExtraError: The extra is not installed.
         ServerError: The address cannot be bound.
+        ValueError: A limit is no size or no number above zero; or `memory_limit`, `policy` or
+            `hub_budget` were given together with a `hub`, which has its own.
     """
     from forebay.server import serve as serve_  # noqa: PLC0415
 
-    return serve_(bind, data_dir=data_dir, **options)
+    return serve_(
+        address,
+        data_dir=data_dir,
+        hub=hub,
+        memory_limit=memory_limit,
+        policy=policy,
+        hub_budget=hub_budget,
+        message_bytes_max=message_bytes_max,
+        relay_budget_bytes=relay_budget_bytes,
+        streams_max=streams_max,
+        streams_per_peer_max=streams_per_peer_max,
+        stores_per_peer_max=stores_per_peer_max,
+    )

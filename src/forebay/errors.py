@@ -8,6 +8,7 @@ ForebayError
 │   ├── TruncatedError         the stream ends inside a message
 │   └── CorruptError           a header, length or message that contradicts itself
 ├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
+│   └── LimitError             a message over one of the `StoreLimits`
 ├── StoreError                 a store that refuses a change
 ├── QueryError                 a question that the store cannot answer
 │   ├── UnknownTimelineError   (KeyError)
@@ -32,9 +33,10 @@ ForebayError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from forebay.limits import NAMES_TOLD_MAX
+from forebay.limits import NAME_CHARS_TOLD_MAX, NAMES_TOLD_MAX
+from forebay.printable import named, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class ForebayError(Exception):
-    """Root of all errors raised by Forebay.
+    """Root of all errors raised by Forebay; its text is one line without control characters.
 
     Attributes:
         store_id: The store concerned, if known.
@@ -59,6 +61,8 @@ class ForebayError(Exception):
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
+        # Names in it may be a sender's, and it goes to terminals, logs and pages.
+        message = printable(message)
         super().__init__(message)
         self.message = message
         self.store_id = store_id
@@ -97,6 +101,35 @@ class CorruptError(CodecError):
 
 class InvalidChunkError(ForebayError):
     """One message that cannot become a chunk; as an outcome it is the cause of a rejection."""
+
+
+class LimitError(InvalidChunkError):
+    """A message that would take a hub or a store over one of its structural limits.
+
+    Attributes:
+        limit: The limit's name in `StoreLimits`.
+        limit_max: Its value.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str = "",
+        limit_max: int = 0,
+        store_id: StoreId | None = None,
+        chunk_id: ChunkId | None = None,
+        byte_offset: int | None = None,
+    ) -> None:
+        super().__init__(message, store_id=store_id, chunk_id=chunk_id, byte_offset=byte_offset)
+        self.limit = limit
+        self.limit_max = limit_max
+
+    @classmethod
+    def over(cls, limit: str, limit_max: int, what: str) -> Self:
+        """The error for `what` is too much, as in `"an entity path of 2,000 parts"`."""
+        message = f"{what} is more than is taken here: the limit {limit} is {limit_max:,}"
+        return cls(message, limit=limit, limit_max=limit_max)
 
 
 class StoreError(ForebayError):
@@ -215,9 +248,10 @@ class MissingExtraError(ForebayError, ImportError):
 
 def told(names: Iterable[str]) -> str:
     """Names of what there is, for a message that a person reads: the first ones, each cut short."""
-    shown = [name if len(name) <= 80 else name[:79] + "…" for name in names]
-    more = len(shown) - NAMES_TOLD_MAX
-    listed = ", ".join(shown[:NAMES_TOLD_MAX]) or "none"
+    there = list(names)
+    more = len(there) - NAMES_TOLD_MAX
+    listed = ", ".join(named(name, NAME_CHARS_TOLD_MAX) for name in there[:NAMES_TOLD_MAX])
+    listed = listed or "none"
     return f"{listed}, … and {more:,} more" if more > 0 else listed
 
 

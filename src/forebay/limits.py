@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 MIB: Final = 1 << 20
@@ -40,6 +41,21 @@ ALIKE_PATTERNS_MAX: Final = 8
 """Patterns that are tried of one schema and record batch message; who differs beyond that differs
 each time."""
 
+ALIKE_SHAPES_MAX: Final = 32
+"""Ways in which patterns of one size differ from each other; each message of that size is compared
+with all of them."""
+
+SCHEMA_SPANS_MAX: Final = 32
+"""Ways in which schemas of one size vary from chunk to chunk; each schema of that size is looked up
+by all of them."""
+
+SCHEMA_COLUMN_COST_BYTES: Final = 1024
+"""What a column of a remembered schema counts for, apart from its bytes (measured: Python's and
+Arrow's objects)."""
+
+FORM_COLUMN_COST_BYTES: Final = 64
+"""The same for a column of a remembered pattern, whose schema counts elsewhere."""
+
 SCAN_MSGS_MIN: Final = 64
 """Fewer messages in a block of a file are cut out one by one: NumPy's first calls cost a fresh
 process a millisecond."""
@@ -55,6 +71,22 @@ BATCH_PATTERNS_BYTES_MAX: Final = 4 * MIB
 
 BATCH_MESSAGES_SEEN_MAX: Final = 1024
 """Record batch messages that are remembered, to take those that come again as a pattern."""
+
+BODILESS_VALUES_PER_ROW_MAX: Final = 4096
+"""Values of types that take no bytes (nulls, structs without fields) that a chunk may hold for each
+of its rows, beyond eight for each byte of its data."""
+EXPANDED_RATIO_MAX: Final = 255
+"""How many times its size the data of a message may become when compressed buffers, dictionaries,
+runs and views in it are decoded (as much as an LZ4 block)."""
+
+EXPANDED_BYTES_MIN: Final = MIB
+"""The data of a small message may become so much whatever the ratio."""
+
+EXPANDED_BYTES_MAX: Final = 256 * MIB
+"""The data of a message may become so much beyond its size, whatever the ratio allows."""
+
+DICTIONARIES_MAX: Final = 1024
+"""Dictionary batches that one message may have before its record batch."""
 
 REJECTIONS_KEPT_MAX: Final = 1000
 """Rejections kept one by one per store, the first half of them and the last; beyond it only the
@@ -94,8 +126,16 @@ TURNS_TAKEN_MAX: Final = 2
 URGENT_RESERVE_SHARE: Final = 16
 """A hub with blueprints keeps one part in so many of its byte budget for them."""
 
+REJECTED_COLUMNS_TOLD_MAX: Final = 32
+"""Columns of one message that are told of one by one when they cannot be read; the last of them
+stands for all others, and each is counted."""
+
 GAPS_KEPT_MAX: Final = 1000
 """Gaps kept one by one per store; beyond it the oldest are merged, and no count is lost."""
+
+GAP_TIMELINES_MAX: Final = 64
+"""Timelines of which a gap tells the times; what was dropped is in no store, whose own limit could
+bound them."""
 
 FULL_WARN_AFTER_S: Final = 1.0
 """How long a submitter waits for room before the log says so; shorter waits are ordinary."""
@@ -163,6 +203,14 @@ CHUNK_SPLIT_BYTES_MAX: Final = 393_216
 CHUNK_SPLIT_ROWS_MAX: Final = 4096
 CHUNK_SPLIT_ROWS_MAX_UNSORTED: Final = 1024
 
+MERGED_COLUMNS_MAX: Final = 64
+"""Components that merging may bring together in one chunk: it fills those that a chunk has not got
+with nulls. Chunks of more are merged with chunks of the same ones alone."""
+
+GC_SHARE_MIN: Final = 16
+"""Garbage collection that looked through a store drops at least one part in so many of what it
+found before it stops for others, so that looking does not cost more than dropping."""
+
 CHUNK_COST_BYTES: Final = 1024
 """What a chunk in a store costs beyond its columns, for memory limits (measured: Python's objects,
 the index, the message that its buffers lie in)."""
@@ -174,6 +222,19 @@ schema in the message)."""
 PACKED_CHUNK_COST_BYTES: Final = 768
 """The same for a whole chunk of one row that needs no Arrow objects."""
 
+ENTITY_COST_BYTES: Final = 1536
+"""What an entity costs beyond its chunks and its path (measured: its index, its place in it)."""
+
+PATH_PART_COST_BYTES: Final = 64
+"""The same for each part of its path (measured: a text of a few characters, and its place)."""
+
+COMPONENT_COST_BYTES: Final = 384
+"""The same for each component that an entity ever had."""
+
+TEXT_BYTES_PER_CHAR: Final = 3
+"""What a character of a path or name counts for: it stands in the schema, in the path, and in its
+parts (four bytes each where one character of the path is beyond U+FFFF, which is rare)."""
+
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
 
@@ -181,10 +242,32 @@ GRPC_PORT: Final = 9876
 """Rerun's default gRPC port."""
 
 SERVER_STREAMS_MAX: Final = 1024
-"""gRPC streams open at once, writers and readers; each holds a thread while it is open."""
+"""Streams open at once, writers and readers; each holds a thread while it is open."""
+
+SERVER_STREAMS_PER_PEER_MAX: Final = SERVER_STREAMS_MAX // 2
+"""Streams open at once from one address, so that it cannot lock out another."""
+
+SERVER_STORES_PER_PEER_MAX: Final = 10_000
+"""Stores that one address may bring into being, as long as they are there."""
+
+SERVER_STREAMS_REFUSED_AT_ONCE_MAX: Final = 64
+"""Streams beyond the limit that are being told so; further ones get gRPC's own refusal."""
+
+WIRE_MESSAGE_BYTES_MAX: Final = 256 * MIB
+"""Largest message that a server takes from the wire; a larger one is refused before it is held."""
+
+SERVER_KEEPALIVE_S: Final = 30.0
+"""A server asks a silent peer so often whether it is still there."""
+
+SERVER_KEEPALIVE_TIMEOUT_S: Final = 10.0
+"""A peer that does not answer that within this time is gone, and so are its streams."""
 
 RELAY_BUDGET_BYTES: Final = 256 * MIB
 """Received messages kept for readers of `ReadMessages`, over all stores."""
+
+RELAY_SHARE: Final = 4
+"""One part in so many of the relay's bytes is the most that store infos may take, and what is left
+to messages that only slow readers hold once they took too much."""
 
 RELAY_BATCH_MSGS: Final = 64
 """Messages a reader takes from the relay at once; with the bytes, all that is held per reader."""
@@ -275,8 +358,25 @@ CALLBACK_THREADS_MAX: Final = 64
 """Threads that subscribers are called on. They are not the workers': callbacks that hang can hold
 up other callbacks, never the ingestion of a store."""
 
+NAMES_COMPARED_MAX: Final = 1000
+"""Names that are compared with one that is unknown, to say which may have been meant: comparing
+takes some ten microseconds each."""
+
 NAMES_TOLD_MAX: Final = 10
 """Names of what there is that an error message tells."""
+
+DAMAGE_TEXT_CHARS_MAX: Final = 200
+"""Characters that are kept of why a chunk in a store cannot be opened."""
+
+TYPE_TOLD_CHARS_MAX: Final = 200
+"""Characters of an Arrow type that an error message tells; a struct may have thousands."""
+
+NAME_CHARS_TOLD_MAX: Final = 80
+"""Characters of each of them; longer ones are cut in the middle."""
+
+NAME_CHARS_SHOWN_MAX: Final = 120
+"""Characters of an id or name of a sender on a terminal or in a log; longer ones are cut in the
+middle."""
 
 WEB_WORKER_SLICE_S: Final = 0.01
 """How long a Web Worker decodes before it looks at its messages again (one turn always fits)."""
@@ -326,3 +426,122 @@ SMALL_PAGES_BYTES_MIN: Final = 128 * MIB
 
 SMALL_PAGES_BYTES_MAX: Final = 2048 * MIB
 """Each further slow one doubles that, up to this."""
+
+# What one sender may build up. Defaults of `StoreLimits`, which says what each is for.
+
+PATH_BYTES_MAX: Final = 16 * 1024
+"""Bytes of an entity's path as it travels: four times the longest file path that Linux takes."""
+
+PATH_PARTS_MAX: Final = 512
+"""Parts of an entity's path. Recordings of robots have ten to twenty, the longest kinematic chains
+about a hundred."""
+
+ID_BYTES_MAX: Final = 1024
+"""UTF-8 bytes of an application id, and of a recording id: these are names, mostly 36 bytes."""
+
+CHUNK_COLUMNS_MAX: Final = 8192
+"""Columns of a chunk: row ids, timelines and components. Archetypes have up to twenty components;
+tables of sensor values that are logged as one entity have hundreds."""
+
+CHUNK_SCHEMA_BYTES_MAX: Final = 4 * MIB
+"""Bytes of a chunk's schema message, metadata and all: half a kilobyte for each of
+`CHUNK_COLUMNS_MAX`, where Rerun's SDKs write 200 to 400 bytes."""
+
+TYPE_DEPTH_MAX: Final = 32
+"""Levels of a column's type, one inside the other; Rerun's own components have at most six."""
+
+STORE_ENTITIES_MAX: Final = 1_000_000
+"""Entities of a store; large recordings have some ten thousand."""
+
+STORE_TIMELINES_MAX: Final = 256
+"""Timelines of a store. Each is an index over all components; recordings have two to ten."""
+
+ENTITY_COMPONENTS_MAX: Final = 16_384
+"""Components that an entity ever had: two chunks of `CHUNK_COLUMNS_MAX` without one in common."""
+
+HUB_STORES_MAX: Final = 100_000
+"""Stores of a hub, blueprints among them; an idle one takes some kilobytes."""
+
+INFO_BYTES_MAX: Final = 64 * 1024
+"""Bytes of what a `SetStoreInfo` says of its sender; SDKs put a version of 20 bytes there."""
+
+ID_CHARS_KEPT_MAX: Final = 80
+"""Characters kept of each id of a message that no store took."""
+
+PATH_CACHED_CHARS_MAX: Final = 128
+"""Paths and names up to this length are remembered when they were parsed; longer ones would let a
+sender fill memory that no store counts."""
+
+PATHS_CACHED_MAX: Final = 4096
+"""How many of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLimits:
+    """How much structure senders may build up in a hub and its stores.
+
+    A message over one of the limits is rejected with a `LimitError` that names it. What a store
+    holds in bytes has limits of its own (`memory_limit`, `hub_budget`); these here bound what each
+    message may cost, whatever its size.
+
+    Attributes:
+        path_bytes_max: Bytes of an entity's path.
+        path_parts_max: Parts of an entity's path.
+        id_bytes_max: UTF-8 bytes of an application id, and of a recording id.
+        chunk_columns_max: Columns of a chunk.
+        chunk_schema_bytes_max: Bytes of a chunk's schema, metadata and all.
+        type_depth_max: Levels of a column's type, one inside the other.
+        store_entities_max: Entities of a store.
+        store_timelines_max: Timelines of a store.
+        entity_components_max: Components that one entity ever had.
+        hub_stores_max: Stores of a hub, recordings and blueprints together.
+        info_bytes_max: Bytes of what a `SetStoreInfo` says of its sender.
+    """
+
+    path_bytes_max: int = PATH_BYTES_MAX
+    path_parts_max: int = PATH_PARTS_MAX
+    id_bytes_max: int = ID_BYTES_MAX
+    chunk_columns_max: int = CHUNK_COLUMNS_MAX
+    chunk_schema_bytes_max: int = CHUNK_SCHEMA_BYTES_MAX
+    type_depth_max: int = TYPE_DEPTH_MAX
+    store_entities_max: int = STORE_ENTITIES_MAX
+    store_timelines_max: int = STORE_TIMELINES_MAX
+    entity_components_max: int = ENTITY_COMPONENTS_MAX
+    hub_stores_max: int = HUB_STORES_MAX
+    info_bytes_max: int = INFO_BYTES_MAX
+
+
+STORE_LIMITS: Final = StoreLimits()
+"""Those of a hub that is given none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLimits:
+    """What the peers of a server may have at most.
+
+    A peer is an address: all connections from one machine are one peer. What is beyond a limit is
+    refused with the limit's name.
+
+    Attributes:
+        streams_max: Streams (of SDKs and viewers) open at once, of all peers.
+        streams_per_peer_max: Streams open at once from one address, so that it cannot lock out
+            another.
+        stores_per_peer_max: Recordings and blueprints that one address may start, as long as they
+            are there.
+    """
+
+    streams_max: int = SERVER_STREAMS_MAX
+    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX
+    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX
+
+    def __post_init__(self) -> None:
+        """Refuse what would admit no peer.
+
+        Raises:
+            ValueError: A limit is no whole number above zero.
+        """
+        for name in ("streams_max", "streams_per_peer_max", "stores_per_peer_max"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                msg = f"{name} is a whole number above zero, not {value!r}"
+                raise ValueError(msg)

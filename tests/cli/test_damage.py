@@ -6,8 +6,10 @@ import json
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import forebay
@@ -170,3 +172,34 @@ def test_output_that_nobody_reads_any_more(recordings: dict[str, Path]) -> None:
         process.stdout.close()
         err = process.stderr.read()
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("damage", [cut, lying_length], ids=lambda damage: damage.__name__)
+def test_a_query_gives_what_is_readable(
+    damage: Callable[[bytes], bytes],
+    recordings: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = recordings["one_row_chunks"].read_bytes()
+    path, out = tmp_path / "damaged.rrd", tmp_path / "out.parquet"
+    path.write_bytes(damage(whole))
+    readable = forebay.load(path, on_error="keep").recording("one_row_chunks")
+    assert run(["query", str(path), "--index", "frame"]) == 1
+    screen = capsys.readouterr()
+    assert "/a:Scalars:scalars" in screen.out
+    assert screen.err.startswith("forebay: ")
+    assert screen.err.count("\n") == 1
+    assert run(["query", str(path), "--index", "frame", "-o", str(out)]) == 1
+    assert pq.read_table(out).num_rows == readable.dataframe("frame").num_rows > 0
+
+
+@pytest.mark.parametrize("damage", [empty, not_an_rrd], ids=lambda damage: damage.__name__)
+def test_a_query_of_what_is_no_recording(
+    damage: Callable[[bytes], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.rrd").write_bytes(damage(b"RRF2"))
+    out = tmp_path / "out.csv"
+    assert run(["query", str(tmp_path / "bad.rrd"), "--index", "frame", "-o", str(out)]) == 1
+    assert not out.exists()
+    assert capsys.readouterr().err.count("\n") == 1

@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from click.testing import CliRunner
 
-from forebay.cli.params import byte_size, policy_named
+from forebay.cli.params import byte_size, limit_options, limits_from, policy_named
 from forebay.ingest import policy_from
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("1", 1),
-        ("512B", 512),
-        ("4GB", 4 * 10**9),
-        ("4 gb", 4 * 10**9),
-        ("1.5GiB", 3 << 29),
-        ("75MiB", 75 << 20),
-        ("2TB", 2 * 10**12),
-    ],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert byte_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "1e3", "4G", "GB", "0.1B", "1 000", "٣MB", "75%"])
-def test_what_is_no_size(text: str) -> None:
+def test_a_size_that_is_none_is_wrong_usage() -> None:
+    assert byte_size()("4GB") == 4 * 10**9
     with pytest.raises(click.BadParameter, match="is no size; write 500MB"):
-        byte_size(text)
+        byte_size()("4G")
+    with pytest.raises(click.BadParameter, match="give at least 1 bytes and at most 1,000"):
+        byte_size(most=1000)("1kiB")
 
 
-@given(st.integers(1, 10**15))
-def test_a_number_is_bytes(size: int) -> None:
-    assert byte_size(str(size)) == size
+@dataclass(frozen=True)
+class SomeLimits:
+    """What there may be.
+
+    More of it.
+
+    Attributes:
+        things_max: Things in
+            the house.
+        thing_bytes_max: Bytes of each.
+    """
+
+    things_max: int = 7
+    thing_bytes_max: int = 4096
+
+
+@click.command()
+@limit_options(SomeLimits)
+def some(**values: int) -> None:
+    click.echo(limits_from(SomeLimits, values))
+    assert not values
+
+
+def test_limits_become_options() -> None:
+    invoke = CliRunner().invoke
+    assert invoke(some, []).output == f"{SomeLimits()}\n"
+    given = ["--things-max", "8", "--thing-bytes-max", "2MiB"]
+    assert invoke(some, given).output == f"{SomeLimits(8, 2 << 20)}\n"
+    for wrong in (["--things-max", "0"], ["--things-max", "x"], ["--thing-bytes-max", "big"]):
+        assert invoke(some, wrong).exit_code == 2
+    text = " ".join(invoke(some, ["--help"]).output.split())
+    assert "--things-max N Things in the house. [default: 7" in text
+    assert "--thing-bytes-max SIZE Bytes of each. [default: 4096]" in text
 
 
 def test_policies() -> None:

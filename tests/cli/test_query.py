@@ -125,6 +125,22 @@ def test_static_gives_one_row(path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "frame" in capsys.readouterr().out
 
 
+def test_a_recording_without_timelines_shows_its_static_data_on_any_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "static.rrd"
+    with rr.RecordingStream("query", recording_id="static", send_properties=False) as rec:
+        rec.save(path)
+        rec.log("limit", rr.Scalars(3.0), static=True)
+    assert run(["query", str(path), "--static"]) == 0
+    expected = capsys.readouterr().out
+    assert "[3.0]" in expected
+    assert run(["query", str(path), "--index", "frame"]) == 0
+    assert capsys.readouterr().out == expected
+    assert run(["query", str(path), "--index", "frame", "--from", "1", "--to", "noon"]) == 0
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -317,3 +333,44 @@ def test_cells_of_every_type_become_json(
     assert expected is None or made == expected
     print_table(pa.Table.from_arrays([column, column], ["x", "x"]), len(column))
     assert capsys.readouterr().out.count((made[0] or "")[:20]) == 2
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv"])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_component_of_two_types_is_written(
+    tmp_path: Path, ending: str, is_reversed: bool
+) -> None:
+    """Lists of `uint8` that says it has no nulls, and lists of `uint8` that have some."""
+    kinds = [pa.list_(pa.field("item", pa.uint8(), nullable=False)), pa.list_(pa.uint8())]
+    logged = [([1, 2], kinds[0]), ([3, None], kinds[1]), ([5], kinds[0])]
+    path, out = tmp_path / "run.rrd", tmp_path / f"out{ending}"
+    with rr.RecordingStream("query", recording_id="two types") as rec:
+        rec.save(path)
+        for frame, (values, kind) in enumerate(logged[::-1] if is_reversed else logged):
+            rec.set_time("f", sequence=frame)
+            rec.log("a", rr.AnyValues(c=pa.array([values], kind)))
+    assert run(["query", str(path), "--index", "f", "-o", str(out)]) == 0
+    wanted = [[values] for values, _ in logged]
+    if ending == ".csv":
+        written = pa.csv.read_csv(out)["/a:c"].to_pylist()
+        written = [json.loads(text) for text in written]
+    else:
+        read = pq.read_table if ending == ".parquet" else pa.feather.read_table
+        written = read(out)["/a:c"].to_pylist()
+    assert written == (wanted[::-1] if is_reversed else wanted)
+
+
+def test_types_that_no_type_holds_are_an_error_of_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.rrd"
+    with rr.RecordingStream("query", recording_id="two types") as rec:
+        rec.save(path)
+        for frame, values in enumerate((pa.array([1]), pa.array(["text"]))):
+            rec.set_time("f", sequence=frame)
+            rec.log("a", rr.AnyValues(c=values))
+    assert run(["query", str(path), "--index", "f", "-o", str(tmp_path / "out.csv")]) != 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "component 'c' of /a was logged as int64 and as string" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out.csv").exists()

@@ -6,28 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
 import forebay
 from forebay.cli import run
 from forebay.model import StoreId
-from forebay.server import Address
 from tests.integration.processes import forebay_serve
-from tests.server.client import TIMEOUT_S, Client, numbered
+from tests.server.client import TIMEOUT_S, At, Client, numbered
 
 A = StoreId.recording("app", "a")
 
 
-class At:
-    """What `Client` needs to know of a server in another process."""
-
-    def __init__(self, url: str) -> None:
-        self.address = Address.parse(url.removeprefix("rerun+http://").removesuffix("/proxy"))
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> None:
-    with forebay_serve("--data", str(tmp_path)) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+    with forebay_serve("--data", str(tmp_path)) as server, Client(At(server.url)) as client:
         client.write(*(numbered(A, i) for i in range(10)))
         assert server.stop(number) == 0
     assert "received 10 messages" in server.stderr
@@ -39,7 +32,7 @@ def test_serve_until_told_to_stop(number: signal.Signals, tmp_path: Path) -> Non
 def test_limits_and_policies(tmp_path: Path) -> None:
     """What is given up is given up in memory, not in the files."""
     options = ("--memory-limit", "40kB", "--policy", "latest_wins", "--data", str(tmp_path))
-    with forebay_serve(*options) as server, Client(At(server.url)) as client:  # type: ignore[arg-type]
+    with forebay_serve(*options) as server, Client(At(server.url)) as client:
         client.write(*(numbered(A, i) for i in range(3000)))
         assert server.stop() == 0
     assert "received 3,000 messages" in server.stderr
@@ -49,7 +42,46 @@ def test_limits_and_policies(tmp_path: Path) -> None:
     assert forebay.load(file)[A].num_rows == 3000
 
 
-@pytest.mark.parametrize("option", [("--memory-limit", "lots"), ("--policy", "drop")])
+def test_every_limit_is_an_option_and_has_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in (
+        "--memory-limit SIZE",
+        "--budget SIZE",
+        "--message-max SIZE",
+        "--relay-budget SIZE",
+        "--streams-max N",
+        "--streams-per-peer-max N",
+        "--stores-per-peer-max N",
+    ):
+        assert option in text
+    assert "so that it cannot lock out another" in " ".join(text.split())
+
+
+def test_limits_of_peers_reach_the_server() -> None:
+    options = ("--stores-per-peer-max", "1", "--message-max", "10kB", "--budget", "100MB")
+    with forebay_serve(*options) as server, Client(At(server.url)) as client:
+        client.write(numbered(A, 0))
+        with pytest.raises(grpc.RpcError, match="stores_per_peer_max: 127"):
+            client.write(numbered(StoreId.recording("app", "b"), 0))
+        with pytest.raises(grpc.RpcError, match="larger than max"):
+            client.write_raw(bytes(20_000))
+        assert server.stop() == 0
+    assert "refused a stream from" in server.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--memory-limit", "lots"),
+        ("--policy", "drop"),
+        ("--budget", "0"),
+        ("--message-max", "3GB"),
+        ("--relay-budget", "-1"),
+        ("--streams-max", "0"),
+        ("--stores-per-peer-max", "many"),
+    ],
+)
 def test_wrong_limits(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", *option]) == 2
     assert option[0] in capsys.readouterr().err
@@ -58,7 +90,7 @@ def test_wrong_limits(option: tuple[str, str], capsys: pytest.CaptureFixture[str
 def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:
     with (
         forebay_serve("--grace", "0", "--data", str(tmp_path)) as server,
-        Client(At(server.url)) as client,  # type: ignore[arg-type]
+        Client(At(server.url)) as client,
     ):
         client.write(numbered(A, 0))
         stream = client.open_stream()
@@ -69,7 +101,7 @@ def test_an_open_stream_does_not_keep_the_server(tmp_path: Path) -> None:
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with forebay.serve("127.0.0.1:0") as server:
-        assert run(["serve", "--bind", str(server.address)]) == 1
+        assert run(["serve", "--address", str(server.address)]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"forebay: cannot listen on {server.address}")
@@ -77,12 +109,12 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_address(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["serve", "--bind", "nonsense:port"]) == 1
+    assert run(["serve", "--address", "nonsense:port"]) == 1
     assert "give HOST:PORT" in capsys.readouterr().err
 
 
 def test_a_warning_beyond_loopback() -> None:
-    with forebay_serve("--bind", "0.0.0.0:0") as server:
+    with forebay_serve("--address", "0.0.0.0:0") as server:
         assert server.stop() == 0
     assert "open to the network" in server.stderr
     with forebay_serve() as server:

@@ -129,7 +129,8 @@ def test_a_file_cut_at_any_byte(
         assert loaded_code == code, cut
         # Between two messages a file may end: its writer crashed, or is still at work.
         assert code == (0 if cut == 12 or cut in offsets else code), cut
-        assert (code == 1) == (err.count("\n") == 1) == (loaded_err.count("\n") == 1), err
+        is_told = code == 1 or cut == 12  # of a header alone
+        assert is_told == (err.count("\n") == 1) == (loaded_err.count("\n") == 1), err
         assert sum(s["rows"] for s in loaded["stores"]) == sum(
             s["rows"] for s in document["stores"]
         )
@@ -159,3 +160,18 @@ def test_tables_for_people(recordings: dict[str, Path], capsys: pytest.CaptureFi
         assert "elapsed (duration)" in out
         assert "/plot/a" in out
         assert "1 store, " in out
+
+
+@pytest.mark.parametrize("command", ["stats", "load"])
+def test_a_file_of_only_a_header_is_said_to_hold_nothing(
+    command: str, recordings: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = recordings["static"]
+    empty = tmp_path / "empty.rrd"
+    empty.write_bytes(whole.read_bytes()[:12])
+    code, document, err = documented(capsys, command, "--json", empty)
+    assert (code, document["stores"]) == (0, [])
+    assert err == f"forebay: {empty} holds nothing: its header is all there is\n"
+    code, document, err = documented(capsys, command, "--json", whole, empty)
+    assert (code, len(document["stores"])) == (0, 1)
+    assert err == f"forebay: {empty} holds nothing: its header is all there is\n"

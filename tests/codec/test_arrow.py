@@ -206,12 +206,6 @@ def test_unknown_numbers_are_refused(number: int) -> None:
     assert "encoding" in refused(msg._replace(encoding=0))
 
 
-def dictionary_batch() -> pa.RecordBatch:
-    values = pa.array(["x", "y"]).dictionary_encode()
-    cells = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), values)
-    return chunk_batch({**columns_of(chunk_batch()), "S:x": cells})
-
-
 def columns_of(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     return dict(zip(batch.schema.names, batch.columns, strict=True))
 
@@ -235,8 +229,6 @@ BAD_PAYLOADS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a cut body": (lambda: STREAM[:-40], "claims"),
     "a batch alone": (lambda: STREAM[len(SCHEMA_ONLY) :], "begin with a schema"),
     "two schemas": (lambda: SCHEMA_ONLY + STREAM, "message 1"),
-    "dictionaries": (lambda: ipc_stream(dictionary_batch()), "does not read"),
-    "compressed buffers": (lambda: ipc_stream(BATCH, compression="lz4"), "compressed buffers"),
     "no columns": (lambda: ipc_stream(chunk_batch({})), "no row-id column"),
     "no row ids": (lambda: ipc_stream(without("row_id")), "no row-id column"),
     "no path": (lambda: ipc_stream(chunk_batch(metadata={"rerun:entity_path": ""})), "entity_path"),
@@ -245,10 +237,6 @@ BAD_PAYLOADS: dict[str, tuple[Callable[[], bytes], str]] = {
     "floats for times": (
         lambda: ipc_stream(chunk_batch({**columns_of(BATCH), "frame": FLOATS})),
         "a timeline is",
-    ),
-    "no list": (
-        lambda: ipc_stream(chunk_batch({**columns_of(BATCH), "S:x": FLOATS})),
-        "not a list",
     ),
     "null times": (
         lambda: ipc_stream(chunk_batch({**columns_of(BATCH), "frame": pa.array([1, None])})),
@@ -268,15 +256,6 @@ def test_bad_payloads_are_refused_with_a_reason(name: str) -> None:
     make, reason = BAD_PAYLOADS[name]
     with pytest.raises(InvalidChunkError, match=reason):
         ChunkDecoder().decode(plain_msg(make()))
-
-
-@pytest.mark.parametrize("version", ["0.1.2", "0.0.1", "garbage"])
-def test_old_chunks_are_told_how_to_become_new_ones(version: str) -> None:
-    old = {"sorbet:version": version}
-    if version == "garbage":
-        old["rerun:id"] = ""
-    message = refused(plain_msg(ipc_stream(chunk_batch(metadata=old))))
-    assert "rerun rrd migrate" in message
 
 
 def test_newer_chunks_are_read() -> None:

@@ -133,18 +133,6 @@ def test_lists_of_other_lengths_are_no_match() -> None:
     assert said(decoder.decode(msg)) == said(ChunkDecoder().decode(msg))
 
 
-def test_a_message_whose_buffers_overlap_is_no_pattern() -> None:
-    chunk = message("/a", 1)
-    assert batch_patterns._are_apart(chunk, 0, 2**64)
-    times, cells = chunk.batch.column(1), chunk.batch.column(2)
-    shared = pa.Array.from_buffers(
-        cells.type, ROWS, cells.buffers()[:2], 0, children=[times.cast(pa.int64()).view("float64")]
-    )
-    columns = [chunk.batch.column(0), times, shared]
-    twice = Chunk(chunk.id, chunk.layout, pa.record_batch(columns, schema=chunk.batch.schema))
-    assert not batch_patterns._are_apart(twice, 0, 2**64)
-
-
 def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_patterns, "BATCH_PATTERNS_BYTES_MAX", 4096)
     decoder = ChunkDecoder()
@@ -164,22 +152,6 @@ def test_messages_seen_once_are_forgotten_before_they_are_too_many(
     for rows in range(2, 20):
         decoder.decode(encoded(message("/a", 0, rows)))
         assert len(decoder._batches._seen) <= 3
-
-
-def test_buffers_that_share_a_byte_are_not_apart() -> None:
-    chunk = message("/a", 1)
-    kind = pa.float64()
-    memory = pa.py_buffer(bytes(200))
-    for gap, are_apart in ((0, True), (-1, False)):
-        begin = 16 * ROWS + gap
-        row_ids = pa.Array.from_buffers(pa.binary(16), ROWS, [None, memory.slice(0, 16 * ROWS)])
-        cells = pa.Array.from_buffers(kind, ROWS, [None, memory.slice(begin, 8 * ROWS)])
-        batch = pa.record_batch([row_ids, cells], names=["a", "b"])
-        two = Chunk(chunk.id, chunk.layout, batch)
-        end = memory.address + memory.size
-        assert batch_patterns._are_apart(two, memory.address, end) == are_apart
-        assert not batch_patterns._are_apart(two, memory.address + 1, end)
-        assert not batch_patterns._are_apart(two, memory.address, memory.address + begin)
 
 
 def test_a_static_chunk_is_opened_however_often_its_kin_came() -> None:

@@ -1,4 +1,4 @@
-"""The few numbers that are read of an Arrow message, from flatbuffers made by hand."""
+"""The few numbers that are read of an Arrow message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import struct
 
 import pytest
 
-from forebay.codec.ipc import check_end, check_schema, message_extent
+from forebay.codec.ipc import check_end, check_schema, message_extent, read_batch_header
+from tests.codec.descriptors import Descriptors
+from tests.codec.lessons import stream
 
 
 def schema_message(*, header_type: int = 1, endianness: int = 0) -> memoryview:
@@ -52,3 +54,23 @@ def test_a_body_ends_where_the_stream_does(body: int, behind: bytes) -> None:
 def test_a_body_that_is_cut_off_or_followed_by_more_is_refused(length: int, behind: bytes) -> None:
     with pytest.raises(ValueError, match="record batch"):
         check_end(memoryview(bytes(24) + behind), 16, length)
+
+
+def test_a_batch_header_is_what_pyarrow_wrote() -> None:
+    edited = Descriptors(stream("texts", "several", 4))
+    header = read_batch_header(memoryview(edited.data), edited.batch + 8)
+    assert header.rows == 4
+    assert header.body_length == edited.body_length == len(edited.data) - edited.body - 8
+    assert header.nodes == [edited.node(number) for number in range(len(edited.nodes))]
+    assert header.buffers == [edited.buffer(number) for number in range(len(edited.buffers))]
+    texts = edited.buffer(edited.find("values", "S:x", "item"))
+    assert texts[1] == 2 * len("wordtäxt".encode())
+
+
+@pytest.mark.parametrize("count", [1000, 2**28, 2**32 - 1])
+def test_vectors_that_leave_the_message_are_refused_before_they_are_read(count: int) -> None:
+    for claim in (Descriptors.count_nodes, Descriptors.count_buffers):
+        edited = Descriptors(stream("texts", "several", 4))
+        claim(edited, count)
+        with pytest.raises(ValueError, match="leads out of it"):
+            read_batch_header(memoryview(edited.data), edited.batch + 8)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.codec import lz4
 from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.peek import lz4_block_front
 
 WAYS = ("as installed", "without cramjam")
 
@@ -140,3 +142,111 @@ def test_blocks_that_no_library_writes_are_refused_by_both(block: bytes, size: i
     with_it, without = answers(block, size)
     assert isinstance(with_it, str)
     assert with_it == without
+
+
+# Matches of offset 0: zeros on every way, whatever memory held before.
+
+
+def length_bytes(length: int) -> bytes:
+    return b"\xff" * (length // 255) + bytes([length % 255])
+
+
+def sequence(literals: bytes, match: tuple[int, int] | None) -> bytes:
+    """Literals, and a match of an offset and a length, or the last literals."""
+    run = len(literals)
+    offset, length = match or (0, 4)
+    block = bytes([min(run, 15) << 4 | min(length - 4, 15)])
+    if run >= 15:
+        block += length_bytes(run - 15)
+    block += literals
+    if match is not None:
+        block += offset.to_bytes(2, "little")
+        if length >= 19:
+            block += length_bytes(length - 19)
+    return block
+
+
+class DirtyPiece:
+    """Memory that holds what another sender's message left there."""
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(b"\x55" * size)
+        self.view = memoryview(self.data)
+        self.address = pa.py_buffer(self.data).address
+
+
+class DirtyMemory:
+    def piece(self, size: int) -> DirtyPiece:
+        return DirtyPiece(size)
+
+    def take_back(self, piece: DirtyPiece) -> None:
+        """It is not used again."""
+
+
+sequences = st.lists(
+    st.tuples(
+        st.binary(max_size=40),
+        st.one_of(st.just(0), st.integers(0, 50)),
+        st.one_of(st.integers(4, 40), st.integers(4, 20_000)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(sequences, st.binary(min_size=12, max_size=60))
+def test_a_match_of_offset_0_is_zeros_on_every_way(
+    parts: list[tuple[bytes, int, int]], end: bytes
+) -> None:
+    block = b""
+    wanted = bytearray()
+    for literals, offset, length in parts:
+        wanted += literals
+        near = min(offset, len(wanted))
+        block += sequence(literals, (near, length))
+        for _ in range(length):
+            wanted.append(wanted[-near] if near else 0)
+    block += sequence(end, None)
+    wanted += end
+    size = len(wanted)
+    for decompressor in (
+        Lz4Decompressor(),
+        Lz4Decompressor(DirtyMemory()),
+        Lz4Decompressor(bound=None),
+    ):
+        dirty = compressed(b"\x55" * size)
+        decompressor.decompress(dirty, size)
+        try:
+            found = decompressor.decompress(block, size)
+        except ValueError as error:
+            # Sizes that an LZ4 block cannot reach, or that begin as one with its size before it.
+            assert "cannot become" in str(error)  # noqa: PT017
+            continue
+        assert bytes(found) == wanted
+        assert decompressor.decompress_alike([block, block], size) == wanted * 2
+        assert lz4_block_front(block, size)[:size] == wanted
+
+
+def test_a_library_that_leaves_memory_as_it_was_is_not_used_without_a_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def leaves(_block: bytes, _out: bytearray, *, output_len: int) -> int:
+        return output_len
+
+    def refuses(block: bytes, _out: bytearray, **_: int) -> int:
+        raise ValueError(block)
+
+    assert not lz4.writes_zeros(leaves)
+    assert lz4.writes_zeros(refuses)
+    assert Lz4Decompressor(bound=leaves)._bound is None
+    assert Lz4Decompressor(bound=refuses)._bound is refuses
+    assert Lz4Decompressor()._bound is not None
+    assert not Lz4Decompressor()._is_walked
+    monkeypatch.setattr(lz4, "_codec_writes_zeros", lambda: False)
+    walking = Lz4Decompressor(bound=leaves)
+    block = sequence(b"abcd", (0, 30)) + sequence(b"the end of it", None)
+    with pytest.raises(ValueError, match="damaged"):
+        walking.decompress(block, 47)
+    for size in (4, 2000):
+        data = (b"abcd" * size)[:size]
+        assert bytes(walking.decompress(compressed(data), size)) == data

@@ -134,7 +134,7 @@ def test_an_action_that_raises_is_not_called_again() -> None:
         commits.commit(worker, None)
     assert worker.is_let_go
     commits.commit(worker, None)
-    assert (calls, commits._actions) == ([1], [])
+    assert (calls, list(commits._actions)) == ([1], [])
 
 
 @pytest.mark.parametrize("is_told", [True, False])

@@ -12,7 +12,8 @@ from forebay.errors import (
     StoreError,
     WorkerClosedError,
 )
-from forebay.hub import EntityDb, WorkerOutput, inflow
+from forebay.hub import EntityDb, WorkerOutput
+from forebay.ingest import rejections
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
 from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
 from tests.chunks import make_chunk
@@ -297,7 +298,7 @@ def test_a_message_of_another_store_is_taken_and_told_of_once(
 def test_of_many_rejections_the_first_and_the_last_are_kept(
     db: EntityDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inflow, "REJECTIONS_KEPT_MAX", 4)
+    monkeypatch.setattr(rejections, "REJECTIONS_KEPT_MAX", 4)
     for number in range(7):
         with pytest.raises(InvalidChunkError):
             db.add_log_msg(broken()._replace(byte_offset=number))

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.codec import encode_chunk
+from forebay.chunk import BatchForm, Chunk, EncodedChunk
+from forebay.codec import ChunkDecoder, encode_chunk
 from forebay.hub import EntityDb, Event, StoreHub
 from forebay.hub.memory import MemoryLimit, to_free, water_level
 from forebay.limits import GC_TARGET_FRACTION
@@ -239,3 +242,44 @@ def test_blueprints_count_but_give_nothing(runtime: Runtime) -> None:
     MemoryLimit(8 * SIZE, runtime).enforce(hub.entity_dbs)
     assert hub[blueprint_id()].held_bytes == before
     assert sum(db.held_bytes for db in hub) <= 8 * SIZE * GC_TARGET_FRACTION
+
+
+def test_a_chunk_that_cannot_be_opened_stops_neither_the_limit_nor_the_counts(
+    runtime: Runtime,
+) -> None:
+    """Whatever a decoder lets through: all is counted, collected and told of."""
+
+    def lenient() -> Callable[[ArrowMsg], Chunk]:
+        decode = ChunkDecoder().decode
+
+        def damaging(msg: ArrowMsg) -> Chunk:
+            chunk = decode(msg)
+            if chunk.times("frame")[0] % 7 != 3:
+                return chunk
+            form = BatchForm(chunk.layout, chunk.batch.schema, 0, 1, SIZE)
+            return EncodedChunk(chunk.id, form, pa.py_buffer(b"no message"))
+
+        return damaging
+
+    limit = 10 * SIZE
+    db = EntityDb(recording_id(), runtime=runtime, commits_itself=True, decoder_factory=lenient)
+    for number in range(20):
+        db.submit_arrow_msg(bulky(number))
+    db.flush(PATIENCE_S)
+    assert frames(db) == [number for number in range(20) if number % 7 != 3]
+    assert db.latest_at("frame", 17, "/image")["Image:buffer"].time == 16
+    assert [damaged.lost_rows for damaged in db.put_aside()] == [1, 1, 1]
+    assert len(db.clone_with_new_id(recording_id("b")).put_aside()) == 3
+    db.memory_limit = limit
+    for number in range(20, 60):
+        db.submit_arrow_msg(bulky(number))
+        db.flush(PATIENCE_S)
+        assert db.byte_size <= limit
+    stats = db.ingestion_stats()
+    assert (stats.accepted, stats.committed, stats.rejected) == (60, 60, 0)
+    kept = frames(db)
+    assert kept == [number for number in range(kept[0], 60) if number % 7 != 3]
+    assert {damaged.id for damaged in db.put_aside()} <= {
+        chunk.id for event in db.gc() for chunk in [event.diff.chunk]
+    }
+    assert db.put_aside() == []

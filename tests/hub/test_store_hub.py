@@ -273,3 +273,11 @@ def test_a_hub_in_use_says_what_it_is(hub: StoreHub) -> None:
     hub.receive_log_msg(announce(recording_id()))
     assert repr(hub) == "StoreHub(1 recordings, 0 blueprints)"
     assert isinstance(hub.entity_db(recording_id()), EntityDb)
+
+
+@pytest.mark.parametrize("name", ["hub_budget", "memory_limit", "store_memory_limit"])
+def test_sizes_are_numbers_or_text(name: str) -> None:
+    StoreHub(**{name: "1.5GiB"})
+    for wrong in ("4G", "lots", 0, 1.5):
+        with pytest.raises(ValueError, match=r"500MB|give at least 1"):
+            StoreHub(**{name: wrong})

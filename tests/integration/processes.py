@@ -52,7 +52,7 @@ class ServeProcess:
 @contextlib.contextmanager
 def forebay_serve(*args: str) -> Iterator[ServeProcess]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "forebay", "serve", "--bind", "127.0.0.1:0", *args],
+        [sys.executable, "-m", "forebay", "serve", "--address", "127.0.0.1:0", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,7 +10,7 @@ import grpc
 
 from forebay.codec import encode_chunk, encode_write_request
 from forebay.model import ArrowMsg, LogMsg, StoreId
-from forebay.server import Server
+from forebay.server import Address, Server
 from tests.chunks import make_chunk
 
 SERVICE = "/rerun.sdk_comms.v1alpha1.MessageProxyService/"
@@ -23,10 +23,17 @@ def numbered(store_id: StoreId, number: int, entity: str = "/a") -> ArrowMsg:
     return encode_chunk(store_id, chunk)
 
 
+class At:
+    """What `Client` needs to know of a server in another process."""
+
+    def __init__(self, url: str) -> None:
+        self.address = Address.parse(url.removeprefix("rerun+http://").removesuffix("/proxy"))
+
+
 class Client:
     """One connection."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server | At) -> None:
         self.channel = grpc.insecure_channel(
             str(server.address),
             options=[

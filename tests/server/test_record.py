@@ -66,6 +66,10 @@ HOSTILE = [
     "\n",
     "日本",
     ".hidden",
+    "\x1b]0;title\x07",
+    "\u202egnp.exe",
+    "\u200b",
+    "-rf",
     "a/b",
 ]
 
@@ -80,6 +84,19 @@ def test_no_name_leaves_the_directory(application_id: str, recording_id: str) ->
     assert stem.isprintable()
     assert not set(stem) & set('/\\:*?"<>| ')
     assert len(stem) < 200
+
+
+@pytest.mark.parametrize("device", ["CON", "nul", "Com1", "LPT9"])
+def test_no_name_means_a_device(device: str) -> None:
+    stem = file_stem(StoreId.recording(device, device))
+    assert stem.partition(".")[0].upper() != device.upper()
+
+
+def test_long_names_can_be_told_apart_by_both_ends() -> None:
+    long = "x" * 10_000
+    stem = file_stem(StoreId.recording(f"begin{long}end", "a"))
+    assert stem.startswith("beginxxx")
+    assert "xxxend.a." in stem
 
 
 def test_names_that_look_alike_have_files_of_their_own() -> None:

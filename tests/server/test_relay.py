@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forebay.limits import RELAY_BATCH_BYTES, RELAY_BATCH_MSGS
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId, StoreInfo
@@ -143,6 +145,104 @@ def test_the_latest_info_of_each_store_outlives_any_flood() -> None:
     got = drain(r.reader(), r)
     assert got[0] == b"info a"
     assert b"old info a" not in got
+
+
+def test_infos_are_counted_and_bounded() -> None:
+    """They outlive other messages, so a sender of many stores could make them grow without end."""
+    r = relay(100_000)
+    for number in range(1000):
+        r.publish(info(StoreId.recording("app", str(number))), bytes(1000))
+        assert r.held_bytes <= 100_000
+    last = b"the latest"
+    r.publish(info(A), last)
+    for _ in range(200):
+        r.publish(temporal(B), bytes(1000))
+    assert last in drain(r.reader(), r)
+
+
+def test_what_readers_hold_is_counted() -> None:
+    r = relay(10_000)
+    readers = [r.reader() for _ in range(3)]
+    r.publish(temporal(), bytes(3000))
+    before = r.held_bytes
+    for reader in readers:
+        r.next_batch(reader)
+    assert r.held_bytes == before, "the same bytes, held by four"
+    for _ in range(20):
+        r.publish(temporal(), bytes(100))
+    assert r.held_bytes >= before
+    for reader in readers:
+        reader.close()
+    assert r.held_bytes == r.size_bytes
+
+
+def test_readers_that_stall_are_cut_when_only_they_hold_too_much() -> None:
+    r = relay(10_000)
+    told: list[int] = []
+    healthy = r.reader(lambda: told.append(-1))
+    stalled = []
+    for number in range(10):
+        r.publish(temporal(), bytes(4000))
+        drain(healthy, r)
+        reader = r.reader(lambda number=number: told.append(number))  # type: ignore[misc]
+        drain(reader, r)
+        stalled.append(reader)
+        for _ in range(3):
+            r.publish(temporal(), bytes(3000))
+            drain(healthy, r)
+        assert r.held_bytes <= 10_000 + 4000 + 1000
+    assert -1 not in told
+    assert told == sorted(told), "those furthest behind first"
+    assert len(told) >= 8
+    assert all(stalled[number].cut is Cut.OVERTAKEN for number in told)
+    assert r.next_batch(stalled[told[0]]) == []
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("iste"), st.integers(0, 3000))
+        | st.tuples(st.sampled_from("rco"), st.integers(0, 3)),
+        max_size=80,
+    ),
+    st.sampled_from([0, 1, 5000, 20_000]),
+)
+def test_what_is_held_is_what_the_process_holds(
+    steps: list[tuple[str, int]], budget_bytes: int
+) -> None:
+    """`held_bytes` against a count of all that can be reached, whatever happens in what order."""
+    r = relay(budget_bytes)
+    readers: list[RelayReader] = [r.reader() for _ in range(4)]
+    for step, number in steps:
+        match step:
+            case "i":
+                r.publish(info(StoreId.recording("app", str(number % 5))), bytes(number))
+            case "s":
+                r.publish(static(), bytes(number))
+            case "t" | "e":
+                r.publish(temporal(), bytes(number))
+            case "r":
+                if readers[number].cursor < r.num_messages and readers[number].cut is None:
+                    r.next_batch(readers[number])
+            case "c":
+                readers[number].close()
+            case _:
+                readers[number] = _replaced(r, readers[number])
+        assert r.held_bytes == _reachable_bytes(r, readers)
+
+
+def _replaced(r: Relay, reader: RelayReader) -> RelayReader:
+    reader.close()
+    return r.reader()
+
+
+def _reachable_bytes(r: Relay, readers: list[RelayReader]) -> int:
+    entries = {*r._infos.values()}
+    for log in (r._recent, r._lasting):
+        entries.update(log.entries[log.start :])
+    for reader in readers:
+        entries.update(reader.batch)
+    return sum(entry.size_bytes for entry in entries)
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 1])

@@ -100,8 +100,8 @@ def _newest_clear(
     return max(found, default=None)
 
 
-RangeRow: TypeAlias = "tuple[int, bytes, dict[str, Value]]"
-"""Time, row id, and the cells that are not null."""
+RangeRow: TypeAlias = "tuple[int | None, bytes, dict[str, Value]]"
+"""Time (`None`: static), row id, and the cells that are not null."""
 
 
 def range_(
@@ -113,19 +113,36 @@ def range_(
     *,
     components: Collection[str] | None = None,
 ) -> list[RangeRow]:
-    """The logged rows within inclusive bounds, in order of (time, row id); clears hide nothing."""
-    found: list[RangeRow] = []
+    """The static cells, then the logged rows within inclusive bounds, by (time, row id).
+
+    Static cells come in one row without a time, under the greatest of their row ids, and hide the
+    temporal cells of their components; clears hide nothing.
+    """
+    rows = list(rows)
+    static: dict[str, tuple[bytes, Value]] = {}
+    for row in sorted(rows, key=lambda row: row.row_id):
+        for name, value in row.cells.items():
+            is_wanted = components is None or name in components
+            if row.entity == entity and row.is_static and value is not None and is_wanted:
+                static[name] = row.row_id, value
+    first: list[RangeRow] = []
+    if static:
+        greatest = max(row_id for row_id, _ in static.values())
+        first = [(None, greatest, {name: value for name, (_, value) in static.items()})]
+    found: list[tuple[int, bytes, dict[str, Value]]] = []
     for row in rows:
         if row.entity != entity or timeline not in row.times:
             continue
         cells = {
             name: value
             for name, value in row.cells.items()
-            if value is not None and (components is None or name in components)
+            if value is not None
+            and name not in static
+            and (components is None or name in components)
         }
         if cells and start <= row.times[timeline] <= end:
             found.append((row.times[timeline], row.row_id, cells))
-    return sorted(found, key=lambda item: item[:2])
+    return [*first, *sorted(found, key=lambda item: item[:2])]
 
 
 def row_key(row: Row) -> tuple[object, ...]:

@@ -98,10 +98,10 @@ def test_chunks_that_arrow_cannot_join_stay_as_they_are(monkeypatch: pytest.Monk
     assert store.snapshot().latest_at("frame", 77, "/a")["S:x"].value.to_pylist() == [77.0]
 
 
-def test_the_latest_type_of_a_component_and_of_a_timeline_is_the_one_given() -> None:
+def test_a_timeline_has_its_latest_type_and_a_component_one_that_holds_all_cells() -> None:
     store = filled(
         [
-            make_chunk("/a", {"t": [1]}, {"S:x": [[1]]}),
+            make_chunk("/a", {"t": [1]}, {"S:x": pa.array([[1]], pa.list_(pa.int32()))}),
             make_chunk("/a", {Timeline("t", TimeType.DURATION): [2]}, {"S:x": [[2.5]]}),
         ]
     )
@@ -114,8 +114,9 @@ def test_the_latest_type_of_a_component_and_of_a_timeline_is_the_one_given() -> 
     assert snapshot.latest_at("t", 1, "/a")["S:x"].value.to_pylist() == [1]
     store.insert(make_chunk("/a", {"t": [3]}, {"S:x": [["text"]]}))
     store.insert(make_chunk("/a", {"t": [4]}, {"S:x": [[{"of": 1}]]}))
-    with pytest.raises(QueryError, match="does not convert"):
+    with pytest.raises(QueryError, match="no type holds the values of both"):
         store.snapshot().range("t", 0, 9, "/a")
+    assert store.snapshot().component_types("/a") == {"S:x": pa.list_(pa.null())}
 
 
 def test_static_transforms_stay_when_shadowed() -> None:

@@ -276,8 +276,8 @@ def test_an_entity_has_the_components_that_were_ever_logged_on_it() -> None:
         names = store.snapshot().range(timeline, FIRST, LAST, entity).column_names
         return [name for name in names if name.startswith("P:")]
 
-    assert columns("frame", "/both") == ["P:labels", "P:points"]
-    assert columns("clock", "/both") == ["P:points"]
+    assert columns("frame", "/both") == ["P:colors", "P:labels", "P:points"]
+    assert columns("clock", "/both") == ["P:colors", "P:points"]
     assert columns(None, "/both") == ["P:colors"]
     assert columns("clock", "/frame") == []
 

@@ -112,7 +112,7 @@ def test_rows_go_from_all_timelines_that_they_are_on() -> None:
     )
     store.drop_time_range("frame", 1, 1)
     assert latest_ids(store, "clock", 100) == {"P:colors": row_id(3), "P:labels": row_id(4)}
-    assert [item[0] for item in ranged(store, "clock", FIRST, LAST)] == [50, 70]
+    assert [item[0] for item in ranged(store, "clock", FIRST, LAST)] == [None, 50, 70]
     assert latest_ids(store, "frame", 9) == {"P:colors": row_id(2), "P:labels": row_id(4)}
 
 

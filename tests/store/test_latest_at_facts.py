@@ -337,3 +337,20 @@ def test_a_time_beyond_64_bits_is_no_time(time: int) -> None:
         latest(store, "frame", time)
     for end in (2**63 - 1, -(2**63)):
         assert set(latest(store, "frame", end)) == ({"P:colors"} if end > 0 else set())
+
+
+def test_a_recording_without_timelines_answers_with_its_static_data() -> None:
+    """Whatever timeline is named, and whatever the time is: there may be one later."""
+    store = store_of_rows(row(1, None, {"P:colors": [1]}))
+    answer = {"P:colors": ([1], None, row_id(1))}
+    assert latest(store, "frame", 5) == latest(store, None, 0) == answer
+    snapshot = store.snapshot()
+    assert snapshot.latest_at("any", None, "/world").keys() == {"P:colors"}
+    assert snapshot.latest_at("any", "noon", "/world", ["P:colors"]).keys() == {"P:colors"}  # type: ignore[arg-type]
+    for nonsense in (7, ["frame"]):
+        with pytest.raises(UnknownTimelineError):
+            snapshot.latest_at(nonsense, 5, "/world")  # type: ignore[arg-type]
+    store.insert(chunk_of(row(2, 7, {"P:labels": ["x"]})))
+    assert latest(store, "frame", 5) == answer
+    with pytest.raises(UnknownTimelineError, match="'frame'"):
+        store.snapshot().latest_at("any", 5, "/world")

@@ -7,6 +7,7 @@ import itertools
 import pyarrow as pa
 import pytest
 
+from forebay.errors import UnknownTimelineError
 from tests.store import model
 from tests.store.logs import FIRST, LAST
 from tests.store.model import RangeRow, Value
@@ -204,41 +205,83 @@ def test_clears_hide_nothing_from_a_range() -> None:
     ]
 
 
-def test_static_cells_are_left_out_of_a_timelines_range() -> None:
-    store = store_of_rows(row(1, None, POINTS), row(2, 123, COLORS), row(3, None, {"P:labels": []}))
-    assert ranged(store, "frame", FIRST, LAST) == [found(123, 2, COLORS)]
+def static(number: int, cells: dict[str, Value | None]) -> RangeRow:
+    return (None, *found(0, number, cells)[1:])
 
 
-def test_temporal_rows_stay_in_range_whatever_static_cell_overrides_them() -> None:
-    """Rerun's own range gives the static cell in their stead; see docs/differences.md."""
+def test_static_cells_come_in_a_first_row_without_a_time() -> None:
+    labels: dict[str, Value | None] = {"P:labels": []}
+    store = store_of_rows(row(1, None, POINTS), row(2, 123, COLORS), row(3, None, labels))
+    both = static(3, {**POINTS, **labels})
+    assert ranged(store, "frame", FIRST, LAST) == [both, found(123, 2, COLORS)]
+    assert ranged(store, "frame", 124, LAST) == [both], "whatever the bounds"
+    assert ranged(store, "frame", 0, 200, components=["P:colors"]) == [found(123, 2, COLORS)]
+    assert ranged(store, "frame", 0, 200, components=["P:points", "P:colors"]) == [
+        static(1, POINTS),
+        found(123, 2, COLORS),
+    ]
+    table = store.snapshot().range("frame", FIRST, LAST, "/world")
+    assert table.column_names == ["frame", "row_id", "P:colors", "P:labels", "P:points"]
+    assert table.schema.field("frame").nullable
+    table.validate(full=True)
+
+
+def test_static_cells_hide_the_temporal_ones_of_their_components() -> None:
+    """As in latest-at and dataframes."""
     store = store_of_rows(
         row(1, 123, {**POINTS, **COLORS}),
         row(2, 123, COLORS),
-        row(3, None, COLORS),
+        row(3, None, {"P:colors": [3]}),
         row(4, 223, COLORS),
-        row(5, None, COLORS),
+        row(5, None, {"P:colors": [5]}),
         row(6, 323, POINTS),
     )
-    assert ranged(store, "frame", 124, 323) == [found(223, 4, COLORS), found(323, 6, POINTS)]
-    assert [item[1] for item in ranged(store, "frame", FIRST, LAST)] == [
-        row_id(number) for number in (1, 2, 4, 6)
+    assert ranged(store, "frame", FIRST, LAST) == [
+        static(5, {"P:colors": [5]}),
+        found(123, 1, POINTS),
+        found(323, 6, POINTS),
     ]
-    assert ranged_static(store) == [(row_id(5), COLORS)]
+    assert ranged(store, "frame", 0, 400, components=["P:colors"]) == [static(5, {"P:colors": [5]})]
+    assert ranged_static(store) == [(row_id(5), {"P:colors": [5]})]
+
+
+@pytest.mark.parametrize("timeline", ["clock", "since"])
+def test_the_times_keep_their_type_before_and_after_a_static_row(timeline: str) -> None:
+    store = store_of_rows(row(1, {timeline: 7}, POINTS), row(2, None, COLORS))
+    assert ranged(store, timeline, 0, 9) == [static(2, COLORS), found(7, 1, POINTS)]
+
+
+def test_a_recording_without_timelines_answers_with_its_static_data() -> None:
+    """Whatever timeline is named, and whatever the times are: there may be one later."""
+    store = store_of_rows(row(1, None, POINTS), row(2, None, COLORS))
+    both = static(2, {**POINTS, **COLORS})
+    assert ranged(store, "frame", 0, 9) == [both]
+    snapshot = store.snapshot()
+    table = snapshot.range("any", None, "1.5s", "/world")  # type: ignore[arg-type]
+    assert table.column_names == ["any", "row_id", "P:colors", "P:points"]
+    assert table.schema.field("any").type == pa.int64()
+    assert snapshot.range("any", 0, 9, "/world", ["P:points"]).num_rows == 1
+    with pytest.raises(UnknownTimelineError, match="str"):
+        snapshot.range(7, 0, 9, "/world")  # type: ignore[arg-type]
+    store.insert(chunk_of(row(3, 4, {"P:labels": []})))
+    assert ranged(store, "frame", 0, 9) == [both, found(4, 3, {"P:labels": []})]
+    with pytest.raises(UnknownTimelineError, match="'frame'"):
+        store.snapshot().range("any", 0, 9, "/world")
 
 
 def test_static_answers_follow_every_write() -> None:
     store = store_of_rows(row(1, None, POINTS))
     assert ranged_static(store) == [(row_id(1), POINTS)]
     for number in (2, 3):
-        store.insert(chunk_of(row(number, None, {"P:colors": [number]})))
-        assert ranged_static(store) == [
-            (row_id(1), POINTS),
-            (row_id(number), {"P:colors": [number]}),
-        ]
+        colors: dict[str, Value | None] = {"P:colors": [number]}
+        store.insert(chunk_of(row(number, None, colors)))
+        assert ranged_static(store) == [(row_id(1), POINTS), (row_id(number), colors)]
+        assert ranged(store, "frame", 0, 9) == [static(number, {**POINTS, **colors})]
     for number, frame in ((4, 2), (5, 3), (6, 3)):
-        store.insert(chunk_of(row(number, frame, COLORS)))
-        assert ranged(store, "frame", FIRST, LAST)[-1] == found(frame, number, COLORS)
-    assert len(ranged(store, "frame", 3, 3)) == 2
+        store.insert(chunk_of(row(number, frame, {"P:labels": ["x"], **COLORS})))
+        last = ranged(store, "frame", FIRST, LAST)[-1]
+        assert last == found(frame, number, {"P:labels": ["x"]})
+    assert len(ranged(store, "frame", 3, 3)) == 3
 
 
 def test_all_rows_of_the_latest_time_are_those_in_range_of_it() -> None:

@@ -107,6 +107,32 @@ def test_a_plot_has_the_lines_of_its_components(session: Session) -> None:
     assert table["least"].to_pylist() == table["greatest"].to_pylist() == [2.0, 3.0, 4.0, 5.0]
 
 
+def test_static_data_is_shown_and_draws_no_line() -> None:
+    encoder = StreamEncoder()
+    parts = [encoder.header()]
+    static = make_chunk("/limit", None, {"Scalars:scalars": [[3.0]]})
+    parts.append(encoder.encode(encode_chunk(STORE, static)))
+    question = {"store": 0, "timeline": "frame", "entity": "/limit"}
+    drawn = {"kind": "plot", "components": ["Scalars:scalars"], "start": "0", "end": "9"}
+    alone = fed(b"".join([*parts, encoder.finish()]))
+    assert asked(alone, kind="latest_at", time="4", **question)["at"].to_pylist() == [""]
+    assert asked(alone, **question, **drawn).num_rows == 0
+    found = asked(alone, kind="rows", store=0, timeline="frame", start="0")
+    assert found.to_pydict() == {
+        "time": [None],
+        "frame": [""],
+        "/limit:Scalars:scalars": found["/limit:Scalars:scalars"].to_pylist(),
+    }
+    moving = make_chunk("/limit", {"frame": [1, 2]}, {"S:x": [[1.0], [2.0]]})
+    parts.append(encoder.encode(encode_chunk(STORE, moving)))
+    both = fed(b"".join([*parts, encoder.finish()]))
+    assert asked(both, **question, **drawn).num_rows == 0
+    lines = asked(both, **question, **{**drawn, "components": ["Scalars:scalars", "S:x"]})
+    assert lines["time"].to_pylist() == [1, 2]
+    ranged = asked(both, kind="range", start="0", end="9", **question)
+    assert ranged["frame"].to_pylist() == [None, 1, 2]
+
+
 def test_csv_has_a_header_and_nested_cells_as_json(session: Session) -> None:
     question = {"kind": "csv", "timeline": "frame", "contents": "/plot"}
     lines = session.ask(json.dumps(question)).decode().splitlines()

@@ -1,6 +1,8 @@
 """`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
 
 from forebay.chunk.chunk import Chunk
+from forebay.chunk.convert import converted
+from forebay.chunk.damage import DamagedChunk
 from forebay.chunk.encoded import BatchForm, EncodedChunk
 from forebay.chunk.layout import (
     ARROW_TIME_TYPES,
@@ -22,6 +24,8 @@ from forebay.chunk.merge import (
 )
 from forebay.chunk.packed import PackedChunk, RowForm, number_spans
 from forebay.chunk.row_ids import RowIdArray
+from forebay.chunk.unify import same_type, unified, unified_or_null
+from forebay.chunk.unread import ConvertedChunk, UnreadColumn
 
 __all__ = [
     "ARROW_TIME_TYPES",
@@ -30,19 +34,26 @@ __all__ = [
     "Chunk",
     "ChunkLayout",
     "ComponentDescriptor",
+    "ConvertedChunk",
+    "DamagedChunk",
     "DataColumn",
     "EncodedChunk",
     "IndexColumn",
     "PackedChunk",
     "RowForm",
     "RowIdArray",
+    "UnreadColumn",
     "concatenable",
     "concatenated",
+    "converted",
     "derived_id",
     "fits_limits",
     "is_time_sorted",
     "number_spans",
     "picked",
+    "same_type",
     "sliced",
     "split",
+    "unified",
+    "unified_or_null",
 ]

@@ -33,3 +33,31 @@ def truths(flags: pa.BooleanArray) -> Bools:
 def are_valid(column: pa.Array) -> Bools:
     """Which values are not null, shape `(len(column),)`."""
     return truths(column.is_valid())
+
+
+def integers(column: pa.Array) -> npt.NDArray[np.int64]:
+    """The values of an array of integers (anything where one is null), shape `(len(column),)`."""
+    bits = column.buffers()[1]
+    if bits is None or not len(column):
+        return np.zeros(0, np.int64)
+    width = column.type.bit_width // 8
+    kind = np.dtype(f"{'i' if pa.types.is_signed_integer(column.type) else 'u'}{width}")
+    values = np.frombuffer(bits, kind, len(column), width * column.offset)
+    return values.astype(np.int64)
+
+
+def lists_of(
+    data_type: pa.DataType, offsets: npt.NDArray[np.int64], is_null: Bools, values: pa.Array
+) -> pa.Array:
+    """Lists, or large lists, of values.
+
+    Args:
+        data_type: The type of the lists.
+        offsets: Where each begins and the last one ends, shape `(lists + 1,)`.
+        is_null: Which are null, shape `(lists,)`.
+        values: What they hold, one behind the other.
+    """
+    is_large = pa.types.is_large_list(data_type)
+    ends = pa.py_buffer(np.ascontiguousarray(offsets, np.int64 if is_large else np.int32))
+    validity = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if is_null.any() else None
+    return pa.Array.from_buffers(data_type, len(is_null), [validity, ends], children=[values])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from forebay.model import ChunkId, EntityPath, RowId
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_TIME: Final = struct.Struct("=q")
+
 
 class Chunk:
     """Rows of one entity, sorted by row id, as one Arrow record batch and the layout to read it by.
@@ -29,14 +32,25 @@ class Chunk:
         layout: What each column is.
         batch: The columns; `batch.num_rows` rows.
         owns_buffers: Whether the buffers of the columns hold nothing else.
+        is_checked: Whether all of the batch was looked at, as `validated` does.
     """
 
-    __slots__ = ("_byte_size", "_row_ids", "_times", "batch", "id", "layout", "owns_buffers")
+    __slots__ = (
+        "_byte_size",
+        "_row_ids",
+        "_times",
+        "batch",
+        "id",
+        "is_checked",
+        "layout",
+        "owns_buffers",
+    )
 
     id: ChunkId
     layout: ChunkLayout
     batch: pa.RecordBatch
     owns_buffers: bool
+    is_checked: bool
 
     def __init__(
         self,
@@ -50,6 +64,7 @@ class Chunk:
         self.owns_buffers = owns_buffers
         self.layout = layout
         self.batch = batch
+        self.is_checked = False
         self._byte_size = -1
         self._row_ids: RowIdArray | None = None
         self._times: dict[str, npt.NDArray[np.int64]] = {}
@@ -84,9 +99,10 @@ class Chunk:
         if not known_dense:
             _refuse_nulls(id, layout, batch)
         chunk = cls(id, layout, batch, owns_buffers=owns_buffers)
-        if batch.num_rows < 2 or are_sorted(chunk.row_ids):
-            return chunk
-        return chunk.taken(sorting(chunk.row_ids))
+        if batch.num_rows > 1 and not are_sorted(chunk.row_ids):
+            chunk = chunk.taken(sorting(chunk.row_ids))
+        chunk.is_checked = True
+        return chunk
 
     @property
     def entity_path(self) -> EntityPath:
@@ -174,7 +190,9 @@ class Chunk:
             KeyError: The chunk has no such timeline.
         """
         times = self.batch.column(self.layout.indexes[timeline].position)
-        return int(memoryview(times.buffers()[1]).cast("q")[times.offset + row])
+        # A buffer may be longer than its values, and then no multiple of their size.
+        time: int = _TIME.unpack_from(times.buffers()[1], _TIME.size * (times.offset + row))[0]
+        return time
 
     def null_count(self, component: str) -> int:
         """Rows that have no cell of a component.

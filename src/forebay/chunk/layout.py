@@ -23,6 +23,11 @@ ARCHETYPE: Final = b"rerun:archetype"
 COMPONENT_TYPE: Final = b"rerun:component_type"
 SORBET_VERSION: Final = b"sorbet:version"
 
+CONTROL_KINDS: Final = (b"control", b"row_id")
+INDEX_KINDS: Final = (b"index", b"time")
+DATA_KINDS: Final = (b"data", b"component")
+"""What columns may be; Rerun writes the first name of each and reads both."""
+
 ROW_ID_TYPE: Final = pa.binary(16)
 TIME_TYPES: Final[Mapping[pa.DataType, TimeType]] = MappingProxyType(
     {
@@ -138,15 +143,15 @@ class ChunkLayout:
             described = field.metadata or {}
             kind = described.get(KIND, b"data")
             claims_sorted = described.get(IS_SORTED) == b"true"
-            if kind == b"control":
+            if kind in CONTROL_KINDS:
                 if field.type != ROW_ID_TYPE or row_ids is not None:
                     msg = f"control column {field.name!r} of type {field.type} is no row-id column"
                     raise InvalidChunkError(msg)
                 row_ids = position, claims_sorted
-            elif kind == b"index":
+            elif kind in INDEX_KINDS:
                 timeline = _timeline(field, described)
                 _claim(indexes, timeline.name, IndexColumn(timeline, position, claims_sorted))
-            elif kind == b"data":
+            elif kind in DATA_KINDS:
                 data = DataColumn(_descriptor(field, described), position, field.type)
                 if not pa.types.is_list(field.type):
                     msg = f"component column {field.name!r} is {field.type}, not a list"
@@ -181,7 +186,7 @@ def _descriptor(field: pa.Field, described: Mapping[bytes, bytes]) -> ComponentD
     archetype = described.get(ARCHETYPE)
     component_type = described.get(COMPONENT_TYPE)
     return ComponentDescriptor(
-        _text(described.get(COMPONENT, field.name.encode())),
+        _text(described.get(COMPONENT) or field.name.encode()),
         None if archetype is None else _text(archetype),
         None if component_type is None else _text(component_type),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from forebay.chunk.arrays import positions
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.layout import ChunkLayout, DataColumn, IndexColumn
 from forebay.chunk.packed import batches
-from forebay.chunk.row_ids import are_sorted, sorting
+from forebay.chunk.row_ids import are_rising, latest_first, sorting
+from forebay.chunk.unify import same_type
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -66,17 +68,22 @@ def byte_size_exceeds(chunk: Chunk, bytes_max: int) -> bool:
 def split(chunk: Chunk) -> list[Chunk]:
     """Neighbouring parts of a temporal chunk, each within Rerun's limits; no data is copied.
 
-    A chunk that fits comes back alone, as it is.
+    A chunk that fits comes back alone, as it is. The parts are in the order of their rows, unless
+    rows of one row id come apart: then the last part is first, as if it had come first, because
+    the later row of a chunk counts, but of two chunks the one that came first (`latest_first`).
     """
-    return [chunk] if fits_limits(chunk) else list(_parts(chunk, 0, chunk.num_rows))
+    if fits_limits(chunk):
+        return [chunk]
+    # Looked at once, and not for each part again: that would be all rows for each few of them.
+    is_sorted = chunk.num_rows <= CHUNK_SPLIT_ROWS_MAX_UNSORTED or is_time_sorted(chunk)
+    rows_max = CHUNK_SPLIT_ROWS_MAX if is_sorted else CHUNK_SPLIT_ROWS_MAX_UNSORTED
+    parts = list(_parts(chunk, 0, chunk.num_rows, rows_max))
+    if any(a.row_id_at(a.num_rows - 1) == b.row_id_at(0) for a, b in pairwise(parts)):
+        parts.reverse()
+    return parts
 
 
-def _parts(chunk: Chunk, start: int, length: int) -> Iterable[Chunk]:
-    rows_max = (
-        CHUNK_SPLIT_ROWS_MAX
-        if length <= CHUNK_SPLIT_ROWS_MAX_UNSORTED or is_time_sorted(chunk)
-        else CHUNK_SPLIT_ROWS_MAX_UNSORTED
-    )
+def _parts(chunk: Chunk, start: int, length: int, rows_max: int) -> Iterable[Chunk]:
     size = chunk.batch.slice(start, length).nbytes
     count = max(-(-length // rows_max), min(-(-size // CHUNK_SPLIT_BYTES_MAX), length))
     step = -(-length // count)
@@ -86,8 +93,8 @@ def _parts(chunk: Chunk, start: int, length: int) -> Iterable[Chunk]:
         if fits_limits(part):
             yield part
         else:
-            yield from _parts(chunk, offset, rows - rows // 2)
-            yield from _parts(chunk, offset + rows - rows // 2, rows // 2)
+            yield from _parts(chunk, offset, rows - rows // 2, rows_max)
+            yield from _parts(chunk, offset + rows - rows // 2, rows // 2, rows_max)
 
 
 def sliced(chunk: Chunk, start: int, length: int) -> Chunk:
@@ -109,7 +116,11 @@ def picked(chunk: Chunk, rows: npt.NDArray[np.intp]) -> Chunk:
 def concatenated(chunks: Sequence[Chunk]) -> Chunk:
     """All rows of chunks that `concatenable` allows, as one chunk, sorted by row id.
 
-    A component that only some of them have is null in the rows of the others.
+    A component that only some of them have is null in the rows of the others. Of rows with one
+    row id those of the first chunk come last, so that they still count (`latest_first`).
+
+    Args:
+        chunks: In the order of their arrival.
     """
     first = chunks[0]
     derived = derived_id(first.id, b"concat", *(chunk.id for chunk in chunks))
@@ -119,15 +130,23 @@ def concatenated(chunks: Sequence[Chunk]) -> Chunk:
     else:
         layout, batch = _union(chunks)
     chunk = Chunk(derived, layout, batch)
-    return chunk if are_sorted(chunk.row_ids) else chunk.taken(sorting(chunk.row_ids))
+    row_ids = chunk.row_ids
+    if are_rising(row_ids):
+        return chunk
+    order = sorting(row_ids, latest_first([one.num_rows for one in chunks]))
+    return chunk.taken(order) if bool((order[:-1] > order[1:]).any()) else chunk
 
 
 def concatenable(columns: Mapping[str, DataColumn], layout: ChunkLayout) -> bool:
-    """Whether the components that a layout shares with `columns` mean the same, type and all."""
+    """Whether the components that a layout shares with `columns` mean the same, type and all.
+
+    Types that are not one (down to the names, metadata and nullability of nested fields) are kept
+    apart, as Rerun does: a merged chunk has the cells of its parts in the type they were logged in.
+    """
     for name, column in layout.components.items():
         other = columns.get(name)
-        if other is not None and (
-            other.type != column.type or other.descriptor != column.descriptor
+        if other is not None and not (
+            same_type(other.type, column.type) and other.descriptor == column.descriptor
         ):
             return False
     return True

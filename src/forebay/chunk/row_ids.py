@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -32,7 +33,28 @@ def are_sorted(row_ids: RowIdArray) -> bool:
     return len(row_ids) < 2 or bool((row_ids[:-1] <= row_ids[1:]).all())
 
 
-def sorting(row_ids: RowIdArray) -> npt.NDArray[np.intp]:
-    """The stable permutation that sorts row ids."""
+def are_rising(row_ids: RowIdArray) -> bool:
+    """Whether each row id is greater than the one before: sorted, and none twice."""
+    return len(row_ids) < 2 or bool((row_ids[:-1] < row_ids[1:]).all())
+
+
+def latest_first(counts: Sequence[int]) -> npt.NDArray[np.intp]:
+    """A sort key that puts rows of a later chunk before those of an earlier one.
+
+    Of two rows with one row id at one time the last one counts, wherever they lie: in one chunk
+    the later row, of two chunks (as in Rerun) that of the chunk that came first. So among equal
+    rows the first chunk's come last.
+
+    Args:
+        counts: The rows of each chunk, in the order of arrival.
+    """
+    return np.repeat(-np.arange(len(counts), dtype=np.intp), counts)
+
+
+def sorting(
+    row_ids: RowIdArray, among_equals: npt.NDArray[np.intp] | None = None
+) -> npt.NDArray[np.intp]:
+    """The stable permutation that sorts row ids, equal ones by `among_equals` if it is given."""
     times, counters = row_id_halves(row_ids)
-    return np.lexsort((counters, times))
+    keys = (counters, times) if among_equals is None else (among_equals, counters, times)
+    return np.lexsort(keys)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from forebay.cli.logs import log_to_stderr
 from forebay.cli.signals import end_cleanly_when_terminated
 from forebay.errors import ForebayError
+from forebay.printable import printable, printable_lines
 from forebay.version import __version__
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
     end_cleanly_when_terminated()
+    log_to_stderr()
     sys.exit(run(args))
 
 
@@ -81,9 +85,14 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:  # wrong usage among them, which shows the way to --help
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(printable_lines(text.getvalue()), err=True, nl=False)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        from forebay.runtime import abandon_turns  # noqa: PLC0415 - `--help` needs no runtime
+
+        abandon_turns()  # what was accepted and not decoded yet is of no use any more
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough. Python must not find out again at exit.
@@ -97,4 +106,9 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def complain(text: str) -> None:
     """Say in one line on stderr what failed."""
-    click.echo(f"forebay: {' '.join(text.split())}", err=True)
+    say(f"forebay: {' '.join(text.split())}")
+
+
+def say(text: str) -> None:
+    """Say in one line on stderr what happens."""
+    click.echo(printable(text), err=True)

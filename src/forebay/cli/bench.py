@@ -14,7 +14,8 @@ from forebay.bench import WORKLOADS, Bench, Size, run_workloads
 from forebay.bench.figures import number
 from forebay.bench.machine import about_machine
 from forebay.bench.report import combined, cost, figures_of, write_into
-from forebay.cli import EXIT_FAILED
+from forebay.cli import EXIT_FAILED, say
+from forebay.printable import printable
 
 if TYPE_CHECKING:
     from forebay.bench import Figure
@@ -73,7 +74,8 @@ def bench(
         for figure in run_workloads([name.upper() for name in names], sized):
             figures.append(figure)
             if figure.failed or figure.same_answer is False:
-                console.print(f"{figure.workload}: {figure.note or 'the answers differ'}")
+                note = figure.note or "the answers differ"
+                console.print(printable(f"{figure.workload}: {note}"), markup=False)
     figures = combined([*runs, figures])
     console.print(table_of(figures))
     document = {"machine": about_machine(), "size": size, "figures": [f.as_json() for f in figures]}
@@ -93,7 +95,7 @@ def _draw(figures: list[Figure], folder: str) -> None:
     from forebay.bench.plots import draw  # noqa: PLC0415 - matplotlib is an extra
 
     for path in draw(figures, Path(folder)):
-        click.echo(path, err=True)
+        say(str(path))
 
 
 def table_of(figures: list[Figure]) -> Table:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from forebay.cli.report import size
+from forebay.cli.screen import add_rows, name_width
 from forebay.limits import LATENCY_SAMPLES_MAX
 from forebay.model import ChunkAddition
+from forebay.printable import named
 from forebay.runtime import Event, default_runtime, monotonic_s, wall_clock_ns
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ REFRESH_S = 0.25
 LINES_EVERY_S = 1.0
 STORES_SHOWN_MAX = 30
 """Rows of the live table: the busiest stores."""
+
+COLUMNS_LEFT_OUT = ("p50", "messages", "queue", "rows/s")
+"""In this order, where the screen is too narrow for names and all columns."""
+
+NAMES_WIDTH_MIN = 20
+"""What names of stores get at least, before columns are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +146,27 @@ class Dashboard:
 
     def table(self) -> Table:
         """One row per store."""
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for name in ("store", "messages", "rows", "rows/s", "queue", "bytes", "p50", "p99"):
-            table.add_column(name, justify="left" if name == "store" else "right")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         readings = self.readings()
         busiest = sorted(readings, key=lambda r: -r.rows_per_s)[:STORES_SHOWN_MAX]
-        shown = {r.store_id for r in busiest}
-        for r in readings:
-            if r.store_id not in shown:
-                continue
-            name = escape(f"{r.store_id.application_id}/{r.store_id.recording_id}")
-            if r.rejected:
-                name += f" [red]({r.rejected} rejected)[/red]"
-            table.add_row(
-                name,
-                f"{r.messages:,}",
-                f"{r.rows:,}",
-                f"{r.rows_per_s:,.0f}",
-                f"{r.queue_depth:,}",
-                size(r.bytes),
-                _ms(r.latency_p50_ms),
-                _ms(r.latency_p99_ms),
-            )
+        ids = {r.store_id for r in busiest}
+        shown = [r for r in readings if r.store_id in ids]
+        columns = _columns(shown)
+        while name_width(self._console.width, columns) < NAMES_WIDTH_MIN:
+            spare = next((head for head in COLUMNS_LEFT_OUT if head in columns), None)
+            if spare is None:
+                break
+            del columns[spare]
+        table.add_column("store")
+        for head in columns:
+            table.add_column(head, justify="right")
+        rows: list[tuple[str, Sequence[str]]] = [
+            (_store_name(r.store_id), numbers)
+            for r, *numbers in zip(shown, *columns.values(), strict=True)
+        ]
         if len(readings) > len(shown):
-            table.add_row(f"… and {len(readings) - len(shown):,} more")
+            rows.append((f"… and {len(readings) - len(shown):,} more", ()))
+        add_rows(table, self._console.width, rows)
         return table
 
     def print_lines(self) -> None:
@@ -172,7 +176,7 @@ class Dashboard:
                 continue
             self._printed[r.store_id] = r.messages
             self._console.print(
-                f"{r.store_id.application_id}/{r.store_id.recording_id}: "
+                f"{_store_name(r.store_id)}: "
                 f"{r.messages} messages, {r.rows} rows ({r.rows_per_s:.0f}/s), "
                 f"queue {r.queue_depth}, {size(r.bytes)}, {r.rejected} rejected, "
                 f"log to queryable p50 {_ms(r.latency_p50_ms)}, p99 {_ms(r.latency_p99_ms)}",
@@ -180,6 +184,26 @@ class Dashboard:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _columns(readings: Sequence[Reading]) -> dict[str, list[str]]:
+    """The cells of each column by its head; those of rejections only if there are any."""
+    columns = {
+        "messages": [f"{r.messages:,}" for r in readings],
+        "rows": [f"{r.rows:,}" for r in readings],
+        "rows/s": [f"{r.rows_per_s:,.0f}" for r in readings],
+        "queue": [f"{r.queue_depth:,}" for r in readings],
+        "bytes": [size(r.bytes) for r in readings],
+        "p50": [_ms(r.latency_p50_ms) for r in readings],
+        "p99": [_ms(r.latency_p99_ms) for r in readings],
+    }
+    if any(r.rejected for r in readings):
+        columns["rejected"] = [f"{r.rejected:,}" for r in readings]
+    return columns
+
+
+def _store_name(store_id: StoreId) -> str:
+    return f"{named(store_id.application_id)}/{named(store_id.recording_id)}"
 
 
 def _ms(value: float) -> str:

@@ -16,6 +16,7 @@ from forebay.cli.dashboard import Dashboard
 from forebay.cli.report import count
 from forebay.cli.signals import until_told
 from forebay.errors import MissingExtraError, QueryError
+from forebay.printable import printable
 from forebay.runtime import monotonic_s
 
 if TYPE_CHECKING:
@@ -29,12 +30,20 @@ EXIT_TIMEOUT_S: Final = 10.0
 
 
 @click.command()
-@click.option("--bind", metavar="HOST:PORT", default="127.0.0.1:0", show_default=True)
+@click.option(
+    "--address",
+    "--bind",  # its name before
+    "address",
+    metavar="HOST:PORT",
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where to listen; port 0 takes any that is free.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so long.")
 @click.option(
     "--until-rows", type=click.IntRange(min=1), help="End when each recording has N rows."
 )
-def demo(bind: str, seconds: float | None, until_rows: int | None) -> int:
+def demo(address: str, seconds: float | None, until_rows: int | None) -> int:
     """Run a server and three real Rerun SDK processes that log to it, and watch.
 
     A robot arm logs at 200 Hz, a camera at 20 Hz, a lidar at 10 Hz, each its own recording. A
@@ -45,7 +54,7 @@ def demo(bind: str, seconds: float | None, until_rows: int | None) -> int:
     if importlib.util.find_spec("rerun") is None:
         msg = "the demo logs with the Rerun SDK: pip install 'forebay[demo]'"
         raise MissingExtraError(msg)
-    with until_told() as over, serve(bind) as server:
+    with until_told() as over, serve(address) as server:
         click.echo(f"listening on {server.url}; Ctrl-C ends", err=True)
         ends_s = monotonic_s() + seconds if seconds is not None else None
         with _logging(server.url) as scripts:
@@ -102,7 +111,7 @@ def _ask(hub: StoreHub, name: str) -> None:
         answer = _QUESTIONS[name](hub.recording(name))
     except (QueryError, KeyError) as error:
         answer = f"nothing yet ({error})"
-    click.echo(f"{name}: {answer}")
+    click.echo(printable(f"{name}: {answer}"))
 
 
 def _arm(db: EntityDb) -> str:

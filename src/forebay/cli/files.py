@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import click
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from forebay.cli import say
 from forebay.cli.table import as_json
+from forebay.errors import told
 from forebay.hub import replacing
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _schema(schema: pa.Schema, kind: str | None) -> pa.Schema:
         return schema
     strange = [field.name for field in schema if not _is_for_parquet(field)]
     if strange:
-        click.echo(f"written as JSON, for Parquet has no such type: {', '.join(strange)}", err=True)
+        say(f"written as JSON, for Parquet has no such type: {told(strange)}")
     fields = [field if _is_for_parquet(field) else field.with_type(pa.string()) for field in schema]
     return pa.schema(fields, schema.metadata)
 

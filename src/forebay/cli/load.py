@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from forebay.cli import EXIT_FAILED, complain
-from forebay.cli.report import StoreSummary, in_order, print_report
+from forebay.cli.report import StoreSummary, empty_files, in_order, print_report
 from forebay.errors import LoadError
 from forebay.hub import StoreHub
 from forebay.hub import load as load_files
+from forebay.printable import named
 from forebay.runtime import monotonic_s
 
 if TYPE_CHECKING:
@@ -44,10 +45,17 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
     clones = {hub.active_blueprint(db.store_id.application_id) for db in hub.blueprints()}
     loaded = [StoreSummary.of_entity_db(db) for db in hub.entity_dbs() if db not in clones]
     print_report(in_order(loaded), seconds, as_json=as_json)
-    if damage is None:
-        return 0
-    complain("; ".join([str(damage), *getattr(damage, "__notes__", ())]))
-    return EXIT_FAILED
+    if damage is not None:
+        complain(damage_text(damage))
+        return EXIT_FAILED
+    if bars.empty:
+        complain(empty_files(bars.empty))
+    return 0
+
+
+def damage_text(damage: LoadError) -> str:
+    """What is wrong with one file, and with others that were loaded with it."""
+    return "; ".join([str(damage), *getattr(damage, "__notes__", ())])
 
 
 def _given(ids: dict[str, str | None]) -> dict[str, Any]:
@@ -55,12 +63,17 @@ def _given(ids: dict[str, str | None]) -> dict[str, Any]:
 
 
 class Bars:
-    """A progress bar per file on standard error, if somebody is looking."""
+    """A progress bar per file on standard error, if somebody is looking.
+
+    Attributes:
+        empty: Files that were read to their end and have no message.
+    """
 
     def __init__(self, *, hidden: bool) -> None:
+        self.empty: list[str] = []
         console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -79,10 +92,14 @@ class Bars:
 
     def update(self, reading: LoadProgress) -> None:
         """Called from the threads that read."""
+        if reading.is_done and reading.is_empty:
+            self.empty.append(reading.path)
         if self._progress.disable:
             return
         bar = self._bars.get(reading.path)
         if bar is None:
-            bar = self._progress.add_task(Path(reading.path).name, total=reading.bytes_total)
+            bar = self._progress.add_task(
+                named(Path(reading.path).name, 30), total=reading.bytes_total
+            )
             self._bars[reading.path] = bar
         self._progress.update(bar, completed=reading.bytes_read)

@@ -1,40 +1,85 @@
-"""Values that are given on the command line: sizes in bytes, policies."""
+"""Values that are given on the command line: sizes in bytes, limits, policies."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
-from typing import TYPE_CHECKING, Final
+import textwrap
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from forebay.ingest import policy_from
+from forebay.model.sizes import to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+
+    from _typeshed import DataclassInstance
 
     from forebay.ingest import Policy
+    from forebay.model.sizes import Size
 
-_UNITS: Final[Mapping[str, int]] = {
-    "": 1,
-    "b": 1,
-    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)},
-    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
-}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
+F = TypeVar("F", bound="Callable[..., Any]")
+L = TypeVar("L", bound="DataclassInstance")
 
 
-def byte_size(text: str) -> int:
-    """A size in bytes: `500MB`, `1.5GiB`, or a number; decimal and binary units, as Rerun has them.
+def byte_size(least: int = 1, most: int | None = None) -> Callable[[Size], int]:
+    """Reads a size in bytes: `500MB`, `1.5GiB`, or a number; anything else is refused at once.
 
-    Raises:
-        click.BadParameter: It is none.
+    Args:
+        least: The smallest that is taken, in bytes.
+        most: The largest, if there is one.
     """
-    match = _SIZE.fullmatch(text.strip())
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None or (size := int(float(match[1]) * unit)) < 1:
-        msg = f"{text!r} is no size; write 500MB, 1.5GiB or a number of bytes"
-        raise click.BadParameter(msg)
+
+    def size(text: Size) -> int:
+        try:
+            return to_bytes(text, least=least, most=most)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
     return size
+
+
+def limit_options(limits: type[Any]) -> Callable[[F], F]:
+    """Gives a command one option for each field of a dataclass of limits.
+
+    `streams_max` becomes `--streams-max N`; `info_bytes_max` becomes `--info-bytes-max SIZE`. The
+    help is what the class's docstring says of the attribute. The command gets the values under the
+    fields' names; `limits_from` makes the dataclass of them.
+    """
+    words = _attributes(limits.__doc__ or "")
+
+    def decorated(command: F) -> F:
+        for field in reversed(dataclasses.fields(limits)):
+            is_size = "bytes" in field.name.split("_")
+            command = click.option(
+                f"--{field.name.replace('_', '-')}",
+                metavar="SIZE" if is_size else "N",
+                type=byte_size() if is_size else click.IntRange(min=1),
+                default=field.default,
+                show_default=True,
+                help=words.get(field.name),
+            )(command)
+        return command
+
+    return decorated
+
+
+def limits_from(limits: type[L], values: dict[str, Any]) -> L:
+    """The dataclass of limits that the options of a command say; takes its fields out of them."""
+    return limits(**{field.name: values.pop(field.name) for field in dataclasses.fields(limits)})
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """What a docstring says of each attribute, on one line each."""
+    _, _, section = inspect.cleandoc(docstring).partition("Attributes:\n")
+    section = textwrap.dedent(section.partition("\n\n")[0])
+    pieces = re.split(r"^(\w+): ", section, flags=re.MULTILINE)
+    return {
+        name: " ".join(text.split()) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)
+    }
 
 
 def policy_named(text: str) -> Policy:

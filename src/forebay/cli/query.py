@@ -12,23 +12,27 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import pyarrow as pa
 
+from forebay.cli import EXIT_FAILED, complain, say
 from forebay.cli.files import FORMATS, format_of, write
-from forebay.cli.load import Bars
+from forebay.cli.load import Bars, damage_text
 from forebay.cli.report import count
 from forebay.errors import (
+    LoadError,
     QueryError,
     UnknownEntityError,
     UnknownStoreError,
     UnknownTimelineError,
     told,
 )
+from forebay.hub import StoreHub
 from forebay.hub import load as load_files
-from forebay.model import Timeline, TimeType
+from forebay.model import Timeline, TimeType, canonical_application_id
+from forebay.printable import quoted
 from forebay.store import ContentFilter, explode, flatten
 from forebay.store.contents import EVERYTHING
 
 if TYPE_CHECKING:
-    from forebay.hub import EntityDb, StoreHub
+    from forebay.hub import EntityDb
     from forebay.store import DataframeView
 
 _DURATION: Final = re.compile(r"([+-]?\d+(?:\.\d+)?) ?(ns|us|ms|s|min|h)")
@@ -72,11 +76,12 @@ _UNITS_NS: Final = {
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write .csv, .parquet or .arrow."
 )
-def query(file: str, *, index: str | None, static: bool, rows: int, **options: Any) -> None:
+def query(file: str, *, index: str | None, static: bool, rows: int, **options: Any) -> int:
     """Print a dataframe of FILE, or write it to a file.
 
     There is one row for each value of the index, and one column for each timeline and component,
-    as Rerun's dataframe reader gives them.
+    as Rerun's dataframe reader gives them. Of a damaged file all that is readable is given, and the
+    exit code is 1.
     """
     output = None if options["output"] is None else Path(options["output"])
     if output is not None and format_of(output) is None:
@@ -89,8 +94,7 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
     if static and not (options["start"] is options["end"] is None):
         msg = "static data has no times: leave out --from and --to, or give an --index"
         raise click.UsageError(msg)
-    with Bars(hidden=False) as progress:
-        hub = load_files(file, progress=progress.update)
+    hub, damage = _loaded(file)
     db = _store(hub, options["recording"], options["application"])
     contents = ContentFilter.parse(options["contents"] or EVERYTHING)
     _check(db, contents)
@@ -105,18 +109,46 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
     shape = _Shape(is_exploded=options["explode"], is_flat=options["flat"])
     if output is None:
         _show(view, rows, shape)
-        return
+        return _told(damage)
     reader, num_rows = view.batches(), view.num_rows
     if shape.is_exploded or shape.is_flat:
         # How many rows and columns lists make is known only when all of it was seen.
         table = shape.given(view.table())
         reader, num_rows = table.to_reader(), table.num_rows
     write(reader, num_rows, output)
-    click.echo(f"{count(num_rows, 'row')} written to {output}", err=True)
+    say(f"{count(num_rows, 'row')} written to {output}")
+    return _told(damage)
+
+
+def _loaded(file: str) -> tuple[StoreHub, LoadError | None]:
+    """What is readable of the file, and what is wrong with the rest.
+
+    Raises:
+        LoadError: Nothing of it is readable.
+    """
+    hub = StoreHub()
+    with Bars(hidden=False) as progress:
+        try:
+            load_files(file, hub=hub, progress=progress.update)
+        except LoadError as error:
+            if not hub.entity_dbs():
+                raise
+            return hub, error
+    return hub, None
+
+
+def _told(damage: LoadError | None) -> int:
+    """The exit code, once the damage was said."""
+    if damage is None:
+        return 0
+    complain(damage_text(damage))
+    return EXIT_FAILED
 
 
 def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
     """The recording asked for, or the only one; a blueprint if there is no such recording."""
+    if application_id is not None:
+        application_id = canonical_application_id(application_id)
     # Of an active blueprint the hub uses a clone, which is not in the file.
     blueprints = [
         db for db in hub.blueprints() if db is not hub.active_blueprint(db.store_id.application_id)
@@ -144,7 +176,7 @@ def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) 
 def _names(dbs: list[EntityDb]) -> str:
     noun = "blueprint" if dbs and dbs[0].store_id.is_blueprint else "recording"
     ids = [db.store_id for db in dbs]
-    names = [f"{one.recording_id!r} of {one.application_id!r}" for one in ids]
+    names = [f"{quoted(one.recording_id)} of {quoted(one.application_id)}" for one in ids]
     return count(len(ids), noun) + (f" ({told(names)})" if names else "")
 
 
@@ -163,9 +195,10 @@ def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
     with contextlib.suppress(ValueError):
         return int(text)
     types = db.timelines()
+    if not types:
+        return None  # What is static is there at any time.
     if index not in types:
-        there = told(map(repr, types)) if types else "none"
-        msg = f"there is no timeline {index!r}; there are: {there}"
+        msg = f"there is no timeline {index!r}; there are: {told(map(repr, types))}"
         raise UnknownTimelineError(msg)
     timeline = Timeline(index, types[index])
     accepted = "a whole number"

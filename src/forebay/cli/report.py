@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from forebay.cli.screen import add_rows, name, screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 ENTITIES_SHOWN_MAX = 40
 """Rows of the table of entities; the JSON has all of them."""
 
+TIMELINES_SHOWN_MAX = 20
+"""Timelines named of each store; the JSON has all of them."""
 
-PIPE_WIDTH = 1000
-"""Columns where no terminal says otherwise, so that nothing is wrapped or cut."""
+
+def empty_files(paths: Sequence[str]) -> str:
+    """What to tell of files without a message: their programs ended before they logged anything."""
+    return "; ".join([f"{path} holds nothing: its header is all there is" for path in paths])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,11 @@ def print_report(stores: Sequence[StoreSummary], seconds: float, *, as_json: boo
         return
     if not stores:
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+    console = screen()
     for store in stores:
         console.print(_headline(store), highlight=False)
         if store.entities:
-            console.print(_entities(store.entities))
+            console.print(_entities(store.entities, console.width))
         console.print()
     chunks = sum(s.chunks for s in stores)
     rows = sum(s.rows for s in stores)
@@ -113,28 +116,38 @@ def print_report(stores: Sequence[StoreSummary], seconds: float, *, as_json: boo
     )
 
 
-def _headline(store: StoreSummary) -> str:
-    timelines = ", ".join(f"{escape(n)} ({kind})" for n, kind in store.timelines.items())
-    rejected = f", [red]{count(store.rejected, 'message')} rejected[/red]" if store.rejected else ""
-    return (
-        f"[bold]{store.store_id.kind} {escape(store.store_id.recording_id)}[/bold] of "
-        f"{escape(store.store_id.application_id)}: {count(store.chunks, 'chunk')}, "
-        f"{count(store.rows, 'row')}, {size(store.bytes)}{rejected}\n"
-        f"  timelines: {timelines or 'none'}"
+def _headline(store: StoreSummary) -> Text:
+    store_id = store.store_id
+    line = Text()
+    line.append(f"{store_id.kind} ", "bold").append_text(name(store_id.recording_id, style="bold"))
+    line.append(" of ").append_text(name(store_id.application_id))
+    line.append(
+        f": {count(store.chunks, 'chunk')}, {count(store.rows, 'row')}, {size(store.bytes)}"
     )
+    if store.rejected:
+        line.append(", ").append(f"{count(store.rejected, 'message')} rejected", "red")
+    shown = list(store.timelines.items())[:TIMELINES_SHOWN_MAX]
+    timelines = [name(timeline).append(f" ({kind})") for timeline, kind in shown]
+    if len(store.timelines) > len(shown):
+        timelines.append(Text(f"… and {len(store.timelines) - len(shown):,} more"))
+    line.append("\n  timelines: ")
+    return line.append_text(Text(", ").join(timelines or [Text("none")]))
 
 
-def _entities(entities: Sequence[EntitySummary]) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+def _entities(entities: Sequence[EntitySummary], width: int) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("entity")
     table.add_column("chunks", justify="right")
     table.add_column("rows", justify="right")
-    for entity in entities[:ENTITIES_SHOWN_MAX]:
-        table.add_row(escape(entity.path), f"{entity.chunks:,}", f"{entity.rows:,}")
+    rows: list[tuple[str, Sequence[str]]] = [
+        (each.path, (f"{each.chunks:,}", f"{each.rows:,}"))
+        for each in entities[:ENTITIES_SHOWN_MAX]
+    ]
     rest = entities[ENTITIES_SHOWN_MAX:]
     if rest:
-        chunks, rows = sum(e.chunks for e in rest), sum(e.rows for e in rest)
-        table.add_row(f"… and {len(rest):,} more", f"{chunks:,}", f"{rows:,}")
+        chunks, num_rows = sum(e.chunks for e in rest), sum(e.rows for e in rest)
+        rows.append((f"… and {len(rest):,} more", (f"{chunks:,}", f"{num_rows:,}")))
+    add_rows(table, width, rows)
     return table
 
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from forebay.cli import say
 from forebay.cli.dashboard import Dashboard
-from forebay.cli.params import byte_size, policy_named
+from forebay.cli.params import byte_size, limit_options, limits_from, policy_named
 from forebay.cli.report import count, size
 from forebay.cli.signals import until_told
 from forebay.hub import StoreHub
-from forebay.limits import GRPC_PORT, SERVER_STOP_GRACE_S
+from forebay.limits import (
+    GRPC_PORT,
+    HUB_BUDGET_BYTES,
+    MESSAGE_SIZE_BYTES_MAX,
+    RELAY_BUDGET_BYTES,
+    SERVER_STOP_GRACE_S,
+    WIRE_MESSAGE_BYTES_MAX,
+    PeerLimits,
+    StoreLimits,
+)
 from forebay.runtime import switch_threads_often
 
 if TYPE_CHECKING:
@@ -22,7 +33,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--bind",
+    "--address",
+    "--bind",  # its name before
+    "address",
     metavar="HOST:PORT",
     default=f"127.0.0.1:{GRPC_PORT}",
     show_default=True,
@@ -47,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--memory-limit",
     metavar="SIZE",
-    type=byte_size,
+    type=byte_size(),
     help="Data kept in memory, as in 4GB; beyond it the largest recordings give up their oldest "
     "rows. Without it nothing is given up.",
 )
@@ -60,12 +73,46 @@ if TYPE_CHECKING:
     help="What a full queue does with a message: block (the sender waits), deadline(MS), "
     "drop_newest, drop_oldest, latest_wins or spill (to disk).",
 )
+@click.option(
+    "--budget",
+    "hub_budget",
+    metavar="SIZE",
+    type=byte_size(),
+    default=HUB_BUDGET_BYTES,
+    show_default="2GiB",
+    help="Messages that are being ingested, over all recordings; beyond it senders wait.",
+)
+@click.option(
+    "--message-max",
+    "message_bytes_max",
+    metavar="SIZE",
+    type=byte_size(most=MESSAGE_SIZE_BYTES_MAX),
+    default=WIRE_MESSAGE_BYTES_MAX,
+    show_default="256MiB",
+    help="Largest message on the wire; a larger one is refused, and its stream ends.",
+)
+@click.option(
+    "--relay-budget",
+    "relay_budget_bytes",
+    metavar="SIZE",
+    type=byte_size(least=0),
+    default=RELAY_BUDGET_BYTES,
+    show_default="256MiB",
+    help="Messages kept for viewers that connect later.",
+)
+@limit_options(PeerLimits)
+@limit_options(StoreLimits)
 def serve(
-    bind: str,
+    address: str,
+    *,
     data_dir: Path | None,
     grace_s: float,
     memory_limit: int | None,
     policy: Policy,
+    hub_budget: int,
+    message_bytes_max: int,
+    relay_budget_bytes: int,
+    **limits: int,
 ) -> None:
     """Receive recordings from Rerun SDKs, and relay them to viewers.
 
@@ -75,11 +122,26 @@ def serve(
     from forebay.server import serve as start  # noqa: PLC0415 - gRPC is an extra
 
     switch_threads_often()
-    hub = StoreHub(memory_limit=memory_limit, policy=policy)
-    with until_told() as over, closing(hub), start(bind, data_dir=data_dir, hub=hub) as server:
+    peer_limits = limits_from(PeerLimits, limits)
+    store_limits = limits_from(StoreLimits, limits)
+    hub = StoreHub(
+        memory_limit=memory_limit, policy=policy, hub_budget=hub_budget, limits=store_limits
+    )
+    with (
+        until_told() as over,
+        closing(hub),
+        start(
+            address,
+            data_dir=data_dir,
+            hub=hub,
+            message_bytes_max=message_bytes_max,
+            relay_budget_bytes=relay_budget_bytes,
+            **dataclasses.asdict(peer_limits),
+        ) as server,
+    ):
         click.echo(server.url)
         if data_dir is not None:
-            click.echo(f"keeping what comes in in {data_dir}", err=True)
+            say(f"keeping what comes in in {data_dir}")
         with Dashboard(server.hub) as dashboard:
             dashboard.run(over)
         click.echo("stopping: open streams may finish", err=True)
@@ -93,4 +155,4 @@ def serve(
             err=True,
         )
         for store_id, failure in server.record_errors().items():
-            click.echo(f"incomplete on disk: {store_id}: {failure}", err=True)
+            say(f"incomplete on disk: {store_id}: {failure}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from forebay.cli import EXIT_FAILED, complain
-from forebay.cli.report import in_order, print_report
+from forebay.cli.report import count, empty_files, in_order, print_report
 from forebay.cli.tally import Tally, read_lazily
 from forebay.errors import CodecError, LoadError
 from forebay.runtime import monotonic_s
@@ -22,19 +22,24 @@ def stats(files: tuple[str, ...], *, as_json: bool) -> int:
     """
     started_s = monotonic_s()
     tally = Tally()
-    damages = [damage for path in files if (damage := _add_file(tally, path)) is not None]
+    empty: list[str] = []
+    damages = [damage for path in files if (damage := _add_file(tally, path, empty)) is not None]
     print_report(in_order(tally.summaries()), monotonic_s() - started_s, as_json=as_json)
     if damages:
         complain("; ".join(damages))
+    elif empty:
+        complain(empty_files(empty))
     return EXIT_FAILED if damages else 0
 
 
-def _add_file(tally: Tally, path: str) -> str | None:
-    """Count a whole file; what is wrong with it, if anything."""
+def _add_file(tally: Tally, path: str, empty: list[str]) -> str | None:
+    """Count a whole file, a note of it if it is `empty`; what is wrong with it, if anything."""
     rejected = tally.num_rejected
+    is_empty = True
     tally.rejections.clear()
     try:
         for msg in read_lazily(path):
+            is_empty = False
             tally.add(msg)
     except LoadError as error:
         return str(error)
@@ -42,5 +47,8 @@ def _add_file(tally: Tally, path: str) -> str | None:
         return f"{path}: {error}"
     if tally.num_rejected > rejected:
         first = next(iter(tally.rejections.values()))
-        return f"{path}: {tally.num_rejected - rejected} damaged messages; the first: {first}"
+        damaged = count(tally.num_rejected - rejected, "damaged message")
+        return f"{path}: {damaged}; the first: {first}"
+    if is_empty:
+        empty.append(path)
     return None

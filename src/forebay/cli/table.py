@@ -6,25 +6,28 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from rich.console import Console
-from rich.markup import escape
+from rich.cells import cell_len
 from rich.table import Table
 
-from forebay.cli.report import PIPE_WIDTH
+from forebay.cli.screen import GAP, name, screen
+from forebay.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CELL_CHARS_MAX = 60
 COLUMNS_SHOWN_MAX = 12
-"""On a terminal; a pipe gets all of them."""
+"""On a terminal, if there is room for them; a pipe gets all of them."""
+
+COLUMN_WIDTH_MIN = 12
+"""A column that would have to be narrower is left out."""
 
 
 def as_json(column: pa.Array) -> pa.Array:
     """Each cell as JSON text; null stays null.
 
     Bytes are written as hexadecimal digits; times, which JSON has not got, as Arrow writes them,
-    and durations with their unit.
+    and durations with their unit; calendar intervals as their three parts.
     """
     if _is_plain(column.type):
         cells = [None if cell is None else _json(cell) for cell in column.to_pylist()]
@@ -35,26 +38,52 @@ def as_json(column: pa.Array) -> pa.Array:
 
 def print_table(table: pa.Table, num_rows: int | None) -> None:
     """Print `table`, the beginning of `num_rows` rows, or of more than anybody has counted."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+    console = screen()
     names = table.column_names
-    shown = names[:COLUMNS_SHOWN_MAX] if console.is_terminal else names
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in shown:
-        grid.add_column(escape(name), overflow="fold")
+    shown = min(len(names), COLUMNS_SHOWN_MAX) if console.is_terminal else len(names)
     # By position, for a name may stand twice.
-    texts = [[_text(cell) for cell in table.column(number)] for number in range(len(shown))]
-    for row in zip(*texts, strict=True):
-        grid.add_row(*row)
+    texts = [[_text(cell) for cell in table.column(number)] for number in range(shown)]
+    widths = [
+        max([cell_len(name(head).plain), *map(cell_len, cells)])
+        for head, cells in zip(names, texts, strict=False)
+    ]
+    if console.is_terminal:
+        widths = fitting(widths, console.width)
+    else:
+        console.width = max(console.width, sum(widths) + GAP * len(widths))
+    grid = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold")
+    for head, width in zip(names, widths, strict=False):
+        grid.add_column(name(head, width), no_wrap=True)
+    for row in zip(*texts[: len(widths)], strict=True):
+        grid.add_row(*map(name, row, widths))
     console.print(grid)
     rows_left = None if num_rows is None else num_rows - table.num_rows
+    columns_left = len(names) - len(widths)
     left_out = [
         "more rows" if rows_left is None else f"{rows_left:,} more rows" if rows_left else "",
-        f"{len(names) - len(shown)} more columns" if len(names) > len(shown) else "",
+        f"{columns_left} more columns" if columns_left else "",
     ]
     if any(left_out):
         console.print(f"… {' and '.join(filter(None, left_out))}; -o FILE writes all", style="dim")
+
+
+def fitting(widths: list[int], room: int) -> list[int]:
+    """The widths of the columns that fit into `room`: the widest give way first, all to one width.
+
+    A column keeps at least `COLUMN_WIDTH_MIN` (or all that it wants); the last ones are left out
+    where that is too much, but never the first.
+    """
+    wanted: list[int] = []
+    for width in widths:
+        least = [min(each, COLUMN_WIDTH_MIN) + GAP for each in [*wanted, width]]
+        if wanted and sum(least) > room:
+            break
+        wanted.append(width)
+    room -= GAP * len(wanted)
+    level = max(wanted, default=0)
+    while level > 1 and sum(min(width, level) for width in wanted) > room:
+        level -= 1
+    return [min(width, level) for width in wanted]
 
 
 def _text(cell: pa.Scalar) -> str:
@@ -66,7 +95,8 @@ def _text(cell: pa.Scalar) -> str:
         text = _beginning(cell)
     else:
         text = str(cell.as_py())
-    return escape(text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…")
+    text = printable(text[: CELL_CHARS_MAX + 1])
+    return text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…"
 
 
 def _beginning(cell: pa.Scalar) -> str:
@@ -110,6 +140,9 @@ def _pieces(cell: pa.Scalar) -> Iterator[str]:
         yield from _joined("[]", map(_pieces, cell.values))
     elif pa.types.is_duration(kind):
         yield _json(f"{cell.value} {kind.unit}")
+    elif pa.types.is_interval(kind):
+        parts = cell.as_py()
+        yield _json({"months": parts[0], "days": parts[1], "nanoseconds": parts[2]})
     elif pa.types.is_temporal(kind):
         yield _json(cell.cast(pa.string()).as_py())
     else:

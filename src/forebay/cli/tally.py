@@ -62,7 +62,7 @@ class _StoreTally:
         self.rejected = 0
 
     def add(self, msg: ArrowMsg, peeker: ChunkPeeker) -> None:
-        layout, num_rows = peeker.peek(msg)
+        layout, num_rows, _ = peeker.peek(msg)
         self._bytes += msg.size_bytes
         counts = self._entities.setdefault(layout.entity_path, [0, 0])
         counts[0] += 1

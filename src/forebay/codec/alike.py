@@ -19,7 +19,14 @@ import pyarrow as pa
 
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
-from forebay.limits import ALIKE_BYTES_MAX, ALIKE_MESSAGE_BYTES_MAX, ALIKE_MSGS_MIN
+from forebay.codec.soundness import are_apart, are_numbers_alone
+from forebay.limits import (
+    ALIKE_BYTES_MAX,
+    ALIKE_MESSAGE_BYTES_MAX,
+    ALIKE_MSGS_MIN,
+    ALIKE_SHAPES_MAX,
+    FORM_COLUMN_COST_BYTES,
+)
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
@@ -158,13 +165,16 @@ class AlikeDecoder:
             )
         return chunks
 
-    def learn(self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview) -> Pattern | None:
+    def learn(
+        self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview, body_begin: int
+    ) -> Pattern | None:
         """Take a sound message as the pattern of others; `None` if it cannot be one.
 
         Args:
             chunk: What it holds.
             spans: Where in its schema the values stand in which its kin differ.
             message: The whole of it, where the chunk's columns lie.
+            body_begin: Where the columns begin in it.
         """
         size = len(message)
         if chunk.num_rows != 1 or chunk.is_static or size % 8 or size > ALIKE_MESSAGE_BYTES_MAX:
@@ -176,21 +186,26 @@ class AlikeDecoder:
                 other.append((begin, end))
             elif end - begin >= _ID_DIGITS and message[begin:end].tobytes()[:-_ID_DIGITS] in _NAMES:
                 digits = end - _ID_DIGITS, end
-        form = RowForm.of(chunk, pa.py_buffer(message).address)
-        if (
-            digits is None
-            or form is None
-            or not all(0 <= begin < end <= size for begin, end in form.spans)
+        address = pa.py_buffer(message).address
+        form = RowForm.of(chunk, address)
+        if digits is None or form is None:
+            return None
+        texts = (digits, *other)
+        if not (
+            are_numbers_alone(chunk, form.spans, address, body_begin, size)
+            and are_apart(texts)
+            and all(0 <= begin < end <= body_begin for begin, end in texts)
         ):
             return None
         rest = bytearray(message)
         places = (digits, *form.spans, *other)
         for begin, end in places:
             rest[begin:end] = bytes(end - begin)
-        if self._num_bytes + size > ALIKE_BYTES_MAX:
+        cost = size + FORM_COLUMN_COST_BYTES * len(form.columns)
+        if self._num_bytes + cost > ALIKE_BYTES_MAX:
             self._shapes.clear()
             self._num_bytes = 0
-        self._num_bytes += size
+        self._num_bytes += cost
         shape = self._shape(size, _Shape(digits, form.spans, tuple(other)))
         hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
         pattern = shape.known.get(hashed)
@@ -206,5 +221,7 @@ class AlikeDecoder:
         for one in shapes:
             if (one.digits, one.packed, one.other) == (shape.digits, shape.packed, shape.other):
                 return one
+        if len(shapes) >= ALIKE_SHAPES_MAX:
+            del shapes[0]
         shapes.append(shape)
         return shape

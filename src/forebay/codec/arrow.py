@@ -10,32 +10,51 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 
 from forebay import limits
-from forebay.chunk import Chunk, EncodedChunk, PackedChunk
-from forebay.chunk.layout import CHUNK_ID, SORBET_VERSION
+from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, PackedChunk
+from forebay.chunk.arrays import positions
+from forebay.chunk.damage import DAMAGE, is_of_chunk
+from forebay.chunk.layout import CHUNK_ID
 from forebay.codec.alike import AlikeDecoder
 from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import batch_body_length, check_end, message_extent
+from forebay.codec.conversion import Converted
+from forebay.codec.ipc import (
+    CONTINUATION,
+    batch_sizes,
+    check_end,
+    is_plain,
+    message_extent,
+    read_batch_header,
+)
 from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.migration import OLD_CHUNK_ID
+from forebay.codec.outgoing import outgoing_batch
+from forebay.codec.plain_types import Room, UnreadableColumnError
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
     ChunkSchema,
+    DenseBatch,
     SchemaCache,
 )
-from forebay.errors import InvalidChunkError
+from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls
+from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forebay.codec.lz4 import FreshMemory
+    from forebay.limits import StoreLimits
     from forebay.model import Payload, StoreId
 
-SORBET_VERSION_WRITTEN: Final = b"0.1.3"
-ALIGNMENT: Final = 8
+_PREFIX: Final = struct.Struct("<II")
+
+_HELD_FACTOR_MAX: Final = 2
+"""How many times what a chunk uses it may keep alive."""
 
 _DAMAGED: Final = (
     pa.ArrowException,
@@ -69,10 +88,17 @@ class DecodedChunk:
 class ChunkDecoder:
     """Decodes the chunks of one stream after the other; one per worker."""
 
-    def __init__(self, memory: FreshMemory | None = None) -> None:
-        """Decode into `memory` what is large; by default into that of the C library."""
+    def __init__(
+        self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
+    ) -> None:
+        """Learn nothing yet.
+
+        Args:
+            memory: What is large is decoded into it; by default into that of the C library.
+            structure: What a chunk may consist of at most.
+        """
         self._lz4 = Lz4Decompressor(memory)
-        self._schemas = SchemaCache()
+        self._schemas = SchemaCache(structure)
         self._alike = AlikeDecoder(self._lz4)
         self._batches = BatchPatterns()
 
@@ -88,7 +114,7 @@ class ChunkDecoder:
 
         Raises:
             InvalidChunkError: There is none; with the store, the chunk's id and byte offset as
-                far as they are known.
+                far as they are known. A `LimitError` if the chunk is over a limit.
         """
         return self._decode(msg)[0]
 
@@ -110,6 +136,10 @@ class ChunkDecoder:
             schema, values = self._schemas.read(data[:at])
             chunk_id = _chunk_id(values)
             return self._chunk(chunk_id, schema, buffer, data, at), values
+        except LimitError as error:
+            error.store_id, error.chunk_id = msg.store_id, chunk_id
+            error.byte_offset = msg.byte_offset
+            raise
         except InvalidChunkError as error:
             raise _rejection(error.message, msg, chunk_id) from error
         except _DAMAGED as error:
@@ -134,23 +164,87 @@ class ChunkDecoder:
             packed = known.pattern.packed(data)
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
-        body_length = batch_body_length(data, begin) if known is None else known.body_length
+        if known is not None:
+            body_length, has_doubtful_nulls = known.body_length, False
+        elif schema.conversion is None and is_plain(data, begin):
+            body_length, has_doubtful_nulls = _checked_header(schema, data, begin)
+        else:
+            return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
-        batch = pa.ipc.read_record_batch(buffer.slice(at), schema.arrow)
+        whole = buffer.slice(at)
+        if (buffer.address + end) % ALIGNMENT:
+            whole = _aligned(data, begin, end)
+        batch = pa.ipc.read_record_batch(whole, schema.arrow)
         chunk = Chunk.validated(
             chunk_id, schema.layout, batch, known_dense=known is not None, owns_buffers=True
         )
-        if known is None:
-            if _is_dense(chunk):
-                schema.remember_dense(message, body_length)
-                if chunk.num_rows > 1 and self._batches.is_second(schema, message):
-                    self._batches.learn(schema, chunk, data, at, end)
-        elif known.patterns_left and schema.spans is not None:
-            known.patterns_left -= 1
-            known.pattern = self._alike.learn(chunk, schema.spans, data)
-            if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
-                known.patterns_left = 0
+        if has_doubtful_nulls:
+            check_nulls(batch)
+        elif known is not None:
+            self._learn_pattern(schema, known, chunk, data, at=at, end=end)
+        elif _is_dense(chunk):
+            schema.remember_dense(message, body_length)
+            if chunk.num_rows > 1 and self._batches.is_second(schema, message):
+                self._batches.learn(schema, chunk, data, at, end)
         return chunk
+
+    def _learn_pattern(
+        self,
+        schema: ChunkSchema,
+        known: DenseBatch,
+        chunk: Chunk,
+        data: memoryview,
+        *,
+        at: int,
+        end: int,
+    ) -> None:
+        """Take a message as the pattern of those like it, as often as that may pay off."""
+        if not known.patterns_left or schema.spans is None:
+            return
+        known.patterns_left -= 1
+        known.pattern = self._alike.learn(chunk, schema.spans, data, end)
+        if known.pattern is None and not self._batches.learn(schema, chunk, data, at, end):
+            known.patterns_left = 0
+
+    def _converted(
+        self,
+        chunk_id: ChunkId,
+        schema: ChunkSchema,
+        buffer: pa.Buffer,
+        data: memoryview,
+        at: int,
+    ) -> Chunk:
+        """The chunk of a message whose buffers are compressed, or whose columns are converted.
+
+        Its columns do not lie in the message, so it is nothing to learn a pattern from.
+        """
+        room = Room(len(data))
+        sizes = batch_sizes(data, at)
+        try:
+            room.take(sizes.claimed_bytes)
+        except UnreadableColumnError as error:
+            msg = f"the compressed buffers are too large: {error}"
+            raise InvalidChunkError(msg) from error
+        header = read_batch_header(data, sizes.begin)
+        check_header(header, schema.rules, max(header.body_length, sizes.claimed_bytes))
+        conversion = schema.conversion
+        options = pa.ipc.IpcReadOptions(
+            use_threads=False, included_fields=None if conversion is None else [*conversion.read]
+        )
+        with pa.ipc.open_stream(buffer, options=options) as reader:
+            raw = reader.read_next_batch()
+        _validate(raw)
+        check_nulls(raw)
+        if conversion is None:
+            batch, unread = Converted(_retyped(raw, schema.arrow), ())
+        else:
+            batch, unread = conversion.convert(raw, room, schema.arrow)
+        if len(data) > _HELD_FACTOR_MAX * batch.nbytes:
+            # What is not used of the message must not be kept for what is.
+            batch = batch.take(positions(np.arange(batch.num_rows)))
+        is_whole = batch.num_columns == len(schema.arrow)
+        layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
+        return ConvertedChunk.of(Chunk.validated(chunk_id, layout, batch), unread)
 
     def _uncompressed(self, msg: ArrowMsg) -> pa.Buffer:
         if msg.encoding != Encoding.ARROW_IPC:
@@ -171,6 +265,31 @@ class ChunkDecoder:
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
 
 
+def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[int, bool]:
+    """The length of a record batch's body, and whether nulls may stand where none may be.
+
+    Raises:
+        InvalidChunkError: What the header says of the body cannot be true.
+    """
+    header = read_batch_header(data, begin)
+    check_header(header, schema.rules)
+    return header.body_length, schema.rules.has_nulls_where_none_may_be(header)
+
+
+def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:
+    """The message of a record batch in memory of its own, its body at a multiple of 8.
+
+    Args:
+        data: The stream.
+        begin: Where the flatbuffer of the message begins.
+        end: Where it ends, and the body begins.
+    """
+    length = end - begin
+    padding = -length % ALIGNMENT
+    prefix = _PREFIX.pack(CONTINUATION, length + padding)
+    return pa.py_buffer(b"".join((prefix, data[begin:end], bytes(padding), data[end:])))
+
+
 def _is_small_part(payload: Payload) -> bool:
     """Whether a chunk of this payload would keep much more memory alive than it uses.
 
@@ -179,17 +298,26 @@ def _is_small_part(payload: Payload) -> bool:
     if not isinstance(payload, memoryview):
         return False
     owner = payload.obj
-    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > 2 * len(payload)
+    return not isinstance(owner, bytes | pa.Buffer) or len(owner) > _HELD_FACTOR_MAX * len(payload)
 
 
 def encode_chunk(
     store_id: StoreId, chunk: Chunk, compression: Compression = Compression.LZ4
 ) -> ArrowMsg:
-    """The message that carries `chunk` to Rerun or to us."""
-    schema = chunk.batch.schema
-    metadata = {SORBET_VERSION: SORBET_VERSION_WRITTEN, **(schema.metadata or {})}
-    metadata[CHUNK_ID] = str(chunk.id).encode()
-    batch = chunk.batch.replace_schema_metadata(metadata)
+    """The message that carries `chunk` to Rerun or to us.
+
+    Its schema says what is true of these rows, whatever the messages said that they came in.
+
+    Raises:
+        InvalidChunkError: The chunk cannot be opened.
+    """
+    try:
+        batch = outgoing_batch(chunk)
+    except DAMAGE as error:
+        if not is_of_chunk(error):
+            raise
+        text = f"chunk {chunk.id} of {chunk.entity_path} cannot be written: {error}"
+        raise InvalidChunkError(text, store_id=store_id, chunk_id=chunk.id) from error
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -205,6 +333,23 @@ def encode_chunk(
     )
 
 
+def _retyped(raw: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a batch under a schema that names other types of the same layout."""
+    columns = [
+        array if array.type == column.type else array.view(column.type)
+        for array, column in zip(raw.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _validate(raw: pa.RecordBatch) -> None:
+    try:
+        raw.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        msg = f"the record batch contradicts itself: {error}"
+        raise InvalidChunkError(msg) from error
+
+
 def _is_dense(chunk: Chunk) -> bool:
     """Whether row ids and times have no validity bitmap.
 
@@ -217,7 +362,7 @@ def _is_dense(chunk: Chunk) -> bool:
 
 
 def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:
-    text = values.get(CHUNK_ID)
+    text = values.get(CHUNK_ID) or values.get(OLD_CHUNK_ID)
     if text is None:
         msg = "the schema has no `rerun:id`: this record batch is not a Rerun chunk"
         raise InvalidChunkError(msg)

@@ -5,33 +5,30 @@ record batches lie in the same places, and where lists have the same lengths, no
 row ids, times and numbers. Of those any bytes are valid. So a message that equals a sound one
 everywhere else is as sound, and needs neither be parsed nor validated.
 
-Other than the rows of `alike`, such a message is kept and opened later, so it matters that the
-bytes that may differ are numbers and nothing else at the same time: only messages whose buffers
-do not overlap are taken as a pattern.
+Such a message is kept and opened later, so it matters that the bytes that may differ are numbers
+and nothing else at the same time (`soundness.are_numbers_alone`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from forebay.chunk import BatchForm, number_spans
 from forebay.codec.schemas import DENSE_BATCH_BYTES_MAX
+from forebay.codec.soundness import ALIGNMENT, are_numbers_alone
 from forebay.limits import (
     BATCH_MESSAGES_SEEN_MAX,
     BATCH_PATTERN_BYTES_MAX,
     BATCH_PATTERNS_BYTES_MAX,
+    FORM_COLUMN_COST_BYTES,
 )
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk, ChunkLayout
     from forebay.codec.schemas import ChunkSchema, Columns
-
-ALIGNMENT: Final = 8
-"""What does not begin at a multiple of it is parsed."""
 
 _FORM_BYTES: Final = 256
 """What a form counts for."""
@@ -87,7 +84,7 @@ class BatchPatterns:
         place = schema.layout, begin
         if place in pattern.forms:
             return pattern.forms[place]
-        self._make_room(_FORM_BYTES)
+        self._make_room(_FORM_BYTES + FORM_COLUMN_COST_BYTES * len(schema.columns))
         form = pattern.forms[place] = BatchForm(
             schema.layout, schema.arrow, begin, pattern.rows, pattern.byte_size
         )
@@ -126,18 +123,20 @@ class BatchPatterns:
             return False  # One row is merged at once, a static chunk opened: nothing to save.
         size = len(message)
         address = pa.py_buffer(message).address
-        free = number_spans(chunk)
-        if free is None or not _are_apart(chunk, address + body_begin, address + size):
+        found = number_spans(chunk)
+        if found is None:
+            return False
+        free = sorted([(begin - address, end - address) for begin, end in found])
+        if not are_numbers_alone(chunk, free, address, body_begin, size):
             return False
         fixed = []
-        at = 0
+        at = batch_begin
+        for begin, end in free:
+            if begin > at:
+                fixed.append((at - batch_begin, begin - batch_begin))
+            at = end
+        fixed.append((at - batch_begin, size - batch_begin))
         batch = message[batch_begin:]
-        address += batch_begin
-        for begin, end in sorted(free):
-            if begin - address > at:
-                fixed.append((at, begin - address))
-            at = end - address
-        fixed.append((at, len(batch)))
         rest = b"".join([batch[begin:end] for begin, end in fixed])
         if len(rest) > BATCH_PATTERN_BYTES_MAX:
             return False
@@ -152,16 +151,3 @@ class BatchPatterns:
             self._known.clear()
             self._num_bytes = 0
         self._num_bytes += size
-
-
-def _are_apart(chunk: Chunk, begin: int, end: int) -> bool:
-    """Whether all buffers lie between two addresses, and none on another."""
-    extents = sorted(
-        (buffer.address, buffer.address + buffer.size)
-        for column in chunk.batch.columns
-        for buffer in column.buffers()
-        if buffer is not None and buffer.size
-    )
-    if not extents or extents[0][0] < begin or extents[-1][1] > end:
-        return False
-    return all(one[1] <= other[0] for one, other in pairwise(extents))

@@ -7,7 +7,9 @@ from the sender, so each is read through `struct`, which refuses to leave the bu
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
+
+from forebay.limits import DICTIONARIES_MAX
 
 CONTINUATION: Final = 0xFFFFFFFF
 _PREFIX: Final = struct.Struct("<Ii")
@@ -15,6 +17,7 @@ _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _U32: Final = struct.Struct("<I")
 _I64: Final = struct.Struct("<q")
+_PAIR: Final = struct.Struct("<qq")
 
 _SCHEMA: Final = 1
 _DICTIONARY_BATCH: Final = 2
@@ -23,8 +26,14 @@ _RECORD_BATCH: Final = 3
 _HEADER_TYPE: Final = 6
 _HEADER: Final = 8
 _BODY_LENGTH: Final = 10
+_BATCH_LENGTH: Final = 4
+_BATCH_NODES: Final = 6
+_BATCH_BUFFERS: Final = 8
 _BATCH_COMPRESSION: Final = 10
+_DICTIONARY_DATA: Final = 6
 _SCHEMA_ENDIANNESS: Final = 4
+_NOT_COMPRESSED: Final = -1
+"""What a buffer says that is as it is, though the others of its batch are compressed."""
 _END_OF_STREAM: Final = (b"", b"\0\0\0\0", b"\xff\xff\xff\xff\0\0\0\0")
 
 
@@ -48,25 +57,139 @@ def message_extent(data: memoryview, at: int) -> tuple[int, int]:
     return begin, begin + length
 
 
-def batch_body_length(data: memoryview, begin: int) -> int:
-    """Bytes behind the flatbuffer at `begin`, which must be that of an uncompressed batch.
+def is_plain(data: memoryview, begin: int) -> bool:
+    """Whether the flatbuffer at `begin` is that of a record batch without compressed buffers.
 
     Raises:
-        ValueError: It is something else, or encoded as no chunk is.
+        ValueError: It is neither a record batch nor a dictionary.
+        struct.error, IndexError: It leads out of the data.
     """
     message = _table(data, begin)
-    header_type = _u8(data, _slot(data, message, _HEADER_TYPE))
-    if header_type != _RECORD_BATCH:
-        what = "a dictionary" if header_type == _DICTIONARY_BATCH else f"message {header_type}"
-        msg = f"the Arrow stream has {what} where its record batch should be"
+    is_batch = _message_kind(data, message) == _RECORD_BATCH
+    return is_batch and not _slot(data, _header(data, message), _BATCH_COMPRESSION)
+
+
+class BatchHeader(NamedTuple):
+    """What the message of a record batch says of the body behind it; nothing of it is checked.
+
+    Attributes:
+        rows: How many.
+        nodes: Values and nulls of each field, parents before their children.
+        buffers: Offset in the body, and length, of each buffer.
+        body_length: Bytes of the body.
+        is_compressed: Whether the buffers are compressed one by one.
+    """
+
+    rows: int
+    nodes: list[tuple[int, int]]
+    buffers: list[tuple[int, int]]
+    body_length: int
+    is_compressed: bool
+
+
+def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
+    """Read the flatbuffer at `begin`, which is that of a record batch (see `is_plain`).
+
+    Raises:
+        ValueError: It has no header.
+        struct.error, IndexError: It leads out of the data.
+    """
+    message = _table(data, begin)
+    batch = _header(data, message)
+    return BatchHeader(
+        _i64(data, _slot(data, batch, _BATCH_LENGTH)),
+        _pairs(data, _slot(data, batch, _BATCH_NODES)),
+        _pairs(data, _slot(data, batch, _BATCH_BUFFERS)),
+        _body_length(data, message),
+        bool(_slot(data, batch, _BATCH_COMPRESSION)),
+    )
+
+
+class BatchSizes(NamedTuple):
+    """What stands behind the schema of a stream.
+
+    Attributes:
+        begin: Where the flatbuffer of the record batch begins.
+        num_dictionaries: Dictionary batches before the record batch.
+        claimed_bytes: What compressed buffers claim to become.
+    """
+
+    begin: int
+    num_dictionaries: int
+    claimed_bytes: int
+
+
+def batch_sizes(data: memoryview, at: int) -> BatchSizes:
+    """See that at `at` there is one record batch, with dictionaries before it, and nothing else.
+
+    Nothing is decompressed: what compressed buffers become is what they say of themselves.
+
+    Raises:
+        ValueError: There is something else, a body is cut off, there are more dictionaries than
+            `limits.DICTIONARIES_MAX`, or a buffer claims a size that none has.
+    """
+    claimed = 0
+    for number in range(DICTIONARIES_MAX + 1):
+        begin, end = message_extent(data, at)
+        message = _table(data, begin)
+        kind = _message_kind(data, message)
+        batch = _header(data, message)
+        if kind == _DICTIONARY_BATCH:
+            position = _slot(data, batch, _DICTIONARY_DATA)
+            batch = _table(data, position) if position else 0
+        body_length = _body_length(data, message)
+        if not 0 <= body_length <= len(data) - end:
+            msg = f"a batch claims {body_length} bytes; there are {len(data) - end}"
+            raise ValueError(msg)
+        if batch and _slot(data, batch, _BATCH_COMPRESSION):
+            claimed += _claimed_bytes(data, batch, end, body_length)
+        at = end + body_length
+        if kind == _RECORD_BATCH:
+            check_end(data, end, body_length)
+            return BatchSizes(begin, number, claimed)
+    msg = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
+    raise ValueError(msg)
+
+
+def _claimed_bytes(data: memoryview, batch: int, body: int, body_length: int) -> int:
+    """What the compressed buffers of a batch claim to become, together."""
+    total = 0
+    for offset, length in _pairs(data, _slot(data, batch, _BATCH_BUFFERS)):
+        if not 0 <= offset <= offset + length <= body_length or length < 0:
+            msg = f"a buffer of {length} bytes at byte {offset} leaves the body of its batch"
+            raise ValueError(msg)
+        if not length:
+            continue
+        if length < _I64.size:
+            msg = f"a compressed buffer has {length} bytes, which is too short for its size"
+            raise ValueError(msg)
+        (claimed,) = _I64.unpack_from(data, body + offset)
+        if claimed < _NOT_COMPRESSED:
+            msg = f"a compressed buffer claims to become {claimed} bytes"
+            raise ValueError(msg)
+        total += length if claimed == _NOT_COMPRESSED else claimed
+    return total
+
+
+def _message_kind(data: memoryview, message: int) -> int:
+    kind = _u8(data, _slot(data, message, _HEADER_TYPE))
+    if kind not in (_RECORD_BATCH, _DICTIONARY_BATCH):
+        msg = f"the Arrow stream has message {kind} where its record batch should be"
         raise ValueError(msg)
-    header = _slot(data, message, _HEADER)
-    if not header or _slot(data, _table(data, header), _BATCH_COMPRESSION):
-        # Its buffers would claim sizes of their own, which nothing bounds.
-        msg = "the record batch has compressed buffers; only the message may be compressed"
+    return kind
+
+
+def _header(data: memoryview, message: int) -> int:
+    """The table of the batch that a message describes."""
+    position = _slot(data, message, _HEADER)
+    if not position:
+        msg = "the record batch has no header"
         raise ValueError(msg)
-    position = _slot(data, message, _BODY_LENGTH)
-    return int(_I64.unpack_from(data, position)[0]) if position else 0
+    return _table(data, position)
+
+
+def _body_length(data: memoryview, message: int) -> int:
+    return _i64(data, _slot(data, message, _BODY_LENGTH))
 
 
 def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
@@ -104,6 +227,22 @@ def check_schema(data: memoryview) -> None:
 
 def _u8(data: memoryview, position: int) -> int:
     return data[position] if position else 0
+
+
+def _i64(data: memoryview, position: int) -> int:
+    return int(_I64.unpack_from(data, position)[0]) if position else 0
+
+
+def _pairs(data: memoryview, position: int) -> list[tuple[int, int]]:
+    """The vector of pairs of 64-bit integers that the offset at `position` leads to."""
+    if not position:
+        return []
+    begin = _table(data, position)
+    end = begin + 4 + _PAIR.size * int(_U32.unpack_from(data, begin)[0])
+    if end > len(data):
+        msg = "a vector of the record batch message leads out of it"
+        raise ValueError(msg)
+    return list(_PAIR.iter_unpack(data[begin + 4 : end]))
 
 
 def _table(data: memoryview, position: int) -> int:

@@ -9,10 +9,19 @@ must not suffice) would cost a second decompression, and suffices for some block
 
 Both are the same LZ4 library underneath and accept the same blocks, but for one that only intention
 makes: pyarrow's way overlooks a last match of a few bytes that begins too near the end.
+
+A match of offset 0 refers to itself. The format forbids it, and Rerun refuses it; the LZ4 library
+takes it, and writes zeros (`LZ4_write32(op, 0)` in all of its ways through a match of an offset
+below 8). To find one, all sequences of a block have to be walked: some 300 in a message of one row,
+100 microseconds in the fastest way that Python has (a regular expression), where decompression
+takes one. So such a match is read as what the library makes of it, everywhere, `peek` included: the
+same bytes in every run, from the block alone, nothing of what memory held before. That it is so is
+tried out once in a process, and a library that does otherwise is not used without that walk.
 """
 
 from __future__ import annotations
 
+import functools
 import secrets
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -52,6 +61,10 @@ def _bound_decompressor() -> Callable[..., int] | None:
 
 _BOUND: Final = _bound_decompressor()
 
+_SELF_MATCH: Final = b"\x1f%c\x00\x00%c\x60%b"
+"""A literal, a match of offset 0, and six literals."""
+_SELF_MATCH_LENGTHS: Final = (19, 20, 27, 35, 64, 100, 270)
+
 
 class Piece(Protocol):
     """Some fresh memory: written through `view`, read at `address` by whoever keeps the piece."""
@@ -87,8 +100,9 @@ class Lz4Decompressor:
     ) -> None:
         """Decompress large blocks into `memory`, by default into that of the C library."""
         self._memory = memory
-        self._bound = bound
         self._codec = pa.Codec("lz4_raw")
+        self._bound = bound if bound is None or writes_zeros(bound) else None
+        self._is_walked = not _codec_writes_zeros()
         self._secret = secrets.token_bytes(_SEAL_SIZE - 8)
         self._count = 0
 
@@ -149,6 +163,8 @@ class Lz4Decompressor:
         return whole
 
     def _decompress_sealed(self, payload: Payload, size: int) -> pa.Buffer:
+        if self._is_walked:
+            return self._decompress_unsealed(payload, size)
         self._count += 1
         seal = self._secret + self._count.to_bytes(8, "little")
         try:
@@ -177,7 +193,7 @@ class Lz4Decompressor:
             buffer = self._codec.decompress(payload, size)
         except OSError as error:
             raise _damaged(size) from error
-        if _size(payload) != size:
+        if _size(payload, has_self_matches=not self._is_walked) != size:
             raise _damaged(size)
         return buffer
 
@@ -195,8 +211,45 @@ def _has_prefix(payload: Payload, size: int) -> bool:
     return payload[0] == size & 0xFF and payload[:_PREFIX_SIZE] == size.to_bytes(4, "little")
 
 
-def _size(payload: Payload) -> int:
-    """How many bytes come out of a block that a decompressor has accepted."""
+def _self_match(length: int) -> tuple[bytes, int]:
+    """A block with a match of offset 0 and this length, 19 at least, and what it holds in bytes."""
+    return _SELF_MATCH % (0xAA, length - 19, b"\xaa" * 6), 1 + length + 6
+
+
+@functools.cache
+def writes_zeros(bound: Callable[..., int]) -> bool:
+    """Whether a decompressor refuses matches of offset 0, or writes zeros for them."""
+    for length in _SELF_MATCH_LENGTHS:
+        block, size = _self_match(length)
+        out = bytearray(b"\x55" * size)
+        try:
+            bound(block, out, output_len=size)
+        except Exception:
+            continue
+        if out != b"\xaa" + bytes(length) + b"\xaa" * 6:
+            return False
+    return True
+
+
+@functools.cache
+def _codec_writes_zeros() -> bool:
+    """The same of pyarrow's codec, whose memory is not ours to fill: what it held last is."""
+    codec = pa.Codec("lz4_raw")
+
+    def decompress(block: bytes, out: bytearray, *, output_len: int) -> int:
+        codec.decompress(codec.compress(b"\x55" * output_len), output_len)
+        out[:] = codec.decompress(block, output_len, asbytes=True)
+        return output_len
+
+    return writes_zeros(decompress)
+
+
+def _size(payload: Payload, *, has_self_matches: bool) -> int:
+    """How many bytes come out of a block that a decompressor has accepted.
+
+    Raises:
+        ValueError: It has a match of offset 0, and `has_self_matches` does not allow for it.
+    """
     block = bytes(payload)
     at = size = 0
     while True:
@@ -206,6 +259,8 @@ def _size(payload: Payload) -> int:
         size += literals
         if at >= len(block):
             return size
+        if not (has_self_matches or any(block[at : at + len(_MATCH)])):
+            raise _damaged(size)
         matched, at = _length(block, at + len(_MATCH), token & 0x0F)
         size += matched + _MATCH_SIZE
 

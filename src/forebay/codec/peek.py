@@ -7,33 +7,46 @@ gives the number of rows. Both stand in front, so of a bulky chunk only the fron
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from forebay.chunk import ChunkLayout
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.schemas import SchemaCache
 from forebay.errors import InvalidChunkError
 from forebay.limits import (
+    DICTIONARIES_MAX,
     LZ4_RATIO_MAX,
     PEEK_WHOLE_BYTES_MAX,
 )
 from forebay.model import ArrowMsg, Compression, Encoding
+
+if TYPE_CHECKING:
+    from forebay.chunk import ChunkLayout
+    from forebay.codec.schemas import ChunkSchema
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _I64: Final = struct.Struct("<q")
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
 _FRONT_BYTES: Final = 4096
+_DICTIONARY_BATCH: Final = 2
 _RECORD_BATCH: Final = 3
 
 
 class ChunkHead(NamedTuple):
-    """What stands in front of a chunk's data: its columns, and how many rows they have."""
+    """What stands in front of a chunk's data.
+
+    Attributes:
+        layout: The columns of the chunk.
+        num_rows: How many rows they have.
+        batch: Where the header of its record batch begins and ends in the message, if its times
+            lie behind that as they are; else `None`.
+    """
 
     layout: ChunkLayout
     num_rows: int
+    batch: tuple[int, int] | None = None
 
 
 class ChunkPeeker:
@@ -85,7 +98,7 @@ class ChunkPeeker:
         if msg.compression != Compression.LZ4:
             text = f"the payload's compression {msg.compression} is neither none (1) nor LZ4 (2)"
             raise InvalidChunkError(text)
-        if max(PEEK_WHOLE_BYTES_MAX, wanted) < size <= len(msg.payload) * LZ4_RATIO_MAX:
+        if wanted <= PEEK_WHOLE_BYTES_MAX < size <= len(msg.payload) * LZ4_RATIO_MAX:
             return lz4_block_front(msg.payload, wanted), False
         try:
             whole = self._decompressor.decompress(msg.payload, size)
@@ -100,19 +113,30 @@ class ChunkPeeker:
         schema_end = _message_end(view, 0)
         if schema_end is None:
             return None
-        batch_end = _message_end(view, schema_end)
+        begin = schema_end
+        batch_end = _message_end(view, begin)
+        num_dictionaries = 0
+        while batch_end is not None and _kind(view[begin:batch_end]) == _DICTIONARY_BATCH:
+            num_dictionaries += 1
+            if num_dictionaries > DICTIONARIES_MAX:
+                text = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
+                raise InvalidChunkError(text)
+            begin = batch_end + _body_length(view[begin:batch_end])
+            batch_end = _message_end(view, begin)
         if batch_end is None:
             return None
-        num_rows = _num_rows(view[schema_end:batch_end])
-        return ChunkHead(self._layout(view[:schema_end]), num_rows)
+        message = view[begin:batch_end]
+        num_rows = _num_rows(message)
+        schema = self._schema(view[:schema_end])
+        is_plain = begin == schema_end and schema.conversion is None and not _is_compressed(message)
+        return ChunkHead(schema.layout, num_rows, (begin, batch_end) if is_plain else None)
 
-    def _layout(self, message: memoryview) -> ChunkLayout:
+    def _schema(self, message: memoryview) -> ChunkSchema:
         try:
-            schema, _ = self._schemas.read(message)
+            return self._schemas.read(message)[0]
         except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
             text = f"the payload's Arrow schema cannot be read: {error}"
             raise InvalidChunkError(text) from error
-        return schema.layout
 
 
 def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
@@ -143,10 +167,12 @@ def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
             if length == 15:
                 length, position = _long_length(source, position, length)
             length = min(length + 4, wanted)
-            if not 0 < offset <= len(out):
+            if offset > len(out):
                 text = "the LZ4 payload refers to bytes before its beginning"
                 raise InvalidChunkError(text)
-            if offset >= length:
+            if not offset:
+                out += bytes(length)  # As the LZ4 library does (see `lz4`).
+            elif offset >= length:
                 begin = len(out) - offset
                 out += out[begin : begin + length]
             else:
@@ -180,27 +206,71 @@ def _message_end(front: memoryview, position: int) -> int | None:
     return end if end <= len(front) else None
 
 
+def _kind(message: memoryview) -> int:
+    """What a message holds; 0 if it does not say."""
+    try:
+        buffer, root = _root(message)
+        kind = _field(buffer, root, 1)
+        return 0 if kind is None else buffer[kind]
+    except (struct.error, IndexError) as error:
+        raise _damaged_header() from error
+
+
+def _body_length(message: memoryview) -> int:
+    try:
+        buffer, root = _root(message)
+        length = _field(buffer, root, 3)
+        size: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
+    except (struct.error, IndexError) as error:
+        raise _damaged_header() from error
+    if size < 0:
+        raise _damaged_header()
+    return size
+
+
 def _num_rows(message: memoryview) -> int:
     """`Message.header.length` of a record batch: Arrow's flatbuffers, read where they stand."""
-    start = 8 if bytes(message[:4]) == _CONTINUATION else 4
-    buffer = message[start:]
+    if _kind(message) != _RECORD_BATCH:
+        text = "the payload's second Arrow message is not a record batch"
+        raise InvalidChunkError(text)
     try:
-        (root,) = _I32.unpack_from(buffer, 0)
-        kind = _field(buffer, root, 1)
-        header = _field(buffer, root, 2)
-        if kind is None or header is None or buffer[kind] != _RECORD_BATCH:
-            text = "the payload's second Arrow message is not a record batch"
-            raise InvalidChunkError(text)
-        table = header + _I32.unpack_from(buffer, header)[0]
+        buffer, table = _batch(message)
         length = _field(buffer, table, 0)
         num_rows: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
     except (struct.error, IndexError) as error:
-        text = "the payload's record batch header is damaged"
-        raise InvalidChunkError(text) from error
+        raise _damaged_header() from error
     if num_rows < 0:
         text = f"the payload's record batch claims {num_rows} rows"
         raise InvalidChunkError(text)
     return num_rows
+
+
+def _is_compressed(message: memoryview) -> bool:
+    """Whether the buffers of a record batch are compressed."""
+    try:
+        buffer, table = _batch(message)
+        return _field(buffer, table, 3) is not None
+    except (struct.error, IndexError) as error:
+        raise _damaged_header() from error
+
+
+def _batch(message: memoryview) -> tuple[memoryview, int]:
+    """The flatbuffer of a message, and where the table of its record batch stands in it."""
+    buffer, root = _root(message)
+    header = _field(buffer, root, 2)
+    if header is None:
+        raise IndexError
+    return buffer, header + _I32.unpack_from(buffer, header)[0]
+
+
+def _root(message: memoryview) -> tuple[memoryview, int]:
+    """The flatbuffer of a message, and where its root table stands in it."""
+    buffer = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
+    return buffer, _I32.unpack_from(buffer, 0)[0]
+
+
+def _damaged_header() -> InvalidChunkError:
+    return InvalidChunkError("the payload's record batch header is damaged")
 
 
 def _field(buffer: memoryview, table: int, index: int) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forebay.codec.peek import _CONTINUATION, _I32, _field, _message_end
+from forebay.codec.peek import _CONTINUATION, _I32, _field
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
@@ -44,11 +44,12 @@ def _time_ranges(peeker: ChunkPeeker, msg: ArrowMsg) -> Mapping[str, tuple[int, 
     head = peeker.peek(msg)
     front, _ = peeker._front(msg, _FRONT_BYTES)  # noqa: SLF001 - two parts of one reader
     view = memoryview(front).cast("B")
-    schema_end = _message_end(view, 0)
-    batch_end = None if schema_end is None else _message_end(view, schema_end)
-    if schema_end is None or batch_end is None or not head.num_rows:
+    if head.batch is None or not head.num_rows:
         return {}
-    begin = schema_end + (8 if bytes(view[schema_end : schema_end + 4]) == _CONTINUATION else 4)
+    begin, batch_end = head.batch
+    if batch_end > len(view):
+        return {}
+    begin += 8 if bytes(view[begin : begin + 4]) == _CONTINUATION else 4
     message, body = view[begin:batch_end], view[batch_end:]
     ranges: dict[str, tuple[int, int]] = {}
     for name, index in head.layout.indexes.items():

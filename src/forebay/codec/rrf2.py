@@ -32,7 +32,7 @@ SET_STORE_INFO: Final = 1
 ARROW_MSG: Final = 2
 BLUEPRINT_ACTIVATION_COMMAND: Final = 3
 
-_MIGRATE: Final = "convert it with `rerun rrd migrate FILE`"
+_MIGRATE: Final = "convert it with `rerun rrd migrate FILE` of rerun-sdk 0.23, the last to read it"
 
 
 def check_stream_header(item: memoryview, at: int) -> bytes:

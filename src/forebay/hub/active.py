@@ -58,7 +58,8 @@ class ActiveStores:
     ) -> None:
         """These stores are gone; if the recording looked at is among them, look at the first."""
         for chosen in (self._blueprints, self._defaults):
-            for application_id in [app for app, id_ in chosen.items() if id_ in store_ids]:
-                del chosen[application_id]
+            for store_id in store_ids:
+                if chosen.get(store_id.application_id) == store_id:
+                    del chosen[store_id.application_id]
         if self.recording in store_ids:
             self.recording = first_recording()

@@ -35,7 +35,7 @@ class Commits:
         self._store = store
         self._store_id = store.store_id
         self._refused: dict[int, RejectedMsg] = {}
-        self._actions: list[tuple[int, Callable[[], None]]] = []
+        self._actions: deque[tuple[int, Callable[[], None]]] = deque()
         self._next_place = 0
 
     def call_at(self, place: int, action: Callable[[], None]) -> None:
@@ -162,9 +162,9 @@ class Commits:
             try:
                 waiting[0][1]()
             except Exception:
-                del waiting[0]
+                waiting.popleft()
                 raise
-            del waiting[0]  # not before: a Ctrl-C must not lose an activation
+            waiting.popleft()  # not before: a Ctrl-C must not lose an activation
 
 
 def _num_places(outcome: Outcome) -> int:

@@ -9,6 +9,7 @@ from forebay.hub.guarded_store import Event, GuardedStore
 from forebay.hub.inflow import Inflow, InflowSettings
 from forebay.hub.inlet import Inlet
 from forebay.hub.queries import Queries
+from forebay.limits import STORE_LIMITS
 from forebay.model import SetStoreInfo, StoreId
 from forebay.runtime import default_runtime
 from forebay.store import ChunkStore
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from forebay.hub.subscribers import Subscribers, Subscription
     from forebay.ingest import Policy
+    from forebay.limits import StoreLimits
     from forebay.model import TimeLike
     from forebay.store import StoreSnapshot
 
@@ -39,6 +41,7 @@ class EntityDb(Inlet, Queries):
         commits_itself: bool = False,
         store: ChunkStore | None = None,
         policy: Policy | str | None = None,
+        limits: StoreLimits = STORE_LIMITS,
         **settings: Any,
     ) -> None:
         """Make an empty store.
@@ -53,11 +56,14 @@ class EntityDb(Inlet, Queries):
             store: What it holds already.
             policy: What becomes of messages that find no room, for example `drop_oldest`; by
                 default the submitter waits. `set_policy` makes exceptions.
+            limits: How much structure senders may build up in it.
             settings: Those of `InflowSettings`: `capacity`, `byte_budget`, `runtime`, ….
         """
         self._settings = InflowSettings(**settings)
         runtime = self._settings.runtime or default_runtime()
-        self._store = GuardedStore(store or ChunkStore(store_id), runtime, memory_limit)
+        self._limits = limits
+        store = store or ChunkStore(store_id, limits)
+        self._store = GuardedStore(store, runtime, memory_limit)
         if policy is not None:
             chosen = self._settings.policies.with_policy(policy)
             self._settings = replace(self._settings, policies=chosen)
@@ -159,6 +165,7 @@ class EntityDb(Inlet, Queries):
             memory_limit=self.memory_limit,
             commits_itself=self.commits_itself,
             store=self._store.copy(store_id),
+            limits=self._limits,
             **settings,
         )
         if self.info is not None:

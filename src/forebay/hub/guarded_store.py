@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.chunk import Chunk, PackedChunk
-from forebay.errors import ForebayError, StoreError
+from forebay.errors import ForebayError, LimitError, StoreError
 from forebay.hub.subscribers import Subscribers
 from forebay.limits import GC_SLICE_S, GC_TARGET_FRACTION
 from forebay.model import ChunkStoreEvent
@@ -141,6 +141,8 @@ class GuardedStore:
                 return False
             try:
                 self._store.insert_rows_unheard(chunks)
+            except LimitError:
+                return False
             except Exception:
                 logger.exception("inserting rows together failed; they are inserted one by one")
                 return False

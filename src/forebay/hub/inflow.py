@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from forebay.chunk import ConvertedChunk
 from forebay.errors import FlushTimeoutError, ForebayError, WorkerClosedError
 from forebay.hub.commits import Commits
 from forebay.hub.reports import Reports, WorkerOutput
 from forebay.hub.weak_calls import weakly
 from forebay.ingest import (
+    NOT_SUBMITTED,
     AdaptiveBudget,
     Gap,
     IngestionStats,
@@ -18,24 +20,24 @@ from forebay.ingest import (
     Policy,
     PolicyRules,
     RejectedMsg,
+    RejectionLog,
     chunk_decoder,
+    rejected_columns,
 )
 from forebay.limits import (
     QUEUE_CAPACITY_MSGS,
-    REJECTIONS_KEPT_MAX,
     STORE_BUDGET_BYTES,
 )
 from forebay.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forebay.chunk import Chunk
     from forebay.hub.guarded_store import Event, GuardedStore
-    from forebay.ingest import ByteBudget, Decode
+    from forebay.ingest import ByteBudget, Decode, Rejection
     from forebay.model import ArrowMsg
     from forebay.store import Contents
-
-NOT_SUBMITTED = -1
-"""The sequence number of a rejection that never was in the worker's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Inflow:
         "_direct_rejections",
         "_is_closed",
         "_num_direct",
+        "_num_direct_columns",
         "_num_direct_rejected",
         "_policies",
         "_reports",
@@ -114,8 +117,8 @@ class Inflow:
         self._is_closed = False
         self._num_direct = 0
         self._num_direct_rejected = 0
-        # Replaced and never changed, so that it can be read without the lock.
-        self._direct_rejections: tuple[RejectedMsg, ...] = ()
+        self._num_direct_columns = 0
+        self._direct_rejections: RejectionLog | None = None
         self._policies = settings.policies
 
     @property
@@ -167,11 +170,21 @@ class Inflow:
             try:
                 chunk = decode(msg)
             except ForebayError as error:
-                rejected = RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)
-                self._direct_rejections = _with_rejection(self._direct_rejections, rejected)
+                self._note_rejections(
+                    [RejectedMsg(NOT_SUBMITTED, self._store_id, msg.chunk_id, error)]
+                )
                 self._num_direct_rejected += 1
                 raise
-            return self._insert_directly(chunk)
+            events = self._insert_directly(chunk)
+            if type(chunk) is ConvertedChunk:
+                columns = rejected_columns(NOT_SUBMITTED, msg, None, chunk)
+                self._note_rejections(columns)
+                self._num_direct_columns += sum(column.count for column in columns)
+            return events
+
+    def _note_rejections(self, rejections: Sequence[Rejection]) -> None:
+        self._direct_rejections = self._direct_rejections or RejectionLog()
+        self._direct_rejections.extend(rejections)
 
     def add_chunk(self, chunk: Chunk) -> list[Event]:
         """Insert a chunk here and now, after everything submitted before it."""
@@ -279,12 +292,16 @@ class Inflow:
             accepted=stats.accepted + direct + refused,
             committed=stats.committed + direct,
             rejected=stats.rejected + refused,
+            columns_rejected=stats.columns_rejected + self._num_direct_columns,
         )
 
-    def rejections(self) -> list[RejectedMsg]:
-        """Messages that could not become part of the store, newest last, each with its cause."""
+    def rejections(self) -> list[Rejection]:
+        """Messages and columns that are not part of the store, newest last, each with its cause."""
         rejections = [] if self._worker is None else self._worker.rejections()
-        return [*self._direct_rejections, *rejections]
+        if self._direct_rejections is not None:
+            with self._store.order_lock:
+                rejections = [*self._direct_rejections, *rejections]
+        return rejections
 
     def gaps(self) -> list[Gap]:
         """What policies dropped, oldest first."""
@@ -293,13 +310,3 @@ class Inflow:
     def latencies(self) -> dict[str, list[float]]:
         """The last second's samples by stage."""
         return {} if self._worker is None else self._worker.latencies()
-
-
-def _with_rejection(
-    kept: tuple[RejectedMsg, ...], rejected: RejectedMsg
-) -> tuple[RejectedMsg, ...]:
-    """The first rejections and the last, as a worker keeps them."""
-    if len(kept) < REJECTIONS_KEPT_MAX:
-        return (*kept, rejected)
-    half = REJECTIONS_KEPT_MAX // 2
-    return (*kept[:half], *kept[half + 1 :], rejected)

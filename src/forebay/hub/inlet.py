@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forebay.hub.guarded_store import Event
     from forebay.hub.inflow import Inflow
     from forebay.hub.reports import WorkerOutput
-    from forebay.ingest import Gap, IngestionStats, Policy, RejectedMsg
+    from forebay.ingest import Gap, IngestionStats, Policy, Rejection
     from forebay.runtime import Runtime
     from forebay.store import Contents
 
@@ -218,8 +218,10 @@ class Inlet:
         """Seconds that the last second's samples took, by stage of `ingestion_stats().latency`."""
         return self._inflow.latencies()
 
-    def rejections(self) -> list[RejectedMsg]:
+    def rejections(self) -> list[Rejection]:
         """Messages that could not become part of the store, newest last, each with its cause.
+
+        Among them are single columns (`RejectedColumn`) of messages that did without them.
 
         All are counted (`ingestion_stats()`); of more than `limits.REJECTIONS_KEPT_MAX` the first
         and the last ones are kept one by one, a half of that number each.

@@ -13,6 +13,7 @@ from forebay.codec import StreamDecoder
 from forebay.errors import CodecError, LoadError
 from forebay.hub.sources import PathLike, load_error, open_file, read_blocks
 from forebay.hub.store_hub import StoreHub
+from forebay.ingest import RejectedColumn
 from forebay.limits import (
     FILE_BLOCKS_AHEAD,
     FILE_READ_BYTES_FIRST,
@@ -22,6 +23,7 @@ from forebay.limits import (
 )
 from forebay.model import ArrowMsg
 from forebay.runtime import (
+    Event,
     Turnstile,
     collections_rare,
     decodes_where_read,
@@ -30,10 +32,10 @@ from forebay.runtime import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from forebay.hub.entity_db import EntityDb
-    from forebay.ingest import RejectedMsg
+    from forebay.ingest import Rejection
     from forebay.model import LogMsg, StoreId
 
 
@@ -46,12 +48,14 @@ class LoadProgress:
         bytes_read: Bytes whose messages were handed to their stores.
         bytes_total: The file's size when loading began.
         is_done: Whether the file was read to its end, or to its damage.
+        is_empty: Whether no message was met so far.
     """
 
     path: str
     bytes_read: int
     bytes_total: int
     is_done: bool = False
+    is_empty: bool = False
 
 
 def load(
@@ -89,7 +93,9 @@ def load(
     target = StoreHub() if hub is None else hub
     errors: list[LoadError] = []
     before = {db: _Rejected.so_far(db) for db in target.entity_dbs()}
+    refused_before = target.refused_by_limit()
     turnstile = Turnstile(READ_TURN_S)
+    is_stopped = Event()
 
     def load_one(path: PathLike) -> None:
         loading = _FileLoading(
@@ -100,6 +106,7 @@ def load(
             progress,
             turnstile=turnstile,
             num_files=len(paths),
+            is_stopped=is_stopped,
         )
         try:
             loading.run()
@@ -107,9 +114,12 @@ def load(
             errors.append(error)
 
     with collections_rare():
-        run_side_by_side([partial(load_one, path) for path in paths], "load", FILES_READ_AT_ONCE)
+        jobs = [partial(load_one, path) for path in paths]
+        # After a Ctrl-C readers end with their next block.
+        run_side_by_side(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
     target.flush()
     errors += _rejections(target, names, before)
+    errors += _refusals(target, names, refused_before)
     if errors and on_error == "raise":
         first, *others = errors
         for other in others:
@@ -132,6 +142,7 @@ class _FileLoading:
         *,
         turnstile: Turnstile,
         num_files: int,
+        is_stopped: Event,
     ) -> None:
         self._path = os.fspath(path)
         self._hub = hub
@@ -140,7 +151,9 @@ class _FileLoading:
         self._progress = progress
         self._turnstile = turnstile
         self._num_files = num_files
+        self._is_stopped = is_stopped
         self._decodes_here = False
+        self._has_messages = False
         self._ahead: deque[tuple[EntityDb, int]] = deque()
 
     def run(self) -> None:
@@ -150,7 +163,10 @@ class _FileLoading:
 
             def report(*, is_done: bool = False) -> None:
                 if self._progress is not None:
-                    self._progress(LoadProgress(self._path, decoder.byte_offset, total, is_done))
+                    read = decoder.byte_offset
+                    self._progress(
+                        LoadProgress(self._path, read, total, is_done, not self._has_messages)
+                    )
 
             try:
                 blocks = self._blocks(file, decoder)
@@ -171,7 +187,7 @@ class _FileLoading:
         takes_turn = self._decodes_here
         with self._turnstile.turn() if takes_turn else nullcontext():
             until_s = monotonic_s() + READ_SLICE_S
-            while self._load_block(blocks):
+            while not self._is_stopped.is_set() and self._load_block(blocks):
                 report()
                 if takes_turn is not self._decodes_here or monotonic_s() >= until_s:
                     return True
@@ -182,6 +198,7 @@ class _FileLoading:
         messages = next(blocks, None)
         if messages is None:
             return False
+        self._has_messages = self._has_messages or bool(messages)
         messages = self._renamed(messages)
         last = messages[-1] if messages else None
         if isinstance(last, ArrowMsg):
@@ -222,45 +239,80 @@ class _FileLoading:
 
 @dataclass(frozen=True, slots=True)
 class _Rejected:
-    """What a store had rejected at some moment: how many, and those that it keeps one by one."""
+    """What a store had rejected at some moment.
 
-    count: int = 0
-    kept: tuple[RejectedMsg, ...] = ()
+    Attributes:
+        messages: How many messages.
+        columns: How many columns of other messages.
+        kept: Those that the store keeps one by one.
+    """
+
+    messages: int = 0
+    columns: int = 0
+    kept: tuple[Rejection, ...] = ()
 
     @staticmethod
     def so_far(db: EntityDb) -> _Rejected:
-        return _Rejected(db.ingestion_stats().rejected, tuple(db.rejections()))
+        stats = db.ingestion_stats()
+        return _Rejected(stats.rejected, stats.columns_rejected, tuple(db.rejections()))
 
 
 def _rejections(
     hub: StoreHub, paths: set[str], before: Mapping[EntityDb, _Rejected]
 ) -> list[LoadError]:
-    """One error for each file and store that had messages rejected since `before`."""
+    """One error for each file and store that had messages, or columns, rejected since `before`."""
     errors: list[LoadError] = []
     for db in hub.entity_dbs():
         old = before.get(db, _Rejected())
         known = {id(rejected) for rejected in old.kept}
         now = _Rejected.so_far(db)
         new = [rejected for rejected in now.kept if id(rejected) not in known]
-        by_source: dict[object, list[RejectedMsg]] = {}
-        for rejected in new:
-            by_source.setdefault(rejected.source, []).append(rejected)
-        for source, rejections in by_source.items():
-            if source not in paths:
-                continue
-            # Of very many a store keeps the first and the last ones. If they are all of one
-            # file, so are those between them; else it is "at least".
-            count, least = now.count - old.count, ""
-            if len(by_source) > 1:
-                least = "at least " if count > len(new) else ""
-                count = len(rejections)
-            errors.append(_rejected(str(source), db.store_id, rejections[0], f"{least}{count:,}"))
+        columns = [rejected for rejected in new if isinstance(rejected, RejectedColumn)]
+        messages = [rejected for rejected in new if not isinstance(rejected, RejectedColumn)]
+        errors += _of_kind("message", db, paths, messages, now.messages - old.messages)
+        errors += _of_kind("column", db, paths, columns, now.columns - old.columns)
     return errors
 
 
-def _rejected(path: str, store_id: StoreId, first: RejectedMsg, count: str) -> LoadError:
+def _refusals(hub: StoreHub, paths: set[str], before: Mapping[str, int]) -> list[LoadError]:
+    """One error for each limit of the hub that refused messages since `before`."""
+    errors: list[LoadError] = []
+    kept = hub.refusals()
+    for limit, count in hub.refused_by_limit().items():
+        new = count - before.get(limit, 0)
+        of_limit = [one for one in kept if getattr(one.error, "limit", "") == limit]
+        first = next((one for one in of_limit if one.source in paths), None)
+        if new and first is not None:
+            number = "a message was" if new == 1 else f"{new:,} messages were"
+            text = f"{first.source}: {number} refused: {first.error}"
+            path = str(first.source)
+            errors.append(LoadError(text, path=path, store_id=first.store_id))
+    return errors
+
+
+def _of_kind(
+    kind: str, db: EntityDb, paths: set[str], new: Sequence[Rejection], total: int
+) -> Iterator[LoadError]:
+    """One error for each file that rejections of one kind came from."""
+    by_source: dict[object, list[Rejection]] = {}
+    for rejected in new:
+        by_source.setdefault(rejected.source, []).append(rejected)
+    for source, rejections in by_source.items():
+        if source not in paths:
+            continue
+        # Of very many a store keeps the first and the last ones. If they are all of one
+        # file, so are those between them; else it is "at least".
+        count, least = total, ""
+        if len(by_source) > 1:
+            least = "at least " if count > len(new) else ""
+            count = len(rejections)
+        number = f"{least}{count:,}"
+        yield _rejected(kind, str(source), db.store_id, rejections[0], number)
+
+
+def _rejected(kind: str, path: str, store_id: StoreId, first: Rejection, count: str) -> LoadError:
     error = first.error
-    number = "a message was" if count == "1" else f"{count} messages were"
+    number = f"a {kind} was" if count == "1" else f"{count} {kind}s were"
     where = "" if error.byte_offset is None else f" at byte {error.byte_offset}"
     first_of = "" if count == "1" else ", the first"
     return LoadError(

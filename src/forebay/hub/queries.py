@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from forebay.chunk import DamagedChunk
     from forebay.model import EntityPath, TimeLike, TimeType
     from forebay.store import Cell, Contents, DataframeView, StoreSnapshot
 
@@ -52,6 +53,13 @@ class Queries(ABC):
         """Bytes of data held, each buffer counted once."""
         return self.snapshot().byte_size
 
+    def put_aside(self) -> list[DamagedChunk]:
+        """Chunks that could not be opened, with their causes: queries answer from the others.
+
+        They were committed, and are counted so; none that was checked should be here.
+        """
+        return self.snapshot().put_aside()
+
     def latest_at(
         self,
         timeline: str | None,
@@ -61,7 +69,8 @@ class Queries(ABC):
     ) -> Mapping[str, Cell]:
         """The newest value of each component of `entity` at or before `time`.
 
-        Static data wins over temporal data; clears hide what they cover (see the snapshot).
+        Static data wins over temporal data; clears hide what they cover (see the snapshot). A
+        recording that has no timeline at all (yet) answers whatever timeline is named.
         `timeline=None` asks for static data alone. Components without an answer are absent.
 
         Raises:
@@ -78,6 +87,9 @@ class Queries(ABC):
         components: Iterable[str] | str | None = None,
     ) -> pa.Table:
         """All rows of `entity` from `start` to `end`, both included, by time and row id.
+
+        Components with static data answer with it in a first row, whose time is null, and with
+        nothing else; see `StoreSnapshot.range`.
 
         Raises:
             UnknownTimelineError, UnknownEntityError, UnknownComponentError, TimeTypeError

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Never
 
+from forebay.errors import LimitError
 from forebay.hub.entity_db import EntityDb
 from forebay.hub.guarded_store import Event
 from forebay.hub.memory import MemoryLimit
+from forebay.hub.refusals import Refusals
 from forebay.hub.store_set import StoreSet
 from forebay.hub.subscribers import Subscribers
 from forebay.hub.weak_calls import weakly
@@ -19,7 +22,12 @@ from forebay.ingest import (
     chunk_decoder,
     total,
 )
-from forebay.limits import HUB_BUDGET_BYTES, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
+from forebay.limits import (
+    HUB_BUDGET_BYTES,
+    QUEUE_CAPACITY_MSGS,
+    STORE_BUDGET_BYTES,
+    STORE_LIMITS,
+)
 from forebay.model import (
     ArrowMsg,
     BlueprintActivationCommand,
@@ -28,6 +36,7 @@ from forebay.model import (
     StoreId,
     StoreKind,
 )
+from forebay.model.sizes import Size, to_bytes
 from forebay.runtime import Runtime, default_runtime
 from forebay.store import dataframes
 
@@ -36,7 +45,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from forebay.ingest import AdaptiveBudget, Decode, Policy
+    from forebay.ingest import AdaptiveBudget, Decode, Policy, RejectedMsg
+    from forebay.limits import StoreLimits
     from forebay.store import Contents
 
 logger = logging.getLogger("forebay")
@@ -54,12 +64,13 @@ class StoreHub(StoreSet):
         *,
         capacity: int = QUEUE_CAPACITY_MSGS,
         store_budget: int | AdaptiveBudget = STORE_BUDGET_BYTES,
-        hub_budget: int = HUB_BUDGET_BYTES,
-        store_memory_limit: int | None = None,
-        memory_limit: int | None = None,
+        hub_budget: Size = HUB_BUDGET_BYTES,
+        store_memory_limit: Size | None = None,
+        memory_limit: Size | None = None,
         policy: Policy | str = "block",
         has_lanes: bool = False,
         turns_max: int | None = None,
+        limits: StoreLimits = STORE_LIMITS,
         runtime: Runtime | None = None,
         decoder_factory: Callable[[], Decode] = chunk_decoder,
     ) -> None:
@@ -69,7 +80,8 @@ class StoreHub(StoreSet):
             capacity: Messages that may wait for each store's worker.
             store_budget: Bytes that may be in flight for one store; or bounds, within which free
                 memory, the number of busy stores and what is drained choose them.
-            hub_budget: Bytes that may be in flight for all stores together.
+            hub_budget: Bytes that may be in flight for all stores together; as number, or as text
+                such as `"2GB"`, like the memory limits.
             store_memory_limit: Bytes of memory that each recording's data may take (see
                 `EntityDb`).
             memory_limit: The same for all stores together; over it, the largest recordings give
@@ -77,26 +89,36 @@ class StoreHub(StoreSet):
             policy: What becomes of messages that find no room (see `set_policy`).
             has_lanes: In each store, static data goes before queued temporal data.
             turns_max: Threads that may decode for one store at once; `None` for as many as pay.
+            limits: How much structure senders may build up: stores, entities, columns, names.
+                What is over one is rejected with a `LimitError`.
             runtime: Where workers run; natively, threads.
             decoder_factory: Makes what turns a message into a chunk, one for each turn at a time of
                 a store; the default ones are shared by stores in turns.
+
+        Raises:
+            ValueError: A size is none, or below one byte.
         """
         self.runtime = runtime = runtime or default_runtime()
-        super().__init__(runtime)
+        super().__init__(runtime, limits)
         self._capacity = capacity
         self._decoder_factory = (
-            DecoderPool(decoder_factory, self.runtime)
+            DecoderPool(partial(chunk_decoder, limits), self.runtime)
             if decoder_factory is chunk_decoder
             else decoder_factory
         )
         self._store_budget = store_budget
-        self._budget = ByteBudget(hub_budget, runtime=self.runtime)
+        self._budget = ByteBudget(to_bytes(hub_budget), runtime=self.runtime)
         self._policies = PolicyRules().with_policy(policy)
         self._inflow: dict[str, Any] = {"has_lanes": has_lanes, "turns_max": turns_max}
-        self._store_memory_limit = store_memory_limit
-        self._memory = None if memory_limit is None else MemoryLimit(memory_limit, self.runtime)
+        self._store_memory_limit = (
+            None if store_memory_limit is None else to_bytes(store_memory_limit)
+        )
+        self._memory = (
+            None if memory_limit is None else MemoryLimit(to_bytes(memory_limit), self.runtime)
+        )
         self._commits_itself = True
         self._subscribers = Subscribers(self.runtime)
+        self._refusals = Refusals(self.runtime)
 
     def _new_db(self, store_id: StoreId) -> EntityDb:
         return EntityDb(
@@ -109,6 +131,7 @@ class StoreHub(StoreSet):
             commits_itself=self._commits_itself,
             decoder_factory=self._decoder_factory,
             policies=self._policies,
+            limits=self._limits,
             **self._inflow,
         )
 
@@ -125,18 +148,32 @@ class StoreHub(StoreSet):
     def receive_log_msg(self, msg: LogMsg, source: str = "") -> None:
         """Send one message on its way to its store; blocks while that store is full.
 
+        A message that would exceed one of the hub's limits is refused: it belongs to no store, so
+        the hub counts it (`refused_by_limit`, `refusals`).
+
         Raises:
             WorkerClosedError: The store was closed.
         """
-        match msg:
-            case SetStoreInfo():
-                self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
-            case ArrowMsg():
-                self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
-            case BlueprintActivationCommand():
-                self._receive_activation(msg, source)
-            case _:
-                _refuse_as_message(msg)
+        try:
+            match msg:
+                case SetStoreInfo():
+                    self._receive_info(msg, source)
+                case ArrowMsg():
+                    self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
+                case BlueprintActivationCommand():
+                    self._receive_activation(msg, source)
+                case _:
+                    _refuse_as_message(msg)
+        except LimitError as error:
+            self._refusals.note([msg], error, source)
+
+    def _receive_info(self, msg: SetStoreInfo, source: str) -> None:
+        said = msg.info.source
+        size_max = self._limits.info_bytes_max
+        if said is not None and len(said.extra) > size_max:
+            what = f"a store info of {len(said.extra):,} bytes"
+            raise LimitError.over("info_bytes_max", size_max, what)
+        self.entity_db(msg.store_id, source).set_store_info(msg.info, source)
 
     def receive_log_msgs(self, msgs: Sequence[LogMsg], source: str = "") -> None:
         """The same for many messages, for less than one by one.
@@ -160,8 +197,14 @@ class StoreHub(StoreSet):
             self._submit(arrow_msgs, source)
 
     def _submit(self, arrow_msgs: list[ArrowMsg], source: str) -> None:
-        if arrow_msgs:
-            self.entity_db(arrow_msgs[0].store_id, source).submit_arrow_msgs(arrow_msgs, source)
+        if not arrow_msgs:
+            return
+        try:
+            db = self.entity_db(arrow_msgs[0].store_id, source)
+        except LimitError as error:
+            self._refusals.note(arrow_msgs, error, source)
+            return
+        db.submit_arrow_msgs(arrow_msgs, source)
 
     def _receive_activation(self, command: BlueprintActivationCommand, source: str) -> None:
         db = self.entity_db(command.blueprint_id, source)
@@ -183,7 +226,10 @@ class StoreHub(StoreSet):
             if command.make_default:
                 self._active.set_default(db.store_id)
             if command.make_active:
-                self._activate_clone(db)
+                try:
+                    self._activate_clone(db)
+                except LimitError as error:
+                    self._refusals.note([command], error, db.data_source)
 
     # ---- all stores at once --------------------------------------------------------------
 
@@ -257,6 +303,19 @@ class StoreHub(StoreSet):
             self._budget.used_bytes,
             self._budget.limit_bytes,
         )
+
+    @property
+    def limits(self) -> StoreLimits:
+        """How much structure senders may build up."""
+        return self._limits
+
+    def refused_by_limit(self) -> dict[str, int]:
+        """Messages that no store took, counted by the limit of `limits` that they were over."""
+        return self._refusals.by_limit()
+
+    def refusals(self) -> list[RejectedMsg]:
+        """The first of these messages and the last, each with its cause."""
+        return self._refusals.rejections()
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was submitted before, to any store, is committed.

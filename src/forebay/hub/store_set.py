@@ -6,24 +6,29 @@ import uuid
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from forebay.errors import UnknownStoreError, told
+from forebay.errors import LimitError, UnknownStoreError, told
 from forebay.hub.active import ActiveStores
-from forebay.model import StoreId, StoreKind
+from forebay.limits import STORE_LIMITS
+from forebay.model import StoreId, StoreKind, canonical_application_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from forebay.hub.entity_db import EntityDb
+    from forebay.limits import StoreLimits
     from forebay.runtime import Runtime
 
 
 class StoreSet(ABC):
     """All stores of a hub. Looking takes no lock, but for whoever wants all of them."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        """Make an empty set."""
+    def __init__(self, runtime: Runtime, limits: StoreLimits = STORE_LIMITS) -> None:
+        """Make an empty set; `limits` say how many stores it may hold, and of what names."""
         self._lock = runtime.rlock()
+        self._limits = limits
         self._dbs: dict[StoreId, EntityDb] = {}
+        # The same ids by application, so that forgetting one store looks at no other.
+        self._ids_of: dict[str, dict[StoreId, None]] = {}
         self._active = ActiveStores()
 
     @abstractmethod
@@ -37,7 +42,11 @@ class StoreSet(ABC):
     # ---- coming up and going -------------------------------------------------------------
 
     def entity_db(self, store_id: StoreId, source: str = "") -> EntityDb:
-        """The store of that id, made now if there is none; the first source wins."""
+        """The store of that id, made now if there is none; the first source wins.
+
+        Raises:
+            LimitError: It would be one store too many, or its name is too long.
+        """
         try:
             # Not `get`: every message comes by, from any thread (see docs/free-threading.md).
             db = self._dbs[store_id]
@@ -49,13 +58,31 @@ class StoreSet(ABC):
     def _made(self, store_id: StoreId) -> EntityDb:
         with self._lock:
             if store_id not in self._dbs:  # Else another thread made it meanwhile.
+                self._check_new(store_id)
                 self._add(self._new_db(store_id))
             return self._dbs[store_id]
 
+    def _check_new(self, store_id: StoreId) -> None:
+        """Refuse a store that would exceed the limits."""
+        limits = self._limits
+        id_bytes_max = limits.id_bytes_max
+        for name, noun in (
+            (store_id.application_id, "application"),
+            (store_id.recording_id, "recording"),
+        ):
+            size = len(name.encode("utf-8", "surrogatepass"))
+            if size > id_bytes_max:
+                what = f"an id of a {noun} of {size:,} bytes"
+                raise LimitError.over("id_bytes_max", id_bytes_max, what)
+        if len(self._dbs) >= limits.hub_stores_max:
+            raise LimitError.over("hub_stores_max", limits.hub_stores_max, "one more store")
+
     def _add(self, db: EntityDb) -> None:
         self._join(db)
-        self._dbs[db.store_id] = db
-        self._active.note_added(db.store_id)
+        store_id = db.store_id
+        self._dbs[store_id] = db
+        self._ids_of.setdefault(store_id.application_id, {})[store_id] = None
+        self._active.note_added(store_id)
 
     def remove(self, store_id: StoreId) -> None:
         """Forget a store; the last recording of an application takes the application with it.
@@ -65,22 +92,28 @@ class StoreSet(ABC):
         with self._lock:
             if store_id not in self._dbs:
                 return
-            self._forget({store_id})
+            self._forget([store_id])
             application_id = store_id.application_id
             if store_id.kind is StoreKind.RECORDING and not any(
-                db.store_id.application_id == application_id for db in self.recordings()
+                one.is_recording for one in self._ids_of.get(application_id, ())
             ):
                 self.close_application(application_id)
 
     def close_application(self, application_id: str) -> None:
         """Forget every recording and blueprint of an application."""
+        application_id = canonical_application_id(application_id)
         with self._lock:
-            self._forget({id_ for id_ in self._dbs if id_.application_id == application_id})
+            self._forget(list(self._ids_of.get(application_id, ())))
 
-    def _forget(self, store_ids: set[StoreId]) -> None:
-        self._dbs = {id_: db for id_, db in self._dbs.items() if id_ not in store_ids}
+    def _forget(self, store_ids: Sequence[StoreId]) -> None:
+        for store_id in store_ids:
+            del self._dbs[store_id]
+            there = self._ids_of[store_id.application_id]
+            del there[store_id]
+            if not there:
+                del self._ids_of[store_id.application_id]
         self._active.forget(
-            store_ids, lambda: next((db.store_id for db in self.recordings()), None)
+            store_ids, lambda: next((id_ for id_ in self._dbs if id_.is_recording), None)
         )
 
     # ---- finding -------------------------------------------------------------------------
@@ -105,6 +138,8 @@ class StoreSet(ABC):
             UnknownStoreError: There is none (the message names those there are), or several
                 applications have one and `application_id` does not say which.
         """
+        if application_id is not None:
+            application_id = canonical_application_id(application_id)
         found = [
             db
             for db in self.recordings()
@@ -157,10 +192,11 @@ class StoreSet(ABC):
 
     def active_blueprint(self, application_id: str) -> EntityDb | None:
         """The blueprint in use for an application: a clone of the one that was activated."""
-        return self._found(self._active.blueprint(application_id))
+        return self._found(self._active.blueprint(canonical_application_id(application_id)))
 
     def default_blueprint(self, application_id: str) -> EntityDb | None:
         """The blueprint that an application goes back to on reset."""
+        application_id = canonical_application_id(application_id)
         return self._found(self._active.default_blueprint(application_id))
 
     def _found(self, store_id: StoreId | None) -> EntityDb | None:
@@ -185,11 +221,12 @@ class StoreSet(ABC):
             return self._activate_clone(self[blueprint_id])
 
     def _activate_clone(self, db: EntityDb) -> EntityDb:
-        clone = db.clone_with_new_id(
-            StoreId.blueprint(db.store_id.application_id, str(uuid.uuid4()))
-        )
+        clone_id = StoreId.blueprint(db.store_id.application_id, str(uuid.uuid4()))
+        if self._active.blueprint(clone_id.application_id) in (None, db.store_id):
+            self._check_new(clone_id)  # Else it takes the place of another.
+        clone = db.clone_with_new_id(clone_id)
         self._add(clone)
         previous = self._active.activate(clone.store_id, db.store_id)
         if previous is not None:
-            self._forget({previous})
+            self._forget([previous])
         return clone

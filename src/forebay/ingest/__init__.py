@@ -7,7 +7,17 @@ from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
 from forebay.ingest.budget import BudgetShare, ByteBudget
 from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import Gap
-from forebay.ingest.outcomes import DroppedMsg, Outcome, ProcessedChunk, RejectedMsg, message_cost
+from forebay.ingest.outcomes import (
+    NOT_SUBMITTED,
+    DroppedMsg,
+    Outcome,
+    ProcessedChunk,
+    RejectedColumn,
+    RejectedMsg,
+    Rejection,
+    message_cost,
+    rejected_columns,
+)
 from forebay.ingest.policy import (
     Block,
     Deadline,
@@ -19,10 +29,12 @@ from forebay.ingest.policy import (
     Spill,
     policy_from,
 )
+from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.stats import HubIngestionStats, IngestionStats, Rates, StageLatency, total
 from forebay.ingest.worker import Decode, IngestionWorker, chunk_decoder
 
 __all__ = [
+    "NOT_SUBMITTED",
     "AdaptiveBudget",
     "Block",
     "BudgetController",
@@ -45,11 +57,15 @@ __all__ = [
     "PolicyRules",
     "ProcessedChunk",
     "Rates",
+    "RejectedColumn",
     "RejectedMsg",
+    "Rejection",
+    "RejectionLog",
     "Spill",
     "StageLatency",
     "chunk_decoder",
     "message_cost",
     "policy_from",
+    "rejected_columns",
     "total",
 ]

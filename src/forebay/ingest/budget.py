@@ -109,6 +109,12 @@ class BudgetShare:
         kept = 0 if self._is_urgent else budget._reserve_bytes  # noqa: SLF001
         return budget.limit_bytes - kept - budget._used_bytes  # noqa: SLF001
 
+    def charge(self, cost: int) -> None:
+        """Take `cost` bytes that are in use already, whether there is room for them or not."""
+        budget = self._budget
+        with budget._lock:  # noqa: SLF001
+            self._set(self.held_bytes + cost)
+
     def could_charge(self, cost: int, released: int) -> bool:
         """Whether `cost` bytes could be taken if `released` were given back before."""
         with self._budget._lock:  # noqa: SLF001

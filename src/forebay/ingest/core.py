@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from forebay.ingest.counts import Stamps
+    from forebay.ingest.outcomes import ConvertedMsg, RejectedColumn
     from forebay.ingest.queue import Ready
     from forebay.ingest.stats import IngestionStats
     from forebay.ingest.victims import DropKey
@@ -349,8 +350,18 @@ class IngestCore:
         began_s: float,
         now_s: float,
         stamps: Stamps | None = None,
+        *,
+        converted: Sequence[ConvertedMsg] = (),
     ) -> bool:
         """Take the outcomes of a batch's first messages; the rest is queued again, at its place.
+
+        Args:
+            batch: The batch.
+            outcomes: Of its first messages.
+            began_s: When the first of them was begun.
+            now_s: The clock.
+            stamps: When one of them came by.
+            converted: Those of them that count for more than was known before, or lack columns.
 
         Returns:
             Whether there is output that was not there before.
@@ -374,9 +385,17 @@ class IngestCore:
                 return False
         if done:
             self.counts.note_decoded(now_s, (now_s - began_s) / done)
-        finished = Finished(outcomes, size, now_s, places, stamps)
+        queue_bytes = self.queue_bytes - size
+        columns: tuple[RejectedColumn, ...] = ()
+        if converted:
+            seqs = {out.seq for out in outcomes}
+            known = [one for one in converted if one.seq in seqs]
+            columns = tuple([column for one in known for column in one.columns])
+            size += sum(one.extra_bytes for one in known)
+            self._over_bytes = max(self._over_bytes, queue_bytes + reorder.size_bytes + size)
+        finished = Finished(outcomes, size, now_s, places, stamps, columns)
         early = {**reorder.early, first_place: finished}
-        now = returned, depth, self.queue_bytes - size, early, reorder.size_bytes + size
+        now = returned, depth, queue_bytes, early, reorder.size_bytes + size
         self._returned, self.queue_depth, self.queue_bytes, reorder.early, reorder.size_bytes = now
         del self._decoding[first_place]
         return reorder.release()

@@ -37,6 +37,7 @@ class Settled(NamedTuple):
     rejected: int = 0
     size_bytes: int = 0
     rejected_by_reason: Mapping[str, int] = MappingProxyType({})
+    columns_rejected: int = 0
 
 
 class Counts:
@@ -137,9 +138,15 @@ class Counts:
         """What both of these counted for."""
         return self.totals.size_bytes
 
-    def settled(self, count: int, size_bytes: int, rejections: Sequence[RejectedMsg]) -> Settled:
+    def settled(
+        self,
+        count: int,
+        size_bytes: int,
+        rejections: Sequence[RejectedMsg],
+        columns_rejected: int = 0,
+    ) -> Settled:
         """The totals when so many messages leave, with these rejections among them."""
-        committed, rejected, settled_bytes, by_reason = self.totals
+        committed, rejected, settled_bytes, by_reason, columns = self.totals
         if rejections:
             by_reason = Counter(by_reason) + Counter(one.reason for one in rejections)
         return Settled(
@@ -147,16 +154,17 @@ class Counts:
             rejected + len(rejections),
             settled_bytes + size_bytes,
             by_reason,
+            columns + columns_rejected,
         )
 
     def note_settled(self, now_s: float) -> None:
         """The totals changed."""
-        committed, rejected, settled_bytes, _ = self.totals
+        committed, rejected, settled_bytes, *_ = self.totals
         self._out.add(now_s, committed + rejected, settled_bytes)
 
     def drain_bytes_per_s(self, now_s: float) -> float:
         """Bytes a second that left within the last second."""
-        committed, rejected, settled_bytes, _ = self.totals
+        committed, rejected, settled_bytes, *_ = self.totals
         return self._out.rates(now_s, committed + rejected, settled_bytes)[1]
 
     def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
@@ -179,6 +187,7 @@ class Counts:
             queue_depth_peak=self._depth_peak,
             in_flight_bytes_peak=self._bytes_peak,
             rejected_by_reason=dict(self.totals.rejected_by_reason),
+            columns_rejected=self.totals.columns_rejected,
             dropped_bytes=self.dropped_bytes,
             dropped_by_reason=dict(self.dropped_by_reason),
             spilled=self.spilled,

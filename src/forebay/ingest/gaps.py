@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from forebay.errors import ForebayError
-from forebay.limits import GAPS_KEPT_MAX
+from forebay.limits import GAP_TIMELINES_MAX, GAPS_KEPT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ class Gap:
         size_bytes: What they counted for.
         first_seq: The first one's place among all messages accepted.
         last_seq: The last one's place.
-        time_ranges: First and last time by timeline, of those whose times could be read.
+        time_ranges: First and last time by timeline, of those whose times could be read; the first
+            `limits.GAP_TIMELINES_MAX` timelines met.
     """
 
     entity: EntityPath | None
@@ -43,6 +45,8 @@ class Gap:
         """Both as one; what they do not share is left open."""
         ranges = dict(self.time_ranges)
         for timeline, (first, last) in other.time_ranges.items():
+            if timeline not in ranges and len(ranges) >= GAP_TIMELINES_MAX:
+                continue
             mine = ranges.get(timeline, (first, last))
             ranges[timeline] = (min(first, mine[0]), max(last, mine[1]))
         return replace(
@@ -95,7 +99,7 @@ class GapLog:
             return
         oldest = self._closed[:surplus]
         del self._closed[:surplus]
-        for key in list(self._open)[: surplus - len(oldest)]:
+        for key in list(islice(self._open, surplus - len(oldest))):
             oldest.append(self._open.pop(key))
         for gap in oldest:
             self._oldest = gap if self._oldest is None else self._oldest.merged(gap)

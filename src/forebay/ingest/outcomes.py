@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from forebay.errors import ForebayError, InvalidChunkError
-from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN
+from forebay.limits import LZ4_RATIO_MAX, MESSAGE_COST_BYTES_MIN, REJECTED_COLUMNS_TOLD_MAX
 from forebay.model import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from forebay.chunk import Chunk
+    from forebay.chunk import Chunk, ConvertedChunk
     from forebay.model import ArrowMsg, ChunkId, StoreId
 
 
@@ -38,6 +38,9 @@ class ProcessedChunk(NamedTuple):
         """The outcome that this becomes when the store refuses the chunk."""
         return RejectedMsg(self.seq, store_id, self.chunk.id, error, self.source, self.size_bytes)
 
+
+NOT_SUBMITTED: Final = -1
+"""The sequence number of a rejection that never was in a worker's queue."""
 
 _SHOWN_MAX: Final = 32
 """How much of undecodable text an error keeps."""
@@ -67,6 +70,84 @@ class RejectedMsg:
     def reason(self) -> str:
         """A short name to count by: the kind of error at the root."""
         return type(self.error.__cause__ or self.error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedColumn:
+    """A column that did not become part of a store, of a message that did.
+
+    It is no outcome: the message is committed, and counts as that. It stands among the rejections
+    of its store, and `IngestionStats.columns_rejected` counts it.
+
+    Attributes:
+        seq: The place of its message among all messages that the worker accepted, from 0.
+        store_id: The store.
+        chunk_id: The chunk that lacks it.
+        component: Its identifier, cut to a bounded length.
+        error: Why.
+        source: Whatever the submitter of the message named as the source.
+        count: How many columns it stands for: of very many the last one told of stands for the
+            rest (`limits.REJECTED_COLUMNS_TOLD_MAX`).
+    """
+
+    seq: int
+    store_id: StoreId
+    chunk_id: ChunkId
+    component: str
+    error: ForebayError
+    source: object = None
+    count: int = 1
+
+    @property
+    def reason(self) -> str:
+        """A short name to count by: the kind of error."""
+        return type(self.error).__name__
+
+
+Rejection: TypeAlias = RejectedMsg | RejectedColumn
+"""What a store did not take in: a whole message, or a column of one."""
+
+
+class ConvertedMsg(NamedTuple):
+    """What is to be noted of a message whose columns had to be made.
+
+    Attributes:
+        seq: Its place among all messages that the worker accepted, from 0.
+        extra_bytes: What its chunk counts for beyond what the message counted for.
+        columns: The columns that the chunk lacks.
+    """
+
+    seq: int
+    extra_bytes: int
+    columns: tuple[RejectedColumn, ...]
+
+
+def converted_msg(
+    seq: int, msg: ArrowMsg, source: object, cost: int, chunk: ConvertedChunk
+) -> ConvertedMsg:
+    """What is to be noted of a message that became such a chunk."""
+    return ConvertedMsg(
+        seq,
+        max(0, chunk.byte_size - cost),
+        rejected_columns(seq, msg, source, chunk) if chunk.unread else (),
+    )
+
+
+def rejected_columns(
+    seq: int, msg: ArrowMsg, source: object, chunk: ConvertedChunk
+) -> tuple[RejectedColumn, ...]:
+    """The columns that a chunk lacks."""
+    columns = []
+    told = chunk.unread[:REJECTED_COLUMNS_TOLD_MAX]
+    for number, (component, reason) in enumerate(told, 1):
+        count = len(chunk.unread) - number + 1 if number == REJECTED_COLUMNS_TOLD_MAX else 1
+        names = f"component {component!r}" + (f" and {count - 1:,} others" if count > 1 else "")
+        text = f"{names} of {chunk.entity_path} in {chunk.id} not read: {reason}"
+        error = InvalidChunkError(
+            text, store_id=msg.store_id, chunk_id=chunk.id, byte_offset=msg.byte_offset
+        )
+        columns.append(RejectedColumn(seq, msg.store_id, chunk.id, component, error, source, count))
+    return tuple(columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`RejectionLog`: the messages of one store that were rejected, in bounded memory. Pure."""
+"""`RejectionLog`: what one store had rejected, in bounded memory. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forebay.limits import REJECTIONS_KEPT_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from forebay.ingest.outcomes import RejectedMsg
+    from forebay.ingest.outcomes import Rejection
 
 
 class RejectionLog:
@@ -23,17 +23,17 @@ class RejectionLog:
     __slots__ = ("_first", "_last")
 
     def __init__(self) -> None:
-        self._first: list[RejectedMsg] = []
-        self._last: deque[RejectedMsg] | None = None
+        self._first: list[Rejection] = []
+        self._last: deque[Rejection] | None = None
 
     def __len__(self) -> int:
         return len(self._first) + len(self._last or ())
 
-    def __iter__(self) -> Iterator[RejectedMsg]:
+    def __iter__(self) -> Iterator[Rejection]:
         yield from self._first
         yield from self._last or ()
 
-    def extend(self, rejections: Sequence[RejectedMsg]) -> None:
+    def extend(self, rejections: Sequence[Rejection]) -> None:
         """Note rejections, in order, but for those that were noted just before.
 
         They come again if a Ctrl-C came before they were settled.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.ingest.counts import Counts, Stamps
+    from forebay.ingest.outcomes import RejectedColumn, Rejection
 
 
 class Finished(NamedTuple):
@@ -30,6 +31,7 @@ class Finished(NamedTuple):
         finished_s: When the turn ended, in seconds of the runtime's clock.
         num_places: How many messages they stand for.
         stamps: When one of the chunks came by, if that was noted.
+        columns: Columns of the chunks that could not be read.
     """
 
     outcomes: list[Outcome]
@@ -37,6 +39,7 @@ class Finished(NamedTuple):
     finished_s: float
     num_places: int
     stamps: Stamps | None = None
+    columns: tuple[RejectedColumn, ...] = ()
 
 
 class Reorder:
@@ -136,6 +139,7 @@ class Reorder:
         """
         counts = self._counts
         rejections: list[RejectedMsg] = []
+        columns: list[RejectedColumn] = []
         count = size = 0
         place = self.settled_place
         for finished in self.handed:
@@ -144,6 +148,7 @@ class Reorder:
             place += finished.num_places
             if finished.stamps is not None:
                 counts.note_committed(now_s, finished.stamps, wall_ns)
+            columns += finished.columns
             for out in finished.outcomes:
                 if type(out) is RejectedMsg:
                     rejections.append(out)
@@ -152,11 +157,16 @@ class Reorder:
         if refused:
             seqs = {out.seq for finished in self.handed for out in finished.outcomes}
             rejections += [one for one in refused if one.seq in seqs]
-        if rejections:
-            rejections.sort(key=lambda rejected: rejected.seq)
-            self.rejections.extend(rejections)
+        if columns:
+            whole = {rejected.seq for rejected in rejections}
+            columns = [column for column in columns if column.seq not in whole]
+        if rejections or columns:
+            noted: list[Rejection] = [*rejections, *columns]
+            noted.sort(key=lambda rejected: rejected.seq)
+            self.rejections.extend(noted)
         left = self.size_bytes - size
-        settled = counts.settled(count, size, rejections)
+        num_columns = sum(column.count for column in columns)
+        settled = counts.settled(count, size, rejections, num_columns)
         self.handed, self.size_bytes, self.settled_place, counts.totals = [], left, place, settled
         counts.note_settled(now_s)
         return size
@@ -170,4 +180,5 @@ def _merged(before: Finished, dropped: DroppedMsg, after: Finished) -> Finished:
         before.finished_s,
         before.num_places + after.num_places,
         before.stamps or after.stamps,
+        before.columns + after.columns,
     )

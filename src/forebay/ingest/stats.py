@@ -52,6 +52,8 @@ class IngestionStats:
         queue_depth_peak: Highest `queue_depth` so far.
         in_flight_bytes_peak: Highest `queue_bytes + output_bytes` so far.
         rejected_by_reason: Settled rejections, counted by `RejectedMsg.reason`.
+        columns_rejected: Columns that could not be read, of messages that were committed without
+            them; they are among `rejections()` too.
         dropped_bytes: What dropped messages counted for.
         dropped_by_reason: Dropped messages, counted by the name of the policy.
         spilled: Messages that went through files on disk, ever.
@@ -83,6 +85,7 @@ class IngestionStats:
     queue_depth_peak: int = 0
     in_flight_bytes_peak: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    columns_rejected: int = 0
     dropped_bytes: int = 0
     dropped_by_reason: Mapping[str, int] = field(default_factory=dict)
     spilled: int = 0

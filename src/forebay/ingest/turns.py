@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
+from forebay.chunk import ConvertedChunk
 from forebay.ingest.adaptive import Measured
 from forebay.ingest.counts import Stamps
-from forebay.ingest.outcomes import Outcome, ProcessedChunk, rejection
+from forebay.ingest.outcomes import Outcome, ProcessedChunk, converted_msg, rejection
 from forebay.ingest.queue import Entry
 from forebay.ingest.state import Decode, WorkerState, logger
 from forebay.limits import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
     from forebay.codec import DecodedChunk
     from forebay.ingest.core import Batch
+    from forebay.ingest.outcomes import ConvertedMsg
     from forebay.ingest.spill import Spilled
     from forebay.model import ArrowMsg
 
@@ -73,16 +75,20 @@ class Turns(WorkerState):
         if decode is None:
             decode = self._new_decoder()
         outcomes: list[Outcome] = []
+        converted: list[ConvertedMsg] = []
         stamps: Stamps | None = None
         interrupt: BaseException | None = None
         try:
-            stamps = self._decode(batch, decode, outcomes, began_s + slice_s)
+            stamps = self._decode(batch, decode, outcomes, converted, began_s + slice_s)
         except BaseException as error:  # noqa: BLE001, RUF100 - Ctrl-C must not lose messages
             interrupt = error
         with self._lock:
             self._decoders.append(decode)
             ended_s = clock()
-            released = core.finish(batch, outcomes, began_s, ended_s, stamps)
+            released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted=converted)
+            if converted and self._share is not None:
+                # What they became is there already, whether there was room for it or not.
+                self._share.charge(core.in_flight_bytes - self._share.held_bytes)
             if self._num_waiting and (interrupt is not None or self._is_worth_waking(ended_s)):
                 self._notify()
             if self._is_full:
@@ -155,7 +161,12 @@ class Turns(WorkerState):
     # Decoding
 
     def _decode(
-        self, batch: Batch, decode: Decode, outcomes: list[Outcome], until_s: float
+        self,
+        batch: Batch,
+        decode: Decode,
+        outcomes: list[Outcome],
+        converted: list[ConvertedMsg],
+        until_s: float,
     ) -> Stamps | None:
         """Decode until the time slice is over: what is finished is not kept waiting for long."""
         clock = self._clock
@@ -178,6 +189,12 @@ class Turns(WorkerState):
                     stamps = self._stamps(decoded)
                 else:
                     chunk = decode(msg)
+                if type(chunk) is ConvertedChunk:
+                    noted = converted_msg(seq, msg, source, cost, chunk)
+                    converted.append(noted)
+                    cost += noted.extra_bytes
+                    if sum(one.extra_bytes for one in converted) > TURN_BYTES_MAX:
+                        until_s = 0.0
                 outcomes.append(ProcessedChunk(seq, chunk, source, cost))
             except (KeyboardInterrupt, SystemExit) as error:
                 # The message is tried once more. If it is the message that interrupts, and not a

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forebay.ingest.adaptive import AdaptiveBudget
     from forebay.ingest.budget import ByteBudget
     from forebay.ingest.gaps import Gap
-    from forebay.ingest.outcomes import Outcome, RejectedMsg
+    from forebay.ingest.outcomes import Outcome, RejectedMsg, Rejection
     from forebay.ingest.policy import PolicyRules
     from forebay.ingest.stats import IngestionStats
     from forebay.model import StoreId
@@ -250,8 +250,11 @@ class IngestionWorker(Admission, Turns):
         with self._lock:
             return self._core.stats(self._clock(), is_closed=self._is_closed)
 
-    def rejections(self) -> list[RejectedMsg]:
-        """The settled rejections; of very many the first and last `REJECTIONS_KEPT_MAX` halves."""
+    def rejections(self) -> list[Rejection]:
+        """The settled rejections, also of columns.
+
+        Of very many the first and last `REJECTIONS_KEPT_MAX` halves.
+        """
         with self._lock:
             return list(self._core.reorder.rejections)
 

@@ -10,7 +10,7 @@ from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import GapLog, Peekers
 from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill import SpillFiles
-from forebay.limits import TURN_MSGS_MAX, TURN_SLICE_S
+from forebay.limits import STORE_LIMITS, TURN_MSGS_MAX, TURN_SLICE_S
 from forebay.runtime import default_runtime, fresh_memory, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
     from forebay.ingest.budget import ByteBudget
     from forebay.ingest.core import Batch
+    from forebay.limits import StoreLimits
     from forebay.model import ArrowMsg, StoreId
     from forebay.runtime import Condition, Runtime
 
@@ -26,11 +27,11 @@ Decode: TypeAlias = "Callable[[ArrowMsg], Chunk]"
 """Turns a message into a chunk; whatever it raises rejects that message."""
 
 
-def chunk_decoder() -> Decode:
+def chunk_decoder(limits: StoreLimits = STORE_LIMITS) -> Decode:
     """A decoder of its own for one turn at a time; it learns the schemas it meets."""
     from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
 
-    return ChunkDecoder(fresh_memory()).decode
+    return ChunkDecoder(fresh_memory(), limits).decode
 
 
 class WorkerFields:

@@ -1,5 +1,6 @@
 """Ids, paths, timelines, messages and events: plain values, no behaviour beyond their own rules."""
 
+from forebay.model.application_id import canonical_application_id
 from forebay.model.events import (
     ChunkAddition,
     ChunkCompaction,
@@ -50,5 +51,6 @@ __all__ = [
     "TimeType",
     "Timeline",
     "Tuid",
+    "canonical_application_id",
     "to_index_value",
 ]

@@ -6,6 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Self
 
+from forebay.model.application_id import canonical_application_id
+from forebay.printable import quoted
+
 
 class StoreKind(enum.StrEnum):
     """What a store holds."""
@@ -16,16 +19,26 @@ class StoreKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoreId:
-    """Names one store: one recording, or one blueprint, of one application."""
+    """Names one store: one recording, or one blueprint, of one application.
+
+    Attributes:
+        kind: Which of the two.
+        application_id: The application, in the form in which Rerun has it
+            (`canonical_application_id`), whatever form it was given in.
+        recording_id: The recording or blueprint.
+    """
 
     kind: StoreKind
     application_id: str
     recording_id: str
 
     def __post_init__(self) -> None:
-        """Take the kind as text, too."""
+        """Take the kind as text, too, and the application id in any form."""
         if type(self.kind) is not StoreKind:
             object.__setattr__(self, "kind", StoreKind(self.kind))
+        canonical = canonical_application_id(self.application_id)
+        if canonical is not self.application_id:
+            object.__setattr__(self, "application_id", canonical)
 
     @classmethod
     def recording(cls, application_id: str, recording_id: str) -> Self:
@@ -48,7 +61,7 @@ class StoreId:
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.recording_id!r} of {self.application_id!r}"
+        return f"{self.kind} {quoted(self.recording_id)} of {quoted(self.application_id)}"
 
 
 class Tuid(bytes):

@@ -8,9 +8,15 @@ from __future__ import annotations
 import functools
 import re
 import string
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from forebay.limits import PATH_CACHED_CHARS_MAX, PATHS_CACHED_MAX
 from forebay.model.alphabetic import is_alphanumeric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 RESERVED_PREFIX: Final = "__"
 PROPERTIES: Final = "__properties"
@@ -20,6 +26,8 @@ _UNESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _PLAIN: Final = frozenset("_-.")
 _PUNCTUATION: Final = frozenset(string.punctuation + " ")
 _CODE_POINT: Final = re.compile(r"\{\+?([0-9A-Fa-f]+)\}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half of a character, which only Python strings can hold alone; it cannot be written as text."""
 _ZERO: Final = ord("0")
 _ONE: Final = ord("1")
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
@@ -32,7 +40,9 @@ class EntityPath(str):
     constructor normalises, forgiving as Rerun's SDK is (`we ird//x/` becomes `/we\ ird/x`).
     """
 
-    __slots__ = ()
+    __slots__ = ("_parts",)
+
+    _parts: tuple[str, ...]
 
     def __new__(cls, path: str = "/") -> Self:
         """Parse and normalise `path`; anything is accepted."""
@@ -42,12 +52,15 @@ class EntityPath(str):
 
     @classmethod
     def _from_parts(cls, parts: tuple[str, ...]) -> Self:
+        if not all(map(str.isascii, parts)):
+            parts = tuple([_SURROGATE.sub("\ufffd", part) for part in parts])
         escaped = [*map(_escape, parts)]
         for index, part in enumerate(parts[:-1]):
             if part.endswith("\\"):
-                # A slash after an escaped backslash would be read as part of the name (`_tokens`).
-                escaped[index] = escaped[index][:-2] + "\\u{5C}"
-        return super().__new__(cls, "/" + "/".join(escaped))
+                escaped[index] = _before_slash(escaped[index])
+        path = super().__new__(cls, "/" + "/".join(escaped))
+        path._parts = parts
+        return path
 
     @classmethod
     def from_parts(cls, *parts: str) -> Self:
@@ -57,7 +70,7 @@ class EntityPath(str):
     @property
     def parts(self) -> tuple[str, ...]:
         """The unescaped parts."""
-        return _parse(str(self))
+        return self._parts
 
     @property
     def parent(self) -> EntityPath | None:
@@ -66,7 +79,10 @@ class EntityPath(str):
         return EntityPath._from_parts(parts[:-1]) if parts else None
 
     def ancestors(self) -> tuple[EntityPath, ...]:
-        """Every path above this one, nearest first, the root last."""
+        """Every path above this one, nearest first, the root last.
+
+        Together they have as many characters as the path times half of its parts.
+        """
         parts = self.parts
         return tuple(EntityPath._from_parts(parts[:n]) for n in range(len(parts) - 1, -1, -1))
 
@@ -87,7 +103,18 @@ class EntityPath(str):
         return tuple(map(_part_key, self.parts))
 
 
-@functools.lru_cache(maxsize=1 << 16)
+def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
+    """Remember the answers for short texts: queries and recordings name the same few again."""
+    remembered = functools.lru_cache(maxsize=PATHS_CACHED_MAX)(function)
+
+    @functools.wraps(function)
+    def answer(text: str) -> T:
+        return remembered(text) if len(text) <= PATH_CACHED_CHARS_MAX else function(text)
+
+    return answer
+
+
+@_remembered
 def _parse(path: str) -> tuple[str, ...]:
     return tuple(_unescape(token) for token in _tokens(path))
 
@@ -122,7 +149,8 @@ def _unescape(token: str) -> str:
         char = token[index]
         index += 1
         if char == "u":
-            taken, text = _unicode_escape(token[index:])
+            # Eight bytes are read of it at most, and so eight characters.
+            taken, text = _unicode_escape(token[index : index + 8])
             index += taken
             out.append(text)
         else:
@@ -139,20 +167,33 @@ def _unicode_escape(rest: str) -> tuple[int, str]:
     taken = num_bytes = 0
     for char in rest:
         taken += 1
-        num_bytes += len(char.encode())
+        num_bytes += len(char.encode(errors="surrogatepass"))
         if char == "}" or num_bytes >= 8:
             break
     match = _CODE_POINT.fullmatch(rest, 0, taken)
     if match:
         code = int(match[1], 16)
-        if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
+        if is_scalar_value(code):
             return taken, chr(code)
     return taken, "\\u" + rest[:taken]
 
 
-@functools.lru_cache(maxsize=1 << 16)
+def is_scalar_value(code: int) -> bool:
+    """Whether a number is that of a character (Unicode's scalar values)."""
+    return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
+
+
+@_remembered
 def _escape(part: str) -> str:
     return "".join(map(_escape_char, part))
+
+
+def _before_slash(escaped: str) -> str:
+    """A part that ends with a backslash, as it is written in front of a slash.
+
+    Behind an escaped backslash, a slash would be read as part of the name (`_tokens`).
+    """
+    return escaped[:-2] + "\\u{5C}"
 
 
 def _escape_char(char: str) -> str:
@@ -165,7 +206,7 @@ def _escape_char(char: str) -> str:
     return f"\\u{{{ord(char):04X}}}"
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@_remembered
 def _part_key(part: str) -> tuple[object, ...]:
     """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`, `a-b < a1 < a_`.
 

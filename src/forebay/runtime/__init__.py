@@ -11,7 +11,7 @@ from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory.available import memory_available_bytes
 from forebay.runtime.memory.slabs import fresh_memory
 from forebay.runtime.native.ready import ReadyQueue
-from forebay.runtime.native.runtime import NativeRuntime
+from forebay.runtime.native.runtime import NativeRuntime, abandon_turns
 from forebay.runtime.platform import (
     decodes_where_read,
     gil_enabled,
@@ -27,9 +27,9 @@ from forebay.runtime.protocol import Condition, Lock, Runtime, Task
 from forebay.runtime.services import (
     Event,
     Service,
+    ShrinkingExecutor,
     callback_runtime,
     default_runtime,
-    executor,
     run_side_by_side,
     spawn,
 )
@@ -48,16 +48,17 @@ __all__ = [
     "ReadyQueue",
     "Runtime",
     "Service",
+    "ShrinkingExecutor",
     "SimulatedRuntime",
     "SimulationError",
     "Task",
     "Turnstile",
     "WebWorkerRuntime",
+    "abandon_turns",
     "callback_runtime",
     "collections_rare",
     "decodes_where_read",
     "default_runtime",
-    "executor",
     "fresh_memory",
     "gil_enabled",
     "memory_available_bytes",

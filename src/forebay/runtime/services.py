@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar
 
-from forebay.limits import CALLBACK_THREADS_MAX
+from forebay.limits import CALLBACK_THREADS_MAX, EXIT_DRAIN_S
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.native.runtime import NativeRuntime
 from forebay.runtime.platform import threads_available
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from forebay.runtime.protocol import Runtime
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Service:
@@ -44,23 +48,133 @@ def spawn(name: str, run: Callable[[], object]) -> Service:
     return Service(name, run)
 
 
-def executor(threads_max: int, name: str) -> ThreadPoolExecutor:
-    """A pool of at most `threads_max` threads, for libraries that ask for one."""
-    return ThreadPoolExecutor(threads_max, thread_name_prefix=f"forebay-{name}")
+class ShrinkingExecutor(Executor):
+    """An executor whose threads end when there is nothing to do, for libraries that ask for one.
+
+    That of the standard library keeps every thread that it ever needed.
+
+    Args:
+        threads_max: Threads alive at once; further calls wait for one.
+        name: What they are called, after `forebay-`.
+    """
+
+    def __init__(self, threads_max: int, name: str) -> None:
+        self._threads = NativeRuntime(threads_max, takes_turns=False, thread_name=name)
+        self._is_shut_down = False
+
+    @property
+    def num_threads(self) -> int:
+        """Threads alive now."""
+        return self._threads.num_threads
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `fn` on one of the threads.
+
+        Raises:
+            RuntimeError: The executor was shut down.
+        """
+        if self._is_shut_down:
+            msg = "this executor was shut down and takes nothing new"
+            raise RuntimeError(msg)
+        call = _Call(lambda: fn(*args, **kwargs))
+        self._threads.schedule(call)
+        return call.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no new calls; by default return when all that were taken are done."""
+        del cancel_futures
+        self._is_shut_down = True
+        if wait:
+            self._threads.join()
 
 
-def run_side_by_side(jobs: Sequence[Callable[[], object]], name: str, threads_max: int) -> None:
+class _Call(Generic[T]):
+    """A function as a task of one turn."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self.future: Future[T] = Future()
+        self._call = call
+
+    def run_turn(self) -> bool:
+        if self.future.set_running_or_notify_cancel():
+            try:
+                result = self._call()
+            except BaseException as error:
+                self.future.set_exception(error)
+            else:
+                self.future.set_result(result)
+        return False
+
+
+def run_side_by_side(
+    jobs: Sequence[Callable[[], object]],
+    name: str,
+    threads_max: int,
+    on_interrupt: Callable[[], object] = bool,
+) -> None:
     """Run all jobs, each on a thread where there are threads, else one after another.
 
     Returns when all are done; the first exception of a job is raised then.
+
+    Args:
+        jobs: What to run.
+        name: Of the threads.
+        threads_max: How many jobs run at once.
+        on_interrupt: Called when waiting is interrupted by a Ctrl-C, to tell jobs to end. No
+            further one begins then, and those that run get `EXIT_DRAIN_S` to end; their threads do
+            not keep the process alive.
     """
     if len(jobs) <= 1 or not threads_available():
         for job in jobs:
             job()
         return
-    with executor(min(threads_max, len(jobs)), name) as pool:
-        for future in [pool.submit(job) for job in jobs]:
-            future.result()
+    _Jobs(jobs).run(name, min(threads_max, len(jobs)), on_interrupt)
+
+
+class _Jobs:
+    """Jobs that some threads take one after the other."""
+
+    def __init__(self, jobs: Sequence[Callable[[], object]]) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = deque(jobs)
+        self._num_left = len(jobs)
+        self._num_running = 0
+        self._error: BaseException | None = None
+
+    def run(self, name: str, num_threads: int, on_interrupt: Callable[[], object]) -> None:
+        """Return when all are done; raise the first exception of one."""
+        try:
+            for number in range(num_threads):
+                spawn(f"{name}-{number}", self._work)
+            with self._lock:
+                self._changed.wait_for(lambda: not self._num_left)
+        except BaseException:
+            self._waiting.clear()
+            on_interrupt()
+            with self._lock:
+                self._changed.wait_for(lambda: not self._num_running, EXIT_DRAIN_S)
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                job = self._waiting.popleft()
+                self._num_running += 1
+            error: BaseException | None = None
+            try:
+                job()
+            except BaseException as raised:  # noqa: BLE001, RUF100 - raised where it is waited for
+                error = raised
+            with self._lock:
+                self._error = self._error or error
+                self._num_left -= 1
+                self._num_running -= 1
+                self._changed.notify_all()
 
 
 class Event(threading.Event):

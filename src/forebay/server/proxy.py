@@ -2,13 +2,15 @@
 
 The RPC layer passes bytes through; one look into each message finds its store, and what it
 carries stays encoded. Every open stream holds a thread, so one that waits for its store's worker
-(backpressure) keeps only its own client waiting.
+(backpressure) keeps only its own client waiting. How many there may be, in all and of each peer,
+`peers` decides.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
@@ -16,10 +18,12 @@ import grpc
 
 from forebay.codec import decode_write_request
 from forebay.errors import CodecError, IngestError, ServerError, WorkerClosedError
-from forebay.model import LogMsg
+from forebay.model import LogMsg, StoreId
+from forebay.server.peers import Peers, Refusal, peer_of
 from forebay.server.relay import Cut, Relay
 
 if TYPE_CHECKING:
+    from forebay.limits import PeerLimits
     from forebay.runtime import Runtime
     from forebay.server.record import RecordDirectory
 
@@ -34,6 +38,10 @@ class LogSink(Protocol):
     def receive_log_msg(self, msg: LogMsg, source: str) -> None:
         """Take one message; blocks while its store is full."""
 
+    def __contains__(self, store_id: object) -> bool:
+        """Whether the store is there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:
@@ -47,6 +55,8 @@ class ServerStats:
         last_undecodable: What was wrong with the latest of them, and who sent it.
         writers: Streams open now that log to us.
         readers: Streams open now that read from us.
+        peers: Addresses that have streams open, or stores here.
+        streams_refused: Streams refused because of a limit.
         readers_cut: Readers cut because they fell too far behind.
     """
 
@@ -58,21 +68,30 @@ class ServerStats:
     writers: int = 0
     readers: int = 0
     readers_cut: int = 0
+    peers: int = 0
+    streams_refused: int = 0
 
 
 class MessageProxy:
     """The service's methods; bytes in, bytes out."""
 
     def __init__(
-        self, sink: LogSink, relay: Relay, record: RecordDirectory | None, runtime: Runtime
+        self,
+        sink: LogSink,
+        relay: Relay,
+        record: RecordDirectory | None,
+        runtime: Runtime,
+        limits: PeerLimits,
     ) -> None:
         self._sink = sink
+        self._peers = Peers(limits, sink.__contains__)
         self._relay = relay
         self._record = record
         self._lock = runtime.lock()
         self._messages = self._bytes = self._undecodable = self._refused = 0
         self._last_undecodable: str | None = None
-        self._writers = self._readers = self._readers_cut = 0
+        self._refused_for: str | None = None
+        self._writers = self._readers = self._readers_cut = self._streams_refused = 0
 
     def stats(self) -> ServerStats:
         """A consistent view of the counts."""
@@ -86,6 +105,8 @@ class MessageProxy:
                 self._writers,
                 self._readers,
                 self._readers_cut,
+                self._peers.num_peers,
+                self._streams_refused,
             )
 
     def method_handlers(self) -> grpc.GenericRpcHandler:
@@ -103,33 +124,79 @@ class MessageProxy:
     def write_messages(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         """Take one client's stream, message by message, at the pace of its stores."""
         source = f"grpc:{context.peer()}"
-        with self._lock:
-            self._writers += 1
-        try:
-            for data in requests:
-                self._receive(data, source)
-        except grpc.RpcError:
-            # The client went away (or its stream was severed at the end of the grace):
-            # what arrived is in.
-            logger.info("%s vanished in the middle of its stream", source)
-        except IngestError as error:
-            context.abort(grpc.StatusCode.UNAVAILABLE, f"no longer accepting messages: {error}")
-        finally:
+        with self._stream(context) as peer:
             with self._lock:
-                self._writers -= 1
+                self._writers += 1
+            try:
+                self._take(requests, source, peer, context)
+            finally:
+                with self._lock:
+                    self._writers -= 1
         return b""
 
-    def _receive(self, data: bytes, source: str) -> None:
+    def _take(
+        self, requests: Iterator[bytes], source: str, peer: str, context: grpc.ServicerContext
+    ) -> None:
+        admitted: StoreId | None = None
         try:
-            msg = decode_write_request(data)
+            for data in requests:
+                msg = self._decoded(data, source)
+                if msg is None:
+                    continue
+                if msg.store_id != admitted:
+                    with self._lock:
+                        refusal = self._peers.admit_store(peer, msg.store_id)
+                    if refusal is not None:
+                        self._refuse(refusal, source, context)
+                    admitted = msg.store_id
+                self._receive(msg, data, source)
+        except grpc.RpcError:
+            # The client went away, its stream was severed at the end of the grace, or a message
+            # was larger than the limit, which gRPC has told it: what arrived before is in.
+            logger.info("the stream of %s ended in the middle", source)
+        except IngestError as error:
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"no longer accepting messages: {error}")
+
+    @contextmanager
+    def _stream(self, context: grpc.ServicerContext) -> Iterator[str]:
+        """Count a stream for its peer while it is open, or refuse it."""
+        peer = peer_of(context.peer())
+        with self._lock:
+            refusal = self._peers.admit(peer)
+        if refusal is not None:
+            self._refuse(refusal, peer, context)
+        try:
+            yield peer
+        finally:
+            with self._lock:
+                self._peers.leave(peer)
+
+    def _refuse(self, refusal: Refusal, source: str, context: grpc.ServicerContext) -> NoReturn:
+        with self._lock:
+            self._streams_refused += 1
+            is_first = self._refused_for != refusal.limit
+            self._refused_for = refusal.limit
+        if is_first:  # a peer that tries again and again must not fill the log
+            logger.warning("refused a stream from %s: %s", source, refusal.text)
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal.text)
+        raise AssertionError  # `abort` never returns, which its types do not say
+
+    def _decoded(self, data: bytes, source: str) -> LogMsg | None:
+        """The message; `None`, and counted, if it is none."""
+        try:
+            return decode_write_request(data)
         except CodecError as error:
             with self._lock:
                 self._messages += 1
                 self._bytes += len(data)
                 self._undecodable += 1
+                number = self._undecodable
                 self._last_undecodable = f"{error} (from {source})"
-            logger.warning("undecodable message from %s: %s", source, error)
-            return
+            if _is_told(number):
+                logger.warning("undecodable message %d from %s: %s", number, source, error)
+            return None
+
+    def _receive(self, msg: LogMsg, data: bytes, source: str) -> None:
         if self._record is not None:
             try:
                 self._record.append(msg)
@@ -144,7 +211,9 @@ class MessageProxy:
             # One store was closed; the stream may carry others, whose messages must go on.
             with self._lock:
                 self._refused += 1
-            logger.warning("refused a message from %s: %s", source, error)
+                number = self._refused
+            if _is_told(number):
+                logger.warning("refused message %d, from %s: %s", number, source, error)
         with self._lock:
             self._messages += 1
             self._bytes += len(data)
@@ -152,25 +221,27 @@ class MessageProxy:
     def read_messages(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Everything received so far that is still kept, then whatever comes."""
         del request  # it has no fields
-        reader = self._relay.reader()
-        if not context.add_callback(reader.close):
-            return
-        with self._lock:
-            self._readers += 1
-        try:
-            # Requests and responses have one wire form: bytes are forwarded as they came.
-            yield from reader
-            if reader.cut is Cut.OVERTAKEN:
+        with self._stream(context):
+            # One that does not take what it was sent is ended, or its thread would wait for ever.
+            reader = self._relay.reader(on_cut=context.cancel)
+            if not context.add_callback(reader.close):
+                return
+            with self._lock:
+                self._readers += 1
+            try:
+                # Requests and responses have one wire form: bytes are forwarded as they came.
+                yield from reader
+            finally:
+                reader.close()
                 with self._lock:
-                    self._readers_cut += 1
+                    self._readers -= 1
+                    self._readers_cut += reader.cut is Cut.OVERTAKEN
+            if reader.cut is Cut.OVERTAKEN:
                 text = (
                     "this reader fell so far behind that messages it had not read yet are gone; "
                     "connect again to start from the oldest that are kept"
                 )
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        finally:
-            with self._lock:
-                self._readers -= 1
 
     def write_table(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Not offered: Forebay stores recordings."""
@@ -181,6 +252,14 @@ class MessageProxy:
         """Not offered: Forebay stores recordings."""
         del request
         _unimplemented(context)
+
+
+def _is_told(number: int) -> bool:
+    """Whether the log says of the event of that number: the 1st, 2nd, 4th, … of its kind.
+
+    A message of three bytes must not write a line of a hundred each time; all are counted.
+    """
+    return number & (number - 1) == 0
 
 
 def _unimplemented(context: grpc.ServicerContext) -> NoReturn:

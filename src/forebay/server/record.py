@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from forebay.runtime import Runtime
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])", re.IGNORECASE)
 _NAME_LENGTH_MAX: Final = 60
+_DIGEST_DIGITS: Final = 16
+"""64 bits: two ids of one digest cannot be found by trying, so one store's files stay its own."""
 
 
 def file_stem(store_id: StoreId) -> str:
@@ -28,9 +31,23 @@ def file_stem(store_id: StoreId) -> str:
     directory, hide, or mean a device; the digest tells apart what that makes alike.
     """
     parts = (store_id.application_id, store_id.recording_id)
-    readable = [_UNSAFE.sub("_", part)[:_NAME_LENGTH_MAX] or "_" for part in parts]
+    readable = [_readable(part) for part in parts]
+    if _DEVICE.fullmatch(readable[0]):  # Windows goes by what stands before the first dot
+        readable[0] += "_"
     identity = "\0".join((store_id.kind.value, *parts)).encode("utf-8", "surrogatepass")
-    return f"{readable[0]}.{readable[1]}.{hashlib.sha256(identity).hexdigest()[:8]}"
+    return f"{readable[0]}.{readable[1]}.{hashlib.sha256(identity).hexdigest()[:_DIGEST_DIGITS]}"
+
+
+def _readable(name: str) -> str:
+    """What of a name is harmless; the middle of a long one is left out."""
+    # Cut before and after: a name of many megabytes is not looked at as a whole.
+    if len(name) > 2 * _NAME_LENGTH_MAX:
+        name = f"{name[:_NAME_LENGTH_MAX]}_{name[-_NAME_LENGTH_MAX:]}"
+    safe = _UNSAFE.sub("_", name) or "_"
+    if len(safe) <= _NAME_LENGTH_MAX:
+        return safe
+    half = (_NAME_LENGTH_MAX - 2) // 2
+    return f"{safe[:half]}__{safe[-half:]}"
 
 
 class StoreFile:

@@ -7,18 +7,18 @@ to the log and never wait, and a reader that the log has overtaken is cut.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from forebay.limits import RELAY_BATCH_BYTES, RELAY_BATCH_MSGS
+from forebay.limits import RELAY_BATCH_BYTES, RELAY_BATCH_MSGS, RELAY_SHARE
 from forebay.model import ArrowMsg, LogMsg, SetStoreInfo, StoreId
 
 if TYPE_CHECKING:
     from forebay.runtime import Runtime
 
-_ENTRY_OVERHEAD_BYTES = 128
-"""About what one entry costs beside its bytes: the tuple, the number and the object header."""
+_ENTRY_OVERHEAD_BYTES = 256
+"""About what one entry costs beside its bytes: itself, its numbers and the object headers."""
 
 
 class Cut(enum.Enum):
@@ -28,11 +28,27 @@ class Cut(enum.Enum):
     OVERTAKEN = "the reader fell too far behind"
 
 
+class _Entry:
+    """One message; `holders` are the logs that have it and the readers that are sending it."""
+
+    __slots__ = ("data", "holders", "is_lasting", "number", "size_bytes")
+
+    def __init__(self, number: int, data: bytes, *, is_lasting: bool) -> None:
+        self.number = number
+        self.data = data
+        self.is_lasting = is_lasting
+        self.size_bytes = len(data) + _ENTRY_OVERHEAD_BYTES
+        self.holders = 0
+
+
+_GONE = _Entry(-1, b"", is_lasting=False)
+
+
 @dataclass(slots=True)
 class _Log:
     """Entries in order of their sequence numbers; drops from the front, finds by number."""
 
-    entries: list[tuple[int, bytes, bool]] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
     start: int = 0
     size_bytes: int = 0
 
@@ -42,29 +58,29 @@ class _Log:
     @property
     def first(self) -> int:
         """The oldest sequence number kept; there must be one."""
-        return self.entries[self.start][0]
+        return self.entries[self.start].number
 
-    def append(self, entry: tuple[int, bytes, bool]) -> None:
+    def append(self, entry: _Entry) -> None:
         self.entries.append(entry)
-        self.size_bytes += len(entry[1]) + _ENTRY_OVERHEAD_BYTES
+        self.size_bytes += entry.size_bytes
 
-    def pop(self) -> tuple[int, bytes, bool]:
+    def pop(self) -> _Entry:
         entry = self.entries[self.start]
         # The slot must let go of the bytes at once; the list itself shrinks now and then.
-        self.entries[self.start] = (entry[0], b"", False)
+        self.entries[self.start] = _GONE
         self.start += 1
-        self.size_bytes -= len(entry[1]) + _ENTRY_OVERHEAD_BYTES
+        self.size_bytes -= entry.size_bytes
         if self.start > 1024 and self.start * 2 > len(self.entries):
             del self.entries[: self.start]
             self.start = 0
         return entry
 
-    def since(self, number: int) -> list[tuple[int, bytes, bool]]:
+    def since(self, number: int) -> list[_Entry]:
         """At most a batch of the entries numbered `number` or later."""
         low, high = self.start, len(self.entries)
         while low < high:
             middle = (low + high) // 2
-            if self.entries[middle][0] < number:
+            if self.entries[middle].number < number:
                 low = middle + 1
             else:
                 high = middle
@@ -72,7 +88,7 @@ class _Log:
         size_bytes = 0
         for entry in self.entries[low : low + RELAY_BATCH_MSGS]:
             batch.append(entry)
-            size_bytes += len(entry[1])
+            size_bytes += len(entry.data)
             if size_bytes >= RELAY_BATCH_BYTES:
                 break
         return batch
@@ -82,8 +98,9 @@ class Relay:
     """Relays encoded messages to any number of readers, from the oldest kept to the live ones.
 
     When the budget is spent the oldest messages go. Those that a late reader cannot do without
-    outlive the others: every store's latest `SetStoreInfo`, and, within half of the budget,
-    static data and blueprints.
+    outlive the others: every store's latest `SetStoreInfo`, within a quarter of the budget, and
+    static data and blueprints within half of it. Where the rest is what only slow readers still
+    hold, those furthest behind are cut until it is a quarter.
 
     Args:
         budget_bytes: Bytes kept, over all stores; 0 keeps the newest message alone.
@@ -93,9 +110,12 @@ class Relay:
     def __init__(self, budget_bytes: int, runtime: Runtime) -> None:
         self._budget_bytes = budget_bytes
         self._changed = runtime.condition()
-        self._infos: dict[StoreId, tuple[int, bytes, bool]] = {}
+        self._infos: dict[StoreId, _Entry] = {}
+        self._infos_bytes = 0
         self._lasting = _Log()
         self._recent = _Log()
+        self._readers: set[RelayReader] = set()
+        self._held_bytes = 0
         self._next = 0
         self._waiting = 0
         self._closed = False
@@ -107,32 +127,100 @@ class Relay:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes kept now, store infos not counted."""
+        """Bytes kept for readers to come, store infos not counted."""
         with self._changed:
             return self._lasting.size_bytes + self._recent.size_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the process that the relay takes: all kept, and all that readers hold."""
+        return self._held_bytes  # one number needs no lock
 
     def publish(self, msg: LogMsg, data: bytes) -> None:
         """Append one message, in its wire form; never blocks."""
         with self._changed:
             lasting = (not isinstance(msg, ArrowMsg)) or bool(msg.is_static)
-            entry = (self._next, data, lasting or msg.store_id.is_blueprint)
+            entry = _Entry(self._next, data, is_lasting=lasting or msg.store_id.is_blueprint)
             self._next += 1
             if isinstance(msg, SetStoreInfo):
-                self._infos[msg.store_id] = entry
+                self._keep_info(msg.store_id, entry)
+            self._hold(entry)
             self._recent.append(entry)
-            self._evict()
+            cut = self._evict() if self._held_bytes > self._budget_bytes else ()
             if self._waiting:
                 self._changed.notify_all()
+        for reader in cut:
+            reader.on_cut()
 
-    def _evict(self) -> None:
+    def _hold(self, entry: _Entry) -> None:
+        if not entry.holders:
+            self._held_bytes += entry.size_bytes
+        entry.holders += 1
+
+    def _let_go(self, entry: _Entry) -> None:
+        entry.holders -= 1
+        if not entry.holders:
+            self._held_bytes -= entry.size_bytes
+
+    def _keep_info(self, store_id: StoreId, entry: _Entry) -> None:
+        """The store's latest info; beyond their share the infos that were updated first go."""
+        infos = self._infos
+        if store_id in infos:
+            self._drop_info(store_id)
+        infos[store_id] = entry
+        self._infos_bytes += entry.size_bytes
+        self._hold(entry)
+        while infos and self._infos_bytes > self._budget_bytes // RELAY_SHARE:
+            self._drop_info(next(iter(infos)))
+
+    def _drop_info(self, store_id: StoreId) -> None:
+        entry = self._infos.pop(store_id)
+        self._infos_bytes -= entry.size_bytes
+        self._let_go(entry)
+
+    def _evict(self) -> Sequence[RelayReader]:
+        """Keep the logs within what infos and slow readers leave; returns the readers cut."""
         recent, lasting = self._recent, self._lasting
-        # The newest stays, however large, or nobody would ever get it.
-        while len(recent) > 1 and recent.size_bytes + lasting.size_bytes > self._budget_bytes:
+        # The newest stays, however large, or no reader would ever get it.
+        while len(recent) > 1 and self._held_bytes > self._budget_bytes:
+            if recent.size_bytes + lasting.size_bytes <= self._budget_bytes // 2:
+                break  # the rest is what readers hold
             entry = recent.pop()
-            if entry[2]:
+            if entry.is_lasting:
                 lasting.append(entry)
+            else:
+                self._let_go(entry)
             while len(lasting) and lasting.size_bytes > self._budget_bytes // 2:
-                lasting.pop()
+                self._let_go(lasting.pop())
+        return self._cut_slow_readers() if self._held_bytes > self._budget_bytes else ()
+
+    def _cut_slow_readers(self) -> list[RelayReader]:
+        """Cut readers that hold what no other does and whose next message is gone, oldest first."""
+        first = self._recent.first
+        overtaken = [r for r in self._readers if r.batch and r.cursor < first]
+        cut: list[RelayReader] = []
+        for reader in sorted(overtaken, key=lambda reader: reader.cursor):
+            if self._held_by_readers_alone() <= self._budget_bytes // RELAY_SHARE:
+                break
+            reader.cut = Cut.OVERTAKEN
+            self._end(reader)
+            cut.append(reader)
+        return cut
+
+    def _held_by_readers_alone(self) -> int:
+        # An info that has left the logs counts here as well as there: at most its share too much.
+        kept_bytes = self._recent.size_bytes + self._lasting.size_bytes + self._infos_bytes
+        return self._held_bytes - kept_bytes
+
+    def _end(self, reader: RelayReader) -> None:
+        """Forget a reader and what it held."""
+        self._readers.discard(reader)
+        self._take_back(reader)
+
+    def _take_back(self, reader: RelayReader) -> None:
+        for entry in reader.batch:
+            self._let_go(entry)
+        reader.batch = ()
 
     def close(self) -> None:
         """Every reader gets what is left, and then the end."""
@@ -140,19 +228,26 @@ class Relay:
             self._closed = True
             self._changed.notify_all()
 
-    def reader(self) -> RelayReader:
-        """A new reader, which starts at the oldest message kept."""
-        return RelayReader(self)
+    def reader(self, on_cut: Callable[[], object] = lambda: None) -> RelayReader:
+        """A new reader, which starts at the oldest message kept; to be closed at its end.
+
+        Args:
+            on_cut: Called, from any thread, when the reader holds too much for too long: it gets
+                nothing more, and what it still holds is to be let go of.
+        """
+        return RelayReader(self, on_cut)
 
     def close_reader(self, reader: RelayReader) -> None:
         """End one reader's iteration, also while it waits."""
         with self._changed:
             reader.closed = True
+            self._end(reader)
             self._changed.notify_all()
 
     def next_batch(self, reader: RelayReader) -> list[bytes]:
         """Wait for the messages that follow the reader's place; empty when there are no more."""
         with self._changed:
+            self._take_back(reader)
             if reader.cursor == self._next:
                 self._waiting += 1
                 try:
@@ -161,7 +256,7 @@ class Relay:
                     )
                 finally:
                     self._waiting -= 1
-            if reader.closed:
+            if reader.closed or reader.cut is not None:
                 return []
             if reader.cursor == self._next:
                 reader.cut = Cut.CLOSED
@@ -175,18 +270,22 @@ class Relay:
             entries = self._outlived(reader.cursor) if reader.cursor < first else []
             if not entries:
                 entries = self._recent.since(max(reader.cursor, first))
-            reader.cursor = entries[-1][0] + 1
+            for entry in entries:
+                self._hold(entry)
+            reader.batch = entries
+            self._readers.add(reader)
+            reader.cursor = entries[-1].number + 1
             reader.caught_up |= reader.cursor == self._next
-            return [data for _, data, _ in entries]
+            return [entry.data for entry in entries]
 
-    def _outlived(self, cursor: int) -> list[tuple[int, bytes, bool]]:
+    def _outlived(self, cursor: int) -> list[_Entry]:
         """What a late reader at `cursor` still gets of the time before the recent log."""
         lasting = self._lasting.since(cursor)
         if cursor:
             return lasting
-        known = {number for number, _, _ in lasting}
-        infos = (e for e in self._infos.values() if e[0] < self._recent.first)
-        return [entry for entry in infos if entry[0] not in known] + lasting
+        known = {entry.number for entry in lasting}
+        infos = (e for e in self._infos.values() if e.number < self._recent.first)
+        return [entry for entry in infos if entry.number not in known] + lasting
 
 
 class RelayReader:
@@ -197,14 +296,20 @@ class RelayReader:
         caught_up: Whether it has ever had everything there was.
         closed: Whether it was closed.
         cut: Why its iteration ended, if the relay ended it.
+        batch: What it was given last and may still hold.
+        on_cut: Told that it holds too much.
     """
 
-    def __init__(self, relay: Relay) -> None:
+    __slots__ = ("_relay", "batch", "caught_up", "closed", "cursor", "cut", "on_cut")
+
+    def __init__(self, relay: Relay, on_cut: Callable[[], object]) -> None:
         self._relay = relay
         self.cursor = 0
         self.caught_up = False
         self.closed = False
         self.cut: Cut | None = None
+        self.batch: Iterable[_Entry] = ()
+        self.on_cut = on_cut
 
     def close(self) -> None:
         """The reader is gone: end its iteration, also while it waits."""

@@ -11,34 +11,53 @@ import grpc
 from forebay.errors import ServerError
 from forebay.hub import StoreHub
 from forebay.limits import (
+    HUB_BUDGET_BYTES,
+    MESSAGE_SIZE_BYTES_MAX,
     RELAY_BUDGET_BYTES,
+    SERVER_KEEPALIVE_S,
+    SERVER_KEEPALIVE_TIMEOUT_S,
     SERVER_STOP_GRACE_S,
+    SERVER_STORES_PER_PEER_MAX,
     SERVER_STREAMS_MAX,
+    SERVER_STREAMS_PER_PEER_MAX,
+    SERVER_STREAMS_REFUSED_AT_ONCE_MAX,
+    WIRE_MESSAGE_BYTES_MAX,
+    PeerLimits,
 )
-from forebay.runtime import default_runtime, executor
+from forebay.model.sizes import Size, to_bytes
+from forebay.runtime import ShrinkingExecutor, default_runtime
 from forebay.server.address import Address
 from forebay.server.proxy import MessageProxy, ServerStats
 from forebay.server.record import RecordDirectory
 from forebay.server.relay import Relay
 
 if TYPE_CHECKING:
+    from forebay.ingest import Policy
     from forebay.model import StoreId
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = (
-    # Messages of 100 MB and more are seen; -1 lifts grpc's 4 MB.
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # Two servers must not share a port silently, each with half of the streams.
-    ("grpc.so_reuseport", 0),
-    # A peer that vanished without a word is noticed, and its thread comes back.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # Rerun's SDK may ping as often as it likes.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-)
+
+def _options(
+    message_bytes_max: int, keepalive_s: float, keepalive_timeout_s: float
+) -> tuple[tuple[str, int], ...]:
+    return (
+        # Checked when the length of a message is known, before any of it is held.
+        ("grpc.max_receive_message_length", message_bytes_max),
+        ("grpc.max_send_message_length", -1),
+        # Two servers must not share a port silently, each with half of the streams.
+        ("grpc.so_reuseport", 0),
+        # A peer that vanished without a word is noticed, and its thread comes back.
+        ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(keepalive_timeout_s * 1000)),
+        # Newer versions of gRPC wait for the answer as long as this says: a minute by default.
+        ("grpc.http2.ping_timeout_ms", int(keepalive_timeout_s * 1000)),
+        # By default only two such questions are asked of a stream without messages.
+        ("grpc.http2.max_pings_without_data", 0),
+        # Rerun's SDK may ping as often as it likes.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    )
 
 
 class Server:
@@ -59,18 +78,25 @@ class Server:
         owns_hub: bool,
         data_dir: Path | None,
         relay_budget_bytes: int,
-        streams_max: int,
+        message_bytes_max: int,
+        peer_limits: PeerLimits,
+        keepalive_s: float,
+        keepalive_timeout_s: float,
     ) -> None:
         runtime = default_runtime()
         self.hub = hub
         self._owns_hub = owns_hub
         self._record = RecordDirectory(data_dir, runtime) if data_dir is not None else None
         self._relay = Relay(relay_budget_bytes, runtime)
-        self._proxy = MessageProxy(hub, self._relay, self._record, runtime)
-        self._executor = executor(streams_max, "grpc")
-        # A stream more than there are threads is refused: queued, it would wait for ever.
+        self._proxy = MessageProxy(hub, self._relay, self._record, runtime, peer_limits)
+        # Some threads more than there may be streams: the others are told why they are refused.
+        # What is beyond that gRPC refuses itself; nothing waits for a thread unseen.
+        calls_max = peer_limits.streams_max + SERVER_STREAMS_REFUSED_AT_ONCE_MAX
+        self._executor = ShrinkingExecutor(calls_max, "stream")
         self._grpc = grpc.server(
-            self._executor, options=_OPTIONS, maximum_concurrent_rpcs=streams_max
+            self._executor,  # type: ignore[arg-type]
+            options=_options(message_bytes_max, keepalive_s, keepalive_timeout_s),
+            maximum_concurrent_rpcs=calls_max,
         )
         self._grpc.add_generic_rpc_handlers((self._proxy.method_handlers(),))
         self._stopped = False
@@ -110,6 +136,16 @@ class Server:
     def stats(self) -> ServerStats:
         """What was received and sent so far."""
         return self._proxy.stats()
+
+    @property
+    def relay_held_bytes(self) -> int:
+        """Bytes of the process that messages kept for readers take."""
+        return self._relay.held_bytes
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that serve streams now; one that has nothing to do ends."""
+        return self._executor.num_threads
 
     def record_paths(self) -> dict[StoreId, Path]:
         """The files of `data_dir`."""
@@ -158,8 +194,16 @@ def serve(
     *,
     data_dir: str | Path | None = None,
     hub: StoreHub | None = None,
-    relay_budget_bytes: int = RELAY_BUDGET_BYTES,
+    memory_limit: Size | None = None,
+    policy: Policy | str = "block",
+    hub_budget: Size = HUB_BUDGET_BYTES,
+    message_bytes_max: Size = WIRE_MESSAGE_BYTES_MAX,
+    relay_budget_bytes: Size = RELAY_BUDGET_BYTES,
     streams_max: int = SERVER_STREAMS_MAX,
+    streams_per_peer_max: int = SERVER_STREAMS_PER_PEER_MAX,
+    stores_per_peer_max: int = SERVER_STORES_PER_PEER_MAX,
+    keepalive_s: float = SERVER_KEEPALIVE_S,
+    keepalive_timeout_s: float = SERVER_KEEPALIVE_TIMEOUT_S,
 ) -> Server:
     """Start a server for Rerun SDKs, and return once it listens.
 
@@ -168,22 +212,48 @@ def serve(
         recording.connect_grpc(server.url)
     ```
 
+    What exceeds a limit is refused with RESOURCE_EXHAUSTED and the limit's name.
+
     Args:
         address: `HOST:PORT`; port 0 takes any that is free. Beyond loopback anyone who can
             reach the port can read and write.
         data_dir: Where every received message is also appended to one file per store.
         hub: Receives the messages; one of its own unless given.
-        relay_budget_bytes: Received messages kept for readers (viewers), in bytes.
-        streams_max: Streams open at once; further ones are refused with RESOURCE_EXHAUSTED.
+        memory_limit: Of the server's own hub: bytes of data kept in memory (see `StoreHub`).
+        policy: Of the server's own hub: what a full queue does with a message.
+        hub_budget: Of the server's own hub: bytes that may be in flight for all stores.
+        message_bytes_max: Largest message on the wire, in bytes or as in `"256MiB"`; a larger one
+            ends its stream before it is held. (gRPC answers for itself here, and names sizes.)
+        relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text.
+        streams_max: Streams open at once, of all peers.
+        streams_per_peer_max: Streams open at once from one address.
+        stores_per_peer_max: Stores that one address may bring into being, as long as they are
+            there.
+        keepalive_s: How often a silent peer is asked whether it is still there, in seconds.
+        keepalive_timeout_s: How long it may take to answer; then its streams are ended.
 
     Raises:
         ServerError: The address is malformed or taken, or `data_dir` cannot be written to.
+        ValueError: A limit is no size or no number above zero; or `memory_limit`, `policy` or
+            `hub_budget` was given together with a `hub`, which has its own.
     """
+    if hub is not None and (memory_limit, policy, hub_budget) != (None, "block", HUB_BUDGET_BYTES):
+        msg = "memory_limit, policy and hub_budget are the hub's: give them to the StoreHub instead"
+        raise ValueError(msg)
     return Server(
         Address.parse(address),
-        hub if hub is not None else StoreHub(),
+        StoreHub(memory_limit=memory_limit, policy=policy, hub_budget=hub_budget)
+        if hub is None
+        else hub,
         owns_hub=hub is None,
         data_dir=Path(data_dir) if data_dir is not None else None,
-        relay_budget_bytes=relay_budget_bytes,
-        streams_max=streams_max,
+        relay_budget_bytes=to_bytes(relay_budget_bytes, least=0),
+        message_bytes_max=to_bytes(message_bytes_max, most=MESSAGE_SIZE_BYTES_MAX),
+        peer_limits=PeerLimits(
+            streams_max=streams_max,
+            streams_per_peer_max=streams_per_peer_max,
+            stores_per_peer_max=stores_per_peer_max,
+        ),
+        keepalive_s=keepalive_s,
+        keepalive_timeout_s=keepalive_timeout_s,
     )

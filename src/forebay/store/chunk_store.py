@@ -6,7 +6,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from forebay.chunk import split
-from forebay.limits import PROTECT_LATEST
+from forebay.chunk.damage import is_sound, open_fully
+from forebay.errors import LimitError
+from forebay.limits import GC_SHARE_MIN, PROTECT_LATEST, STORE_LIMITS
 from forebay.model import (
     ChunkAddition,
     ChunkCompaction,
@@ -22,10 +24,11 @@ from forebay.store.state import StoreState
 from forebay.store.unknown import find_entity, find_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from forebay.chunk import Chunk, PackedChunk
+    from forebay.limits import StoreLimits
     from forebay.model import ChunkStoreDiff, EntityPath, StoreId, TimeLike
     from forebay.store.entity import EntityIndex
     from forebay.store.snapshot import StoreSnapshot
@@ -44,26 +47,34 @@ class ChunkStore:
         generation: Counts the changes; every event names the one it belongs to.
     """
 
-    def __init__(self, store_id: StoreId) -> None:
+    def __init__(self, store_id: StoreId, limits: StoreLimits = STORE_LIMITS) -> None:
+        """Make an empty store; `limits` say how much structure it may hold."""
         self.store_id = store_id
         self.generation = 0
         self._num_events = 0
-        self._state = StoreState()
+        self._state = StoreState(limits)
 
     def insert(self, chunk: Chunk) -> list[Event]:
         """Add a chunk.
 
         Nothing happens (no event) if the chunk is empty, has no components, or is known by its
         id, also if its rows have long been merged into another chunk. Like Rerun, the store
-        takes a component or timeline whose type differs from earlier data: the latest type is
-        the one that queries give. Large chunks are split and small ones merged within Rerun's
-        limits, which is reported as `ChunkCompaction` after the addition.
+        takes a component or timeline whose type differs from earlier data: of a timeline queries
+        give the latest type, of a component one that holds all cells (`chunk.unify`). Large
+        chunks are split and small ones merged within Rerun's limits, which is reported as
+        `ChunkCompaction` after the addition.
 
         Args:
             chunk: Sorted by row id, as `Chunk.validated` makes it.
 
         Returns:
             What changed, in order.
+
+        Raises:
+            LimitError: It has an entity, timelines or components too many for the store.
+            ValueError, pa.ArrowException, TypeError, …: It is static and cannot be opened
+                (`forebay.chunk.damage.DAMAGE`); the store is as it was before. What is temporal
+                and cannot be opened is put aside, now or when that is found out.
         """
         diffs: list[ChunkStoreDiff[Chunk]] = []
         return self._report(diffs) if self._insert(chunk, diffs) else []
@@ -109,10 +120,15 @@ class ChunkStore:
 
     def _insert_rows(self, path: EntityPath, chunks: list[PackedChunk]) -> None:
         state = self._state
-        entity = state.owned(path)
-        for chunk in chunks:
-            if chunk.layout is not entity.layout:
-                state.register(entity, chunk.layout)
+        try:
+            entity = state.owned(path)
+            for chunk in chunks:
+                if chunk.layout is not entity.layout:
+                    state.register(entity, chunk.layout)
+        except LimitError:
+            for chunk in chunks:
+                state.known.discard(chunk.id)
+            raise
         count = len(chunks)
         self.generation += count
         state.count(entity, count, count)
@@ -129,9 +145,14 @@ class ChunkStore:
         layout = chunk.layout
         if not rows or not layout.components or not state.known.add(chunk.id):
             return False
-        entity = state.owned(layout.entity_path)
-        if layout is not entity.layout:
-            state.register(entity, layout)
+        parts = self._opened(chunk) if rows > 1 or not layout.indexes else ()
+        try:
+            entity = state.owned(layout.entity_path)
+            if layout is not entity.layout:
+                state.register(entity, layout)
+        except LimitError:
+            state.known.discard(chunk.id)
+            raise
         self.generation += 1
         if is_told:
             diffs.append(ChunkAddition(chunk))
@@ -139,10 +160,10 @@ class ChunkStore:
             if rows == 1:
                 state.count(entity, 1, 1)
                 state.ledger.add(chunk)
-                if put(entity, Leaf(chunk, 1, chunk.id)):
+                if put(entity, _leaf(chunk)):
                     merge(entity, functools.partial(self._merged, entity, diffs))
             else:
-                self._insert_temporal(entity, chunk, rows, diffs)
+                self._insert_temporal(entity, chunk, parts, diffs)
             return True
         state.ledger.add(chunk)
         state.count(entity, 1, rows)
@@ -157,15 +178,15 @@ class ChunkStore:
         self,
         entity: EntityIndex,
         chunk: Chunk,
-        rows: int,
+        parts: Sequence[Chunk],
         diffs: list[ChunkStoreDiff[Chunk]],
     ) -> None:
         report = functools.partial(self._merged, entity, diffs)
-        parts = split(chunk)
+        rows = chunk.num_rows
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)
-            append(entity, Leaf(chunk, rows, chunk.id), report)
+            append(entity, _leaf(chunk), report)
             return
         diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
         self._state.known.hold(chunk.id, len(parts))
@@ -173,6 +194,21 @@ class ChunkStore:
             self._state.ledger.add(part)
             self._state.known.add(part.id)
             append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
+
+    def _opened(self, chunk: Chunk) -> Sequence[Chunk]:
+        """The parts of a new chunk, which has to be opened to find them.
+
+        A temporal one that is damaged stays whole. There is no putting aside what is static: if
+        it is damaged, the store does not take it, and does not know it.
+        """
+        try:
+            if not chunk.is_static:
+                return split(chunk) if chunk.is_checked or is_sound(chunk) else (chunk,)
+            open_fully(chunk, values=not chunk.is_checked)
+            return (chunk,)
+        except BaseException:
+            self._state.known.discard(chunk.id)
+            raise
 
     def _merged(
         self,
@@ -225,12 +261,12 @@ class ChunkStore:
     @property
     def byte_size(self) -> int:
         """Bytes of all buffers that the chunks refer to, each counted once."""
-        return self._state.ledger.byte_size
+        return self._state.held[0]
 
     @property
     def held_bytes(self) -> int:
-        """About what the chunks take of the process's memory: buffers, and the objects around."""
-        return self._state.ledger.held_bytes
+        """About what the store takes of the process's memory: buffers, objects, paths, names."""
+        return self._state.held[1]
 
     def gc(
         self,
@@ -251,7 +287,9 @@ class ChunkStore:
                 A buffer that another chunk of the store still refers to is not free.
             held_bytes_max: Stop also once `held_bytes` is no more than that.
             protect_latest: Chunks to keep.
-            should_stop: Asked after each chunk whether to leave it at that (time is up).
+            should_stop: Asked after each chunk whether to leave it at that (time is up). It has
+                its way once a small part of the garbage is gone (`limits.GC_SHARE_MIN`), for to
+                find it all chunks were looked at.
         """
         candidates = removal.garbage(self._state.entities.values(), protect_latest)
         return self._collect(candidates, bytes_to_free, held_bytes_max, should_stop)
@@ -313,7 +351,7 @@ class ChunkStore:
 
     def _collect(
         self,
-        candidates: Iterable[tuple[EntityIndex, Leaf]],
+        candidates: Sequence[tuple[EntityIndex, Leaf]],
         bytes_to_free: int | None,
         held_bytes_max: int | None,
         should_stop: Callable[[], bool],
@@ -322,7 +360,8 @@ class ChunkStore:
         freed = 0
         gone: dict[EntityPath, dict[bytes, Leaf]] = {}
         diffs: list[ChunkStoreDiff[Chunk]] = []
-        for seen, leaf in candidates:
+        num_least = len(candidates) // GC_SHARE_MIN
+        for number, (seen, leaf) in enumerate(candidates):
             if bytes_to_free is not None and freed + size - self.byte_size >= bytes_to_free:
                 break
             if held_bytes_max is not None and self.held_bytes - freed <= held_bytes_max:
@@ -337,10 +376,18 @@ class ChunkStore:
             self._state.known.discard_all(leaf.sources)
             self._state.count(entity, -1, -leaf.rows)
             diffs.append(ChunkDeletion(leaf.chunk, DeletionReason.GARBAGE_COLLECTION))
-            if should_stop():
+            if number >= num_least and should_stop():
                 break
         for path, leaves in gone.items():
             self._state.take_out(self._state.entities[path], leaves, {})
         if diffs:
             self.generation += 1
         return self._report(diffs)
+
+
+def _leaf(chunk: Chunk) -> Leaf:
+    """A new chunk in the index; looked at once if it was not when it was made."""
+    leaf = Leaf(chunk, chunk.num_rows, chunk.id)
+    if not chunk.is_checked:
+        leaf.is_sound()
+    return leaf

@@ -10,18 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-import pyarrow as pa
+import numpy as np
 
 from forebay.chunk import PackedChunk, concatenable, concatenated, fits_limits
+from forebay.chunk.damage import DAMAGE
+from forebay.chunk.packed import ROW_ID_BYTES
+from forebay.chunk.row_ids import sorting
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
+    MERGED_COLUMNS_MAX,
 )
 from forebay.store.leaf import FANOUT, Leaf
 from forebay.store.time_index import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from forebay.chunk import Chunk, ChunkLayout, DataColumn
     from forebay.store.entity import EntityIndex
@@ -97,9 +101,23 @@ class _Group:
             and (
                 layout is self.layout
                 or (
-                    layout.timelines == self.layout.timelines and concatenable(self.columns, layout)
+                    layout.timelines == self.layout.timelines
+                    and self._stays_narrow(layout)
+                    and concatenable(self.columns, layout)
                 )
             )
+        )
+
+    def _stays_narrow(self, layout: ChunkLayout) -> bool:
+        """Whether few components would be filled with nulls.
+
+        Else 64 chunks of a thousand components each, no two the same, would become one in which
+        each has 64,000.
+        """
+        columns = self.columns
+        num_new = sum(name not in columns for name in layout.components)
+        return len(columns) + num_new <= MERGED_COLUMNS_MAX or (
+            not num_new and len(columns) == len(layout.components)
         )
 
     def add(self, leaf: Leaf) -> None:
@@ -111,7 +129,10 @@ class _Group:
 
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
-    """The same rows in as few chunks as the limits allow, about in the order of arrival."""
+    """The same rows in as few chunks as the limits allow, about in the order of arrival.
+
+    Chunks only change places where it cannot be seen: where no two of them share a row id.
+    """
     # A node of rows is within the limits, for a packed row is small.
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
@@ -120,14 +141,20 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
             return [*_joined(leaves, report)]
     groups: list[_Group] = []
     merged: list[Node | Leaf | _Group] = []
+    are_movable: bool | None = None
     for item in items:
         if isinstance(item, Node) or item.is_full:
             merged.append(item)
             continue
         # The latest group that fits; an entity has few layouts, so there are few groups.
         group = groups[-1] if groups else None
-        if group is None or not group.takes(item):
+        if group is not None and (group is not merged[-1] or not group.takes(item)):
             group = next((group for group in reversed(groups) if group.takes(item)), None)
+            if group is not None:
+                if are_movable is None:
+                    are_movable = _share_no_row_id(items)
+                if not are_movable and group is not merged[-1]:
+                    group = None
         if group is None:
             layout = item.chunk.layout
             group = _Group(layout, dict(layout.components))
@@ -141,12 +168,41 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
     ]
 
 
+def _share_no_row_id(items: Sequence[Leaf | Node]) -> bool:
+    """Whether each row id is in one item only. Nodes count as unknown: they hold too many rows."""
+    leaves = [item for item in items if type(item) is Leaf]
+    if len(leaves) < len(items):
+        return False
+    last = b""
+    for leaf in leaves:
+        chunk = leaf.chunk
+        first = chunk.packed[:ROW_ID_BYTES] if type(chunk) is PackedChunk else leaf.oldest
+        if first <= last:
+            return _have_own_row_ids(leaves)
+        last = first if leaf.rows == 1 else leaf.newest
+    return True  # as mostly: they arrived in the order in which they were logged
+
+
+def _have_own_row_ids(leaves: Iterable[Leaf]) -> bool:
+    """Whether each row id is in one chunk only; it may well be there twice."""
+    row_ids = [leaf.row_ids for leaf in leaves]
+    owners = np.repeat(np.arange(len(row_ids), dtype=np.intp), [len(one) for one in row_ids])
+    together = np.concatenate(row_ids)
+    order = sorting(together)
+    together, owners = together[order], owners[order]
+    is_shared = (together[1:] == together[:-1]) & (owners[1:] != owners[:-1])
+    return not bool(is_shared.any())
+
+
 def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
-    if len(leaves) == 1:
+    if len(leaves) < 2:
         return leaves
     try:
         chunk = concatenated([leaf.chunk for leaf in leaves])
-    except pa.ArrowException:
+    except DAMAGE:
+        sound = [leaf for leaf in leaves if leaf.is_sound()]
+        if len(sound) < len(leaves):
+            return [*_joined(sound, report), *(leaf for leaf in leaves if leaf.is_put_aside)]
         # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
         # saves time and memory, so such chunks stay as they are.
         return leaves

@@ -16,7 +16,7 @@ from typing import Final, Self, TypeAlias
 
 from forebay.errors import ExpressionError
 from forebay.model import EntityPath
-from forebay.model.paths import PROPERTIES
+from forebay.model.paths import PROPERTIES, is_scalar_value
 
 SUBTREE: Final = "/**"
 EVERYTHING: Final = "/**"
@@ -25,7 +25,7 @@ Contents: TypeAlias = "str | Sequence[str] | ContentFilter | None"
 """One expression, several, a filter made before, or `None` for everything but properties."""
 
 _SPACE: Final = frozenset(" \t\r\f\v\n")
-_HEX: Final = re.compile(r"\{[0-9A-Fa-f]{4}\}")
+_HEX: Final = re.compile(r"\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPABLE_LETTERS: Final = frozenset("nrt")
 
 
@@ -156,8 +156,12 @@ def _check(expression: str, path: str, offset: int) -> None:
             if not following:
                 raise _fault(expression, offset + index, "a backslash escapes nothing")
             if following == "u":
-                if not _HEX.match(path, index + 2):
-                    msg = r"a unicode escape has four hexadecimal digits, as in `\u{262E}`"
+                code = _HEX.match(path, index + 2)
+                if code is None:
+                    msg = r"a unicode escape has one to six hexadecimal digits, as in `\u{262E}`"
+                    raise _fault(expression, offset + index, msg)
+                if not is_scalar_value(int(code[1], 16)):
+                    msg = f"there is no character of the number {code[1]}"
                     raise _fault(expression, offset + index, msg)
             elif following.isalnum() and following not in _ESCAPABLE_LETTERS:
                 msg = f"`\\{following}` is no escape; write `{following}`"

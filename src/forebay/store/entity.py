@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forebay.store.leaf import ColumnKey, Leaf
+from forebay.store.statics import NO_STATICS
 from forebay.store.time_index import Node, Run
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 CLEAR: Final = "Clear:is_recursive"
 """Rerun's tombstone: a cell of this component hides the entity's earlier data."""
+
+LINEAGE_KEPT_CHARS_MAX: Final = 16 * 1024
+"""The characters of a path times its parts up to which all paths above it are kept."""
 
 Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None", bool]]
 """Per component: the runs to search, newest first; the static cell, which wins; and whether the
@@ -32,52 +36,48 @@ class EntityIndex:
 
     Attributes:
         path: The entity.
-        lineage: The entity and all above it, nearest first.
         epoch: When the writer made this object; see `ChunkStore`.
         layout: The layout of the latest chunk, to know quickly that nothing is new about it.
         columns: The latest description and type of each component ever seen.
+        columns_epoch: When the dict `columns` was made; one of an older epoch is not changed.
         timelines: Names of all timelines that its chunks ever had.
         levels: Open nodes: new chunks go to the first, full ones move on to the next.
         lengths: How much of each open node belongs to this index.
-        static_cells: Per component the static cell with the greatest row id.
-        static_owners: The chunk that each static cell is from, and the row.
-        static_chunks: In the order of arrival.
+        statics: The static data.
         num_chunks: Temporal and static.
         num_rows: Of all chunks.
     """
 
     __slots__ = (
+        "_lineage",
         "_plans",
         "_runs",
         "columns",
+        "columns_epoch",
         "epoch",
         "layout",
         "lengths",
         "levels",
-        "lineage",
         "num_chunks",
         "num_rows",
         "path",
-        "static_cells",
-        "static_chunks",
-        "static_owners",
+        "statics",
         "timelines",
     )
 
     def __init__(self, path: EntityPath, epoch: int) -> None:
         self.path = path
-        self.lineage: tuple[EntityPath, ...] = (path, *path.ancestors())
         self.epoch = epoch
         self.layout: ChunkLayout | None = None
-        self.columns: Mapping[str, DataColumn] = {}
+        self.columns: dict[str, DataColumn] = {}
+        self.columns_epoch = epoch
         self.timelines: frozenset[str] = frozenset()
         self.levels: list[Node] = [Node([])]
         self.lengths: list[int] = [0]
-        self.static_cells: Mapping[str, Cell] = {}
-        self.static_owners: Mapping[str, tuple[Chunk, int]] = {}
-        self.static_chunks: tuple[Chunk, ...] = ()
+        self.statics = NO_STATICS
         self.num_chunks = 0
         self.num_rows = 0
+        self._lineage: tuple[EntityPath, ...] | None = None
         self._plans: dict[str | None, Plan] = {}
         self._runs: dict[ColumnKey, tuple[Run, ...]] = {}
 
@@ -85,18 +85,17 @@ class EntityIndex:
         """An index that the writer may change while snapshots go on with this one."""
         clone = EntityIndex.__new__(EntityIndex)
         clone.path = self.path
-        clone.lineage = self.lineage
         clone.epoch = epoch
         clone.layout = self.layout
         clone.columns = self.columns
+        clone.columns_epoch = self.columns_epoch
         clone.timelines = self.timelines
         clone.levels = self.levels.copy()
         clone.lengths = self.lengths.copy()
-        clone.static_cells = self.static_cells
-        clone.static_owners = self.static_owners
-        clone.static_chunks = self.static_chunks
+        clone.statics = self.statics
         clone.num_chunks = self.num_chunks
         clone.num_rows = self.num_rows
+        clone._lineage = self._lineage  # noqa: SLF001
         clone._plans = {}  # noqa: SLF001 - one of us
         clone._runs = {}  # noqa: SLF001
         return clone
@@ -107,14 +106,43 @@ class EntityIndex:
             self._runs = {}
             self._plans = {}
 
-    def detached(self) -> EntityIndex:
+    def detached(self, epoch: int) -> EntityIndex:
         """An index for another store: the same chunks, in nodes that grow on their own."""
-        clone = self.clone(0)
+        clone = self.clone(epoch)
         clone.levels = [
             Node(node.items[:length])
             for node, length in zip(self.levels, self.lengths, strict=True)
         ]
         return clone
+
+    @property
+    def static_cells(self) -> Mapping[str, Cell]:
+        """Per component the static cell with the greatest row id."""
+        return self.statics.cells
+
+    @property
+    def static_owners(self) -> Mapping[str, tuple[Chunk, int]]:
+        """The chunk that each static cell is from, and the row."""
+        return self.statics.owners
+
+    @property
+    def static_chunks(self) -> tuple[Chunk, ...]:
+        """Chunks with static data, in the order of arrival."""
+        return tuple(self.statics.chunks.values())
+
+    @property
+    def lineage(self) -> tuple[EntityPath, ...]:
+        """The entity and all above it, nearest first; worked out for queries in stores with clears.
+
+        The paths above one of many parts take many times its own memory, so they are not kept.
+        """
+        lineage = self._lineage
+        if lineage is None:
+            path = self.path
+            lineage = path, *path.ancestors()
+            if len(path) * len(lineage) <= LINEAGE_KEPT_CHARS_MAX:
+                self._lineage = lineage
+        return lineage
 
     def leaves(self) -> Iterator[Leaf]:
         """All temporal chunks, the oldest arrivals first."""

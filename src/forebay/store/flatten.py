@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forebay.chunk.arrays import are_valid, positions
+from forebay.chunk.convert import as_nullable
 from forebay.errors import QueryError, UnknownComponentError, told
 from forebay.limits import FLATTEN_INSTANCES_MAX
 from forebay.store.dataframe.columns import list_offsets
@@ -88,10 +89,11 @@ def explode(table: pa.Table, columns: Columns = None) -> pa.Table:
             continue
         column = lists[field.name]
         position = list_offsets(column)[:-1][row] + within
-        arrays.append(
-            column.values.take(pa.array(position, mask=within >= lengths[field.name][row]))
-        )
-        fields.append(pa.field(field.name, field.type.value_type, metadata=field.metadata))
+        missing = within >= lengths[field.name][row]
+        instances = column.values.take(pa.array(position, mask=missing))
+        instances = as_nullable(instances) if missing.any() else instances
+        arrays.append(instances)
+        fields.append(pa.field(field.name, instances.type, metadata=field.metadata))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.schema.metadata))
 
 

@@ -47,7 +47,6 @@ class Clearing:
 
 def clearing(
     entities: Mapping[EntityPath, EntityIndex],
-    clears: frozenset[EntityPath],
     index: EntityIndex,
     timeline: str | None,
     at: int,
@@ -56,16 +55,17 @@ def clearing(
 
     Args:
         entities: All of the store.
-        clears: Those that ever had a clear.
         index: The entity asked for.
         timeline: The timeline asked for; `None` if static.
         at: The time asked for.
     """
     greatest: Clearing | None = None
     for path in index.lineage:
-        if path not in clears:
+        if path not in entities:
             continue
         place = entities[path]
+        if CLEAR not in place.columns:
+            continue
         cell = _latest_clear(place, timeline, at)
         if cell is None or (place is not index and cell.value.to_pylist() != [True]):
             continue

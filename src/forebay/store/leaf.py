@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import struct
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from forebay.chunk import is_time_sorted
+from forebay.chunk import DamagedChunk, is_time_sorted
 from forebay.chunk.arrays import are_valid
+from forebay.chunk.damage import DAMAGE, is_of_chunk, open_fully
 from forebay.limits import (
     CHUNK_SPLIT_BYTES_MAX,
     CHUNK_SPLIT_ROWS_MAX,
@@ -16,18 +18,24 @@ from forebay.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     import pyarrow as pa
 
-    from forebay.chunk import Chunk
+    from forebay.chunk import Chunk, RowIdArray
+
+T = TypeVar("T")
+
+logger = logging.getLogger("forebay")
 
 ColumnKey: TypeAlias = "tuple[str, str | None]"
 """A timeline and a component; no component stands for all rows."""
 
 FANOUT: Final = 64
 """Items of a full node, and small chunks that are merged at once."""
+
+NO_ROW_IDS: Final = np.empty(0, "S16")
 
 _ROW_ID: Final = struct.Struct("16s")
 """Read so, and not as a slice: threads that slice one `memoryview` must not do so at once, because
@@ -115,6 +123,9 @@ class Leaf:
         whole: The id of the chunk that it was split from and shares its buffers with.
         size_bytes: Of the columns; exact for large chunks, for small ones an upper bound.
         is_full: Whether merging it any further is pointless.
+
+    Nothing of the index opens a chunk but through `attempt`: a chunk that cannot be opened becomes
+    an empty `DamagedChunk` there, and nothing else has to know of it.
     """
 
     __slots__ = (
@@ -147,13 +158,63 @@ class Leaf:
         elif name == "_oldest":
             self._oldest = value = None
         elif name == "size_bytes":
-            self.size_bytes = value = self._measured()
+            self.size_bytes = value = self.attempt(self._measured, 0)
         elif name == "is_full":
-            self.is_full = value = self._is_half_full()
+            self.is_full = value = self.attempt(self._is_half_full, True)
         else:
             msg = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(msg)
         return value
+
+    def attempt(self, look: Callable[[], T], otherwise: T) -> T:
+        """What a look into the chunk gives, or `otherwise` if the chunk cannot be opened.
+
+        Then it is put aside, once and for all who see this leaf: it keeps its place, and the
+        memory that it takes, until it is dropped or collected.
+        """
+        try:
+            return look()
+        except DAMAGE as error:
+            if not is_of_chunk(error):
+                raise
+            self._put_aside(error)
+            return otherwise
+
+    def _put_aside(self, error: Exception) -> None:
+        chunk = self.chunk
+        if type(chunk) is DamagedChunk:
+            return
+        # Two threads that do so at once put the same in the place of the same.
+        damaged = DamagedChunk(chunk, error)
+        self.chunk = damaged
+        self._columns = {}
+        self._oldest = b""  # the first to be collected
+        self.size_bytes = 0
+        self.is_full = True
+        logger.error(
+            "%s: chunk %s with %d rows cannot be opened and is put aside: %s",
+            damaged.entity_path,
+            damaged.id,
+            damaged.lost_rows,
+            damaged.cause,
+        )
+
+    @property
+    def is_put_aside(self) -> bool:
+        """Whether the chunk could not be opened."""
+        return type(self.chunk) is DamagedChunk
+
+    def is_sound(self) -> bool:
+        """Whether all of the chunk can be opened; puts it aside if not."""
+        if not self.is_put_aside:
+            chunk = self.chunk
+            self.attempt(lambda: open_fully(chunk), None)
+        return not self.is_put_aside
+
+    @property
+    def row_ids(self) -> RowIdArray:
+        """Those of the chunk, shape `(rows,)`; none if it is put aside."""
+        return self.attempt(lambda: self.chunk.row_ids, NO_ROW_IDS)
 
     def _measured(self) -> int:
         # The size of whole buffers costs little and is at least the size of what lies in them; so
@@ -174,27 +235,44 @@ class Leaf:
         """The least row id."""
         oldest = self._oldest
         if oldest is None:
-            oldest = self._oldest = bytes(self.chunk.row_id_at(0))
+            oldest = self.attempt(lambda: bytes(self.chunk.row_id_at(0)), b"")
+            self._oldest = oldest
         return oldest
+
+    @property
+    def newest(self) -> bytes:
+        """The greatest row id."""
+        return self.attempt(lambda: bytes(self.chunk.row_id_at(self.rows - 1)), b"")
+
+    def names_with_nulls(self) -> set[str]:
+        """Components that some rows have no cell of."""
+        chunk = self.chunk
+        names = chunk.layout.components
+        return self.attempt(lambda: {name for name in names if chunk.null_count(name)}, set())
 
     def on_its_own(self) -> Leaf:
         """The same chunk in buffers of its own, so that it keeps nothing else alive."""
-        alone = self.chunk.taken(np.arange(self.rows))
-        return Leaf(alone, self.rows, self.sources)
+        if self.is_put_aside:
+            return self
+        alone = self.attempt(lambda: self.chunk.taken(np.arange(self.rows)), None)
+        return self if alone is None else Leaf(alone, self.rows, self.sources)
 
     def column(self, key: ColumnKey) -> Column | None:
         """One component on one timeline; `None` if there is not a single cell."""
         columns = self._columns
         if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
             return columns[key]
-        columns[key] = column = self._open(*key)
+        column = self.attempt(lambda: self._open(*key), None)
+        columns[key] = column
         return column
 
     def _open(self, timeline: str, component: str | None) -> Column | None:
         chunk = self.chunk
         layout = chunk.layout
-        if timeline not in layout.indexes or not (
-            component is None or component in layout.components
+        if (
+            timeline not in layout.indexes
+            or not (component is None or component in layout.components)
+            or type(chunk) is DamagedChunk
         ):
             return None
         nulls = 0 if component is None else chunk.null_count(component)
@@ -206,13 +284,13 @@ class Leaf:
             return _ordered(chunk, timeline)
         if nulls:
             return _ordered_part(chunk, timeline, component)
-        every = self.column((timeline, None))
-        assert every is not None
-        return Column(chunk, component, every.times, every.rows, is_whole=True)
+        every = self.column((timeline, None))  # `None` if its times cannot be read
+        return every and Column(chunk, component, every.times, every.rows, is_whole=True)
 
 
 def _ordered(chunk: Chunk, timeline: str) -> Column:
     """The column that stands for all rows."""
+    _ = chunk.row_ids  # They are read one by one later, when it is too late to find them too few.
     times, rows = _by_time(chunk.times(timeline), None)
     return Column(chunk, None, _view(times), None if rows is None else _view(rows), is_whole=True)
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forebay.chunk import PackedChunk
-from forebay.limits import CHUNK_COST_BYTES, COLUMN_COST_BYTES, PACKED_CHUNK_COST_BYTES
+from forebay.chunk import DamagedChunk, PackedChunk
+from forebay.chunk.damage import DAMAGE, is_of_chunk
+from forebay.limits import (
+    CHUNK_COST_BYTES,
+    COLUMN_COST_BYTES,
+    COMPONENT_COST_BYTES,
+    ENTITY_COST_BYTES,
+    PACKED_CHUNK_COST_BYTES,
+    PATH_PART_COST_BYTES,
+    TEXT_BYTES_PER_CHAR,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from forebay.chunk import Chunk
+    from forebay.model import EntityPath
 
 _HOLDER: Final = 1 << 48
 """One chunk that refers to a buffer, in the number that also has the buffer's size."""
@@ -21,11 +31,15 @@ class Ledger:
 
     Opening all buffers of a chunk costs microseconds, and most small chunks are merged away
     before anybody asks: so they wait until the first question.
+
+    Attributes:
+        index_bytes: What the index takes, chunks aside: paths, names, an object for each.
     """
 
-    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting")
+    __slots__ = ("_bytes", "_cost_bytes", "_refs", "_waiting", "index_bytes")
 
     def __init__(self) -> None:
+        self.index_bytes = 0
         self._bytes = 0
         self._cost_bytes = 0
         # Address -> size, and a `_HOLDER` for each chunk that refers to it. There are several
@@ -64,8 +78,8 @@ class Ledger:
 
     @property
     def held_bytes(self) -> int:
-        """About what the chunks take of the process's memory: their buffers and their objects."""
-        return self.byte_size + self._cost_bytes
+        """About what a store takes of the process's memory: buffers, objects, paths and names."""
+        return self.byte_size + self._cost_bytes + self.index_bytes
 
     def _release(self, chunk: Chunk) -> None:
         self._cost_bytes -= cost_bytes(chunk)
@@ -78,14 +92,16 @@ class Ledger:
             else:
                 refs[address] = left
 
-    def copy(self) -> Ledger:
-        """An independent ledger of the same chunks."""
-        copied = Ledger()
-        copied._bytes = self._bytes
-        copied._cost_bytes = self._cost_bytes
-        copied._refs = self._refs.copy()
-        copied._waiting = self._waiting.copy()
-        return copied
+
+def entity_cost_bytes(path: EntityPath) -> int:
+    """What an entity takes in the index beyond its chunks and components, about."""
+    text = TEXT_BYTES_PER_CHAR * len(path)
+    return ENTITY_COST_BYTES + PATH_PART_COST_BYTES * len(path.parts) + text
+
+
+def components_cost_bytes(names: Collection[str]) -> int:
+    """What components of an entity take in the index, about."""
+    return COMPONENT_COST_BYTES * len(names) + TEXT_BYTES_PER_CHAR * sum(map(len, names))
 
 
 def cost_bytes(chunk: Chunk) -> int:
@@ -94,6 +110,8 @@ def cost_bytes(chunk: Chunk) -> int:
     For chunks of a few rows that is most of what they cost; a limit that left it out would be
     exceeded several times over.
     """
+    if type(chunk) is DamagedChunk:
+        return cost_bytes(chunk.original)
     if type(chunk) is PackedChunk:
         return PACKED_CHUNK_COST_BYTES
     layout = chunk.layout
@@ -104,14 +122,23 @@ def cost_bytes(chunk: Chunk) -> int:
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
     """Address and size of every distinct buffer that a chunk refers to.
 
-    A slice refers to the whole buffer, for it keeps all of it alive.
+    A slice refers to the whole buffer, for it keeps all of it alive. A chunk that cannot be opened
+    has none that anything else could refer to.
     """
+    if type(chunk) is DamagedChunk:
+        return buffers(chunk.original)
     if type(chunk) is PackedChunk:
         # It is its own buffer, whatever Arrow makes of it for those who ask. No address is
         # negative.
         return [(-id(chunk), chunk.byte_size)]
+    try:
+        columns = chunk.batch.columns
+    except DAMAGE as error:
+        if not is_of_chunk(error):
+            raise
+        return []
     found: dict[int, int] = {}
-    for column in chunk.batch.columns:
+    for column in columns:
         for buffer in column.buffers():
             if buffer is not None and buffer.size:
                 address = buffer.address

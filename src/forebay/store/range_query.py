@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+import itertools
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk import converted, same_type, unified, unified_or_null
 from forebay.chunk.arrays import are_valid, positions
-from forebay.chunk.row_ids import row_id_halves
-from forebay.errors import QueryError
+from forebay.chunk.layout import ROW_ID_TYPE
+from forebay.chunk.row_ids import latest_first, row_id_halves
 from forebay.limits import RANGE_PIECE_BYTES_MAX
+from forebay.store.dataframe.columns import has_cells, list_type
 from forebay.store.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from forebay.chunk import Chunk, RowIdArray
+    from forebay.chunk import Chunk, ChunkLayout, RowIdArray
     from forebay.store.entity import EntityIndex
 
 Rows: TypeAlias = "slice | npt.NDArray[np.intp]"
@@ -42,6 +45,78 @@ def rows_in_range(
     if present is not None:
         wanted &= present
     return _compact(np.flatnonzero(wanted))
+
+
+def column_types(
+    index: EntityIndex,
+    components: Sequence[str],
+    parts: Sequence[tuple[Chunk, Rows]],
+    static: Mapping[str, tuple[Chunk, int]],
+) -> dict[str, pa.DataType]:
+    """The type of each column of a range: a list of instances that holds all cells of the column.
+
+    Args:
+        index: The entity.
+        components: The columns.
+        parts: The rows that the range selects.
+        static: Chunk and row of the static cell of each component that answers with one.
+
+    Raises:
+        QueryError: A component has cells of types that no type holds.
+    """
+    layouts = _distinct_layouts(chunk for chunk, _ in parts)
+    found: dict[str, pa.DataType] = {}
+    without_cells: list[str] = []
+    for name in components:
+        if name in static:
+            found[name] = static[name][0].layout.components[name].type
+            continue
+        types = [layout.components[name].type for layout in layouts if name in layout.components]
+        if len(types) > 1 and not all(same_type(kind, types[0]) for kind in types):
+            values = _types_of_cells(parts, name)
+            types = [list_type(unified(values, index.path, name))] if values else []
+        if types:
+            found[name] = types[0]
+        else:
+            without_cells.append(name)
+    if without_cells:
+        found |= known_types(index, without_cells)
+        return {name: found[name] for name in components}
+    return found
+
+
+def _types_of_cells(parts: Sequence[tuple[Chunk, Rows]], component: str) -> list[pa.DataType]:
+    """The types of instances that a cell has; which rows without one share a chunk says nothing."""
+    return [
+        chunk.layout.components[component].type.value_type
+        for chunk, rows in parts
+        if component in chunk.layout.components and has_cells(_picked_cells(chunk, rows, component))
+    ]
+
+
+def known_types(index: EntityIndex, components: Iterable[str]) -> dict[str, pa.DataType]:
+    """The types of components over all of the store, lists of instances.
+
+    A type is a list of `null` if no type holds all instances, and the latest type known if garbage
+    collection took the last cell.
+    """
+    temporal = (leaf.chunk for leaf in index.leaves())
+    layouts = _distinct_layouts(itertools.chain(index.static_chunks, temporal))
+    found: dict[str, pa.DataType] = {}
+    for name in components:
+        types = [layout.components[name].type for layout in layouts if name in layout.components]
+        if not types:
+            found[name] = index.columns[name].type
+        elif all(same_type(kind, types[0]) for kind in types):
+            found[name] = types[0]
+        else:
+            values = [kind.value_type for kind in types]
+            found[name] = list_type(unified_or_null(values, index.path, name))
+    return found
+
+
+def _distinct_layouts(chunks: Iterable[Chunk]) -> list[ChunkLayout]:
+    return list({id(chunk.layout): chunk.layout for chunk in chunks}.values())
 
 
 def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> pa.Table:
@@ -87,27 +162,54 @@ def range_table(
     parts: Sequence[tuple[Chunk, Rows]],
     timeline: tuple[str, pa.DataType],
     components: Mapping[str, pa.DataType],
+    static: Mapping[str, tuple[Chunk, int]],
 ) -> pa.Table:
-    """The rows of all parts as one table, ordered by (time, row id).
+    """The static cells in a row without a time, then the rows of all parts by (time, row id).
 
     Args:
-        parts: Chunks of one entity, with the rows to take.
+        parts: Chunks of one entity in the order of their arrival, with the rows to take.
         timeline: The name and Arrow type of the leading column.
         components: The component columns wanted, with the type that each gets.
+        static: Chunk and row of the static cell of each component that has one.
     """
     times = np.concatenate([chunk.times(timeline[0])[rows] for chunk, rows in parts] or [_NO_TIMES])
     row_ids = np.concatenate([chunk.row_ids[rows] for chunk, rows in parts] or [_NO_ROW_IDS])
-    order = _ordering(times, row_ids)
-    columns: list[pa.Array | pa.ChunkedArray] = [
-        positions(times if order is None else times[order]).view(timeline[1]),
-        row_id_column(row_ids if order is None else row_ids[order]),
+    order = _ordering(times, row_ids, parts)
+    columns: list[list[pa.Array]] = [
+        [positions(times if order is None else times[order]).view(timeline[1])],
+        [row_id_column(row_ids if order is None else row_ids[order])],
     ]
     for name, wanted in components.items():
+        if name in static:
+            columns.append([pa.nulls(len(times), wanted)])
+            continue
         cells = [_cells(chunk, rows, name, wanted) for chunk, rows in parts]
-        if order is not None:
-            cells = _reordered(cells, order)
-        columns.append(pa.chunked_array(cells, wanted))
-    return pa.table(columns, names=[timeline[0], ROW_ID, *components])
+        columns.append(cells if order is None else _reordered(cells, order))
+    if static:
+        columns = [
+            [first, *rest]
+            for first, rest in zip(_static_row(timeline, components, static), columns, strict=True)
+        ]
+    types = [timeline[1], ROW_ID_TYPE, *components.values()]
+    arrays = [pa.chunked_array(*column) for column in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=[timeline[0], ROW_ID, *components])
+
+
+def _static_row(
+    timeline: tuple[str, pa.DataType],
+    components: Mapping[str, pa.DataType],
+    static: Mapping[str, tuple[Chunk, int]],
+) -> list[pa.Array]:
+    """One value of each column: no time, the greatest row id, and the static cells."""
+    row_id = max(chunk.row_id_at(row) for chunk, row in static.values())
+    row: list[pa.Array] = [pa.nulls(1, timeline[1]), row_id_column(np.array([row_id], "S16"))]
+    for name, wanted in components.items():
+        if name in static:
+            chunk, at = static[name]
+            row.append(_cells(chunk, slice(at, at + 1), name, wanted))
+        else:
+            row.append(pa.nulls(1, wanted))
+    return row
 
 
 def row_id_column(row_ids: RowIdArray) -> pa.Array:
@@ -116,13 +218,39 @@ def row_id_column(row_ids: RowIdArray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(16), len(row_ids), [None, data])
 
 
-def _ordering(times: npt.NDArray[np.int64], row_ids: RowIdArray) -> npt.NDArray[np.intp] | None:
-    """The permutation into (time, row id) order; `None` if the rows stand in it already."""
+def _ordering(
+    times: npt.NDArray[np.int64], row_ids: RowIdArray, parts: Sequence[tuple[Chunk, Rows]]
+) -> npt.NDArray[np.intp] | None:
+    """The permutation into (time, row id) order; `None` if the rows stand in it already.
+
+    Of rows that are equal in both, those of chunks that came first come last: it is they that
+    count in a latest-at query.
+    """
     if bool(np.all(times[:-1] < times[1:])):
         return None
     nanos, counters = row_id_halves(row_ids)
     order = np.lexsort((counters, nanos, times))
+    if len(parts) > 1 and _have_equals(order, times, nanos, counters):
+        counts = [_count(rows) for _, rows in parts]
+        order = np.lexsort((latest_first(counts), counters, nanos, times))
     return None if bool(np.all(order[:-1] < order[1:])) else order
+
+
+def _have_equals(
+    order: npt.NDArray[np.intp], key: npt.NDArray[Any], *others: npt.NDArray[Any]
+) -> bool:
+    """Whether two neighbours in an order are equal in all keys."""
+    ordered = key[order]
+    ties = np.flatnonzero(ordered[1:] == ordered[:-1])
+    for other in others:
+        if not len(ties):
+            return False
+        ties = ties[other[order[ties]] == other[order[ties + 1]]]
+    return bool(len(ties))
+
+
+def _count(rows: Rows) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
 
 def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[pa.Array]:
@@ -160,21 +288,13 @@ def _picked(
 
 def _cells(chunk: Chunk, rows: Rows, component: str, wanted: pa.DataType) -> pa.Array:
     if component not in chunk.layout.components:
-        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-        return pa.nulls(count, wanted)
+        return pa.nulls(_count(rows), wanted)
+    column = _picked_cells(chunk, rows, component)
+    return converted(column, wanted, chunk.entity_path, component)
+
+
+def _picked_cells(chunk: Chunk, rows: Rows, component: str) -> pa.ListArray:
     column = chunk.component(component)
     if isinstance(rows, slice):
-        column = column.slice(rows.start, rows.stop - rows.start)
-    else:
-        column = column.take(positions(rows))
-    if column.type == wanted:
-        return column
-    try:
-        return column.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        msg = (
-            f"component {component!r} of {chunk.entity_path} was logged as {column.type} and as "
-            f"{wanted}, and the one does not convert to the other; select other components or a "
-            "range with only one of the types"
-        )
-        raise QueryError(msg, chunk_id=chunk.id) from error
+        return column.slice(rows.start, rows.stop - rows.start)
+    return column.take(positions(rows))

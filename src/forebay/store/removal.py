@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from forebay.chunk import picked
-from forebay.model.timelines import TIME_MAX
 from forebay.store.leaf import FANOUT, Leaf
-from forebay.store.time_index import Node, latest_of
+from forebay.store.time_index import Node
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -42,16 +41,73 @@ def _protected(entity: EntityIndex, leaves: list[Leaf], count: int) -> set[bytes
     protected: set[bytes] = set()
     if count <= 0:
         return protected
-    for key in itertools.product(entity.timelines, entity.columns):
-        if count == 1:
-            hit = latest_of(entity.runs(key), TIME_MAX)
-            if hit is not None:
-                protected.add(hit.column.chunk.id)
-            continue
-        columns = [column for leaf in leaves if (column := leaf.column(key)) is not None]
-        ends = sorted((column.last, column.last_row_id, column.chunk.id) for column in columns)
-        protected.update(chunk_id for _, _, chunk_id in ends[-count:])
+    there: dict[str, set[str]] = {timeline: set() for timeline in entity.timelines}
+    for layout in {leaf.chunk.layout for leaf in leaves}:
+        for timeline in layout.indexes:
+            there[timeline] |= layout.components.keys()
+    with_nulls: dict[Leaf, set[str]] = {}
+    for timeline, components in there.items():
+        _protect(protected, timeline, components, leaves, with_nulls, count)
     return protected
+
+
+def _protect(  # noqa: PLR0917 - called in one place
+    protected: set[bytes],
+    timeline: str,
+    wanted: set[str],
+    leaves: list[Leaf],
+    with_nulls: dict[Leaf, set[str]],
+    count: int,
+) -> None:
+    """Add the chunks with the `count` latest cells of each wanted component on a timeline.
+
+    Chunks are looked at from the latest row on. Where each row has a cell, that row is the latest
+    of all components of the chunk, which are decided at once: there may be as many pairs of a
+    timeline and a component as the product of both.
+
+    Args:
+        protected: Gets their ids.
+        timeline: The timeline.
+        wanted: Components that there are on it; is emptied.
+        leaves: All chunks of the entity.
+        with_nulls: Components that some rows have no cell of, of chunks looked at before.
+        count: Chunks for each component.
+    """
+    ends = [
+        ((column.last, column.last_row_id), leaf)
+        for leaf in leaves
+        if (column := leaf.column((timeline, None))) is not None
+    ]
+    ends.sort(key=lambda end: end[0], reverse=True)
+    latest: dict[str, list[tuple[tuple[int, bytes], bytes]]] = {}
+    for end, leaf in ends:
+        decided = [
+            name for name, found in latest.items() if len(found) == count and found[-1][0] > end
+        ]
+        for name in decided:
+            protected.update(chunk_id for _, chunk_id in latest.pop(name))
+            wanted.discard(name)
+        if not wanted:
+            break
+        chunk = leaf.chunk
+        names = wanted & chunk.layout.components.keys()
+        if count == 1:
+            if leaf not in with_nulls:
+                with_nulls[leaf] = leaf.names_with_nulls()
+            whole = names - with_nulls[leaf] - latest.keys()
+            if whole:
+                protected.add(chunk.id)
+                wanted -= whole
+                names -= whole
+        for name in names:
+            column = leaf.column((timeline, name))
+            if column is not None:
+                found = latest.setdefault(name, [])
+                found.append(((column.last, column.last_row_id), chunk.id))
+                found.sort(reverse=True)
+                del found[count:]
+    for found in latest.values():
+        protected.update(chunk_id for _, chunk_id in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +133,22 @@ def cuts(entity: EntityIndex, timeline: str, start: int, end: int) -> Iterator[C
         column = leaf.column((timeline, None))
         if column is None or column.first > end or column.last < start:
             continue
-        chunk = leaf.chunk
-        times = chunk.times(timeline)
-        inside = (times >= start) & (times <= end)
-        if bool(inside.all()):
-            yield Cut(leaf, chunk, None)
-        elif bool(inside.any()):
-            rest = picked(chunk, np.flatnonzero(~inside))
-            kept = Leaf(rest, rest.num_rows, leaf.sources + rest.id).on_its_own()
-            yield Cut(leaf, picked(chunk, np.flatnonzero(inside)), kept)
+        cut = leaf.attempt(functools.partial(_cut, leaf, timeline, start, end), None)
+        if cut is not None:
+            yield cut
+
+
+def _cut(leaf: Leaf, timeline: str, start: int, end: int) -> Cut | None:
+    chunk = leaf.chunk
+    times = chunk.times(timeline)
+    inside = (times >= start) & (times <= end)
+    if bool(inside.all()):
+        return Cut(leaf, chunk, None)
+    if not bool(inside.any()):
+        return None
+    rest = picked(chunk, np.flatnonzero(~inside))
+    kept = Leaf(rest, rest.num_rows, leaf.sources + rest.id).on_its_own()
+    return Cut(leaf, picked(chunk, np.flatnonzero(inside)), kept)
 
 
 def without(entity: EntityIndex, gone: Container[bytes], kept: Mapping[bytes, Leaf]) -> None:

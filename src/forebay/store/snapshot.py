@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from forebay.chunk import ARROW_TIME_TYPES
+from forebay.chunk import ARROW_TIME_TYPES, DamagedChunk
 from forebay.errors import QueryError, UnknownComponentError
-from forebay.model import to_index_value
+from forebay.model import Timeline, TimeType, to_index_value
 from forebay.store.cell import Cell
+from forebay.store.damage import despite_damage
 from forebay.store.dataframe.source import DataframeSource
 from forebay.store.entity import CLEAR
 from forebay.store.latest_at import clearing
 from forebay.store.ledger import byte_size_of
-from forebay.store.range_query import range_table, rows_in_range, static_table
+from forebay.store.range_query import (
+    column_types,
+    known_types,
+    range_table,
+    rows_in_range,
+    static_table,
+)
 from forebay.store.time_index import latest_of
-from forebay.store.unknown import find_entity, find_timeline, names_of, unknown
+from forebay.store.unknown import (
+    find_entity,
+    find_timeline,
+    is_without_time,
+    names_of,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +35,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.chunk import Chunk, ComponentDescriptor
-    from forebay.model import EntityPath, StoreId, TimeLike, Timeline, TimeType
+    from forebay.model import EntityPath, StoreId, TimeLike
     from forebay.store.entity import EntityIndex, Plan
+    from forebay.store.entity_map import EntityMap
     from forebay.store.leaf import Hit
 
 lazy: Final = Cell.lazy
@@ -47,8 +61,8 @@ class StoreSnapshot(DataframeSource):
 
     __slots__ = (
         "_byte_size",
-        "_clears",
         "_entities",
+        "_has_clears",
         "_paths",
         "_timelines",
         "generation",
@@ -61,9 +75,9 @@ class StoreSnapshot(DataframeSource):
         self,
         store_id: StoreId,
         generation: int,
-        entities: Mapping[EntityPath, EntityIndex],
+        entities: EntityMap,
         timelines: Mapping[str, TimeType],
-        clears: frozenset[EntityPath],
+        has_clears: bool,
         num_chunks: int,
         num_rows: int,
     ) -> None:
@@ -73,7 +87,7 @@ class StoreSnapshot(DataframeSource):
         self.num_rows = num_rows
         self._entities = entities
         self._timelines = timelines
-        self._clears = clears
+        self._has_clears = has_clears
         # Both are worked out when first asked for and stored complete, with one assignment.
         self._paths: tuple[EntityPath, ...] | None = None
         self._byte_size: int | None = None
@@ -136,10 +150,15 @@ class StoreSnapshot(DataframeSource):
     def chunks(self, entity: str) -> Sequence[Chunk]:
         """The temporal chunks of an entity, about in the order of arrival.
 
+        Those that were `put_aside` are left out.
+
         Raises:
             UnknownEntityError: There is no such entity; the message names those there are.
         """
-        return [leaf.chunk for leaf in self._entity(entity).leaves()]
+        leaves = self._entity(entity).leaves()
+        return [
+            chunk for chunk in (leaf.chunk for leaf in leaves) if type(chunk) is not DamagedChunk
+        ]
 
     def static_chunks(self, entity: str) -> Sequence[Chunk]:
         """The static chunks of an entity of which at least one cell is visible.
@@ -148,6 +167,27 @@ class StoreSnapshot(DataframeSource):
             UnknownEntityError: There is no such entity; the message names those there are.
         """
         return self._entity(entity).static_chunks
+
+    def put_aside(self) -> list[DamagedChunk]:
+        """The chunks that could not be opened, each with its `cause`, `lost_rows` and `original`.
+
+        No chunk that was checked when it came in should ever be among them. They take their
+        memory until they are collected or dropped; queries answer from the others.
+        """
+        return [
+            leaf.chunk
+            for entity in self._entities.values()
+            for leaf in entity.leaves()
+            if type(leaf.chunk) is DamagedChunk
+        ]
+
+    def look_for_damage(self) -> int:
+        """Open every chunk, and put aside those that cannot be opened; how many more they are."""
+        before = len(self.put_aside())
+        for entity in self._entities.values():
+            for leaf in entity.leaves():
+                leaf.is_sound()
+        return len(self.put_aside()) - before
 
     def components(self, entity: str) -> list[ComponentDescriptor]:
         """The latest description of every component of an entity, ordered by identifier.
@@ -159,13 +199,15 @@ class StoreSnapshot(DataframeSource):
         return [columns[name].descriptor for name in sorted(columns)]
 
     def component_types(self, entity: str) -> dict[str, pa.DataType]:
-        """The latest Arrow type (a list) of every component of an entity, ordered by identifier.
+        """The Arrow type (a list) of every component of an entity, ordered by identifier.
+
+        It holds all cells that there are (`chunk.unify`), or is a list of `null` if no type does.
 
         Raises:
             UnknownEntityError: There is no such entity; the message names those there are.
         """
-        columns = self._entity(entity).columns
-        return {name: columns[name].type for name in sorted(columns)}
+        index = self._entity(entity)
+        return known_types(index, sorted(index.columns))
 
     def latest_at(
         self,
@@ -178,9 +220,12 @@ class StoreSnapshot(DataframeSource):
 
         Static cells override all others. Else it is the cell with the greatest (time, row id);
         null cells are skipped, empty lists count. A `Clear` hides what is not later than itself.
+        Of two rows with one row id at one time, that of the chunk that came first counts; within
+        one chunk, the later row.
 
         Args:
-            timeline: Its name; `None` asks for static data.
+            timeline: Its name; `None` asks for static data. In a recording that has no timeline
+                at all (yet), any name does.
             time: Any kind of time that fits the timeline; ignored without a timeline.
             entity: The path.
             components: Identifiers of those wanted; all unless given.
@@ -189,12 +234,12 @@ class StoreSnapshot(DataframeSource):
             By component, in lexical or in the given order; those without an answer are absent.
 
         Raises:
-            UnknownTimelineError: There is no such timeline.
+            UnknownTimelineError: There are timelines, but none of that name.
             UnknownEntityError: There is no such entity.
             UnknownComponentError: The entity has no such component.
             TimeTypeError: The time does not fit the timeline.
         """
-        known = self._entities
+        known = self._entities.recent
         try:
             # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
             index = known[entity]  # type: ignore[index]
@@ -206,15 +251,13 @@ class StoreSnapshot(DataframeSource):
         if timeline is not None:
             # Integers are what loops ask with, and need no conversion.
             if not is_there or type(time) is not int or not _fits(time):
-                at = to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
+                timeline, at = self._converted(timeline, time)
             else:
                 at = time
         plan = index.plan(timeline)
         if components is not None:
             plan = self._selection(index, plan, components)
-        clear = (
-            clearing(self._entities, self._clears, index, timeline, at) if self._clears else None
-        )
+        clear = clearing(self._entities, index, timeline, at) if self._has_clears else None
         cells: dict[str, Cell] = {}
         shared: Hit | None = None
         is_shared_known = False
@@ -233,6 +276,7 @@ class StoreSnapshot(DataframeSource):
                 cells[name] = lazy(hit, name)
         return cells
 
+    @despite_damage
     def range(
         self,
         timeline: str | None,
@@ -243,50 +287,68 @@ class StoreSnapshot(DataframeSource):
     ) -> pa.Table:
         """One row per logged row in `[start, end]` that has at least one of the components.
 
-        Rows are ordered by (time, row id). Static cells are left out, and temporal ones are
-        there even where a static cell overrides them in `latest_at`. Clears have no effect.
-        Without a timeline it gives the static cells instead: one row for each logged row that
-        some of them are from.
+        Rows are ordered by (time, row id). A component with static data answers with its static
+        cell alone, as in `latest_at`: its temporal cells are not shown. The static cells of all
+        components stand together in a first row, whose time is null and whose row id is the
+        greatest of theirs; it is there whatever the bounds are. Clears have no effect.
+
+        Two rows with one row id at one time are both there; the one that `latest_at` answers
+        with comes last.
+
+        Without a timeline it gives the static cells as they were logged: one row for each logged
+        row that some of them are from, and no column of times.
 
         Args:
-            timeline: Its name; `None` asks for static data.
+            timeline: Its name; `None` asks for static data. In a recording that has no timeline
+                at all (yet), any name does; its column is then of int64, and the bounds say
+                nothing.
             start: The least time, inclusive; ignored without a timeline.
             end: The greatest time, inclusive; ignored without a timeline.
             entity: The path.
             components: Identifiers of those wanted; all unless given that the entity ever had on
-                this timeline (or statically).
+                this timeline or statically.
 
         Returns:
-            The timeline's column (int64, duration or timestamp in nanoseconds), `row_id` (16
-            bytes), and a list column per component, null where the row has none, in lexical or
-            in the given order.
+            The timeline's column (int64, duration or timestamp in nanoseconds; null in the row
+            of static cells), `row_id` (16 bytes), and a list column per component, null where
+            the row has none, in lexical or in the given order.
 
         Raises:
-            UnknownTimelineError: There is no such timeline.
+            UnknownTimelineError: There are timelines, but none of that name.
             UnknownEntityError: There is no such entity.
             UnknownComponentError: The entity has no such component.
             TimeTypeError: A bound does not fit the timeline.
-            QueryError: A component was logged with types that do not convert to its latest.
+            QueryError: A component has cells of Arrow types that no type holds (`chunk.unify`).
         """
         index = self._entity(entity)
         if timeline is None:
             names = self._names(index, components, index.static_cells)
-            types = {name: index.columns[name].type for name in names}
-            return static_table(index, types)
-        line = self.timeline(timeline)
-        first, last = to_index_value(start, line), to_index_value(end, line)  # type: ignore[arg-type]
+            return static_table(index, column_types(index, names, (), index.static_owners))
+        if is_without_time(self._timelines, timeline):
+            line, first, last = Timeline(timeline, TimeType.SEQUENCE), 0, 0
+        else:
+            line = self.timeline(timeline)
+            first, last = to_index_value(start, line), to_index_value(end, line)  # type: ignore[arg-type]
         leaves = [leaf for leaf in index.leaves() if timeline in leaf.chunk.layout.indexes]
         there = {name for leaf in leaves for name in leaf.chunk.layout.components}
-        names = self._names(index, components, there)
+        names = self._names(index, components, there | index.static_cells.keys())
+        static = {name: index.static_owners[name] for name in names if name in index.static_owners}
+        temporal = [name for name in names if name not in static]
         parts = []
         for leaf in leaves:
             column = leaf.column((timeline, None))
             if column is not None and column.first <= last and column.last >= first:
-                rows = rows_in_range(leaf.chunk, timeline, first, last, names)
+                rows = rows_in_range(leaf.chunk, timeline, first, last, temporal)
                 if rows is not None:
                     parts.append((leaf.chunk, rows))
-        types = {name: index.columns[name].type for name in names}
-        return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types)
+        types = column_types(index, names, parts, static)
+        return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types, static)
+
+    def _converted(self, timeline: str, time: TimeLike | None) -> tuple[str | None, int]:
+        """A timeline and a time on it; no timeline if the recording has none to choose from."""
+        if is_without_time(self._timelines, timeline):
+            return None, 0
+        return timeline, to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
 
     def _entity(self, entity: str) -> EntityIndex:
         return find_entity(self._entities, entity, self.store_id)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from forebay.errors import LimitError
+from forebay.limits import STORE_LIMITS
 from forebay.store import removal
 from forebay.store.entity import CLEAR, EntityIndex
-from forebay.store.known_ids import KnownIds
-from forebay.store.ledger import Ledger
+from forebay.store.entity_map import EntityMap
+from forebay.store.known_ids import ID_BYTES, KnownIds
+from forebay.store.ledger import Ledger, components_cost_bytes, entity_cost_bytes
 from forebay.store.snapshot import StoreSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from forebay.chunk import ChunkLayout
+    from forebay.chunk import Chunk, ChunkLayout
+    from forebay.limits import StoreLimits
     from forebay.model import EntityPath, StoreId, TimeType
     from forebay.store.leaf import Leaf
 
@@ -23,15 +28,19 @@ class StoreState:
 
     It is copied on write: a snapshot takes the state as it is and starts a new epoch; the writer
     then clones whatever it is about to change that is of an older epoch, once. So a snapshot
-    costs next to nothing, and a change after one costs a clone of one entity's index and of the
-    dict that it is in.
+    costs next to nothing, and a change after one costs a clone of one entity's index and of a small
+    part of the map that it is in.
+
+    A copy of the whole state works as a snapshot does: it shares the indexes and clones what it
+    changes. What only a writer needs (`known`, `ledger`) it works out when it is first changed,
+    which the clones of blueprints, for one, never are.
 
     Attributes:
         epoch: Counts the snapshots; what was made in the current epoch nobody else has seen.
         entities: The index of each entity.
-        entities_epoch: When the dict `entities` was made.
+        entities_epoch: When the map `entities` was made.
         timelines: The latest type of every timeline ever seen.
-        clears: The entities that ever had a `Clear`.
+        num_cleared: How many entities ever had a `Clear`.
         known: The ids of all chunks whose rows are in the store, whatever became of the chunks.
         ledger: The bytes of all chunks.
         num_chunks: Temporal and static.
@@ -39,41 +48,100 @@ class StoreState:
     """
 
     __slots__ = (
+        "_first_epoch",
+        "_held",
+        "_limits",
         "_snapshot",
-        "clears",
         "entities",
         "entities_epoch",
         "epoch",
         "known",
         "ledger",
         "num_chunks",
+        "num_cleared",
         "num_rows",
         "timelines",
     )
 
-    def __init__(self) -> None:
+    known: KnownIds
+    ledger: Ledger
+
+    def __init__(self, limits: StoreLimits = STORE_LIMITS) -> None:
         self.epoch = 0
-        self.entities: dict[EntityPath, EntityIndex] = {}
+        self.entities = EntityMap()
         self.entities_epoch = 0
         self.timelines: Mapping[str, TimeType] = {}
-        self.clears: frozenset[EntityPath] = frozenset()
+        self.num_cleared = 0
         self.known = KnownIds()
         self.ledger = Ledger()
         self.num_chunks = 0
         self.num_rows = 0
+        self._limits = limits
+        self._first_epoch = 0
         self._snapshot: StoreSnapshot | None = None
+        self._held: tuple[int, int] | None = None
 
     def copy(self) -> StoreState:
-        """The same chunks in a state of their own."""
-        copied = StoreState()
-        copied.entities = {path: entity.detached() for path, entity in self.entities.items()}
+        """The same chunks in a state of their own; takes as long for many as for few."""
+        self.epoch += 1
+        copied = StoreState(self._limits)
+        del copied.known, copied.ledger  # until they are asked for, see `__getattr__`
+        copied.epoch = copied._first_epoch = self.epoch
+        copied.entities = self.entities
+        copied.entities_epoch = self.entities_epoch
         copied.timelines = self.timelines
-        copied.clears = self.clears
-        copied.known = self.known.copy()
-        copied.ledger = self.ledger.copy()
+        copied.num_cleared = self.num_cleared
         copied.num_chunks = self.num_chunks
         copied.num_rows = self.num_rows
+        copied._held = self.held
         return copied
+
+    def __getattr__(self, name: str) -> object:
+        # Called for slots that are still empty: a copy's, until it is first changed.
+        value: object
+        if name == "known":
+            self.known = value = self._known_anew()
+        elif name == "ledger":
+            self.ledger = value = self._ledger_anew()
+        else:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        self._held = None
+        return value
+
+    def _known_anew(self) -> KnownIds:
+        known = KnownIds()
+        held: Counter[bytes] = Counter()
+        for entity in self.entities.values():
+            held.update(map(bytes, entity.statics.chunks))
+            for leaf in entity.leaves():
+                sources = leaf.sources
+                held.update(sources[at : at + ID_BYTES] for at in range(0, len(sources), ID_BYTES))
+        for one in sorted(held):
+            known.add(one)
+            if held[one] > 1:
+                known.hold(one, held[one])
+        return known
+
+    def _ledger_anew(self) -> Ledger:
+        ledger = Ledger()
+        ledger.add_all(self._chunks())
+        for entity in self.entities.values():
+            ledger.index_bytes += entity_cost_bytes(entity.path)
+            ledger.index_bytes += components_cost_bytes(entity.columns)
+        return ledger
+
+    def _chunks(self) -> Iterator[Chunk]:
+        for entity in self.entities.values():
+            yield from entity.statics.chunks.values()
+            for leaf in entity.leaves():
+                yield leaf.chunk
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes of all buffers, and of the memory that the state takes as a whole."""
+        held = self._held
+        return (self.ledger.byte_size, self.ledger.held_bytes) if held is None else held
 
     def snapshot(self, store_id: StoreId, generation: int) -> StoreSnapshot:
         """Freeze the state; the same snapshot again if nothing changed since."""
@@ -85,40 +153,88 @@ class StoreState:
                 generation,
                 self.entities,
                 self.timelines,
-                self.clears,
+                self.num_cleared > 0,
                 self.num_chunks,
                 self.num_rows,
             )
         return snapshot
 
     def owned(self, path: EntityPath) -> EntityIndex:
-        """The index of an entity, to be changed: no snapshot sees it."""
+        """The index of an entity, to be changed: no snapshot sees it.
+
+        Raises:
+            LimitError: It would be one entity too many.
+        """
         epoch = self.epoch
         self._snapshot = None
         if self.entities_epoch != epoch:
-            self.entities = self.entities.copy()
+            self.entities = self.entities.clone()
             self.entities_epoch = epoch
         entities = self.entities
-        if path not in entities:
-            entity = entities[path] = EntityIndex(path, epoch)
-            return entity
-        entity = entities[path]
+        try:
+            entity = entities.recent[path]
+        except KeyError:
+            return self._added(path)
         if entity.epoch != epoch:
-            entity = entities[path] = entity.clone(epoch)
+            is_mine = entity.epoch >= self._first_epoch
+            entity = entity.clone(epoch) if is_mine else entity.detached(epoch)
+            entities.replace(path, entity)
         else:
             entity.forget()
         return entity
 
+    def _added(self, path: EntityPath) -> EntityIndex:
+        entities_max = self._limits.store_entities_max
+        if len(self.entities) >= entities_max:
+            raise LimitError.over("store_entities_max", entities_max, "one more entity")
+        self.ledger.index_bytes += entity_cost_bytes(path)
+        entity = EntityIndex(path, self.epoch)
+        self.entities.add(path, entity)
+        return entity
+
     def register(self, entity: EntityIndex, layout: ChunkLayout) -> None:
-        """Learn what timelines and components there are; nothing is ever unlearnt."""
+        """Learn what timelines and components there are; nothing is ever unlearnt.
+
+        Takes as long as the layout has columns, however many there are already.
+
+        Raises:
+            LimitError: There would be too many. Nothing is learnt then.
+        """
+        columns = entity.columns
+        new = [name for name in layout.components if name not in columns]
+        lines = {
+            line.name: line.type
+            for line in layout.timelines
+            if line.name not in self.timelines or self.timelines[line.name] is not line.type
+        }
+        try:
+            self._check(len(columns) + len(new), self.timelines.keys() | lines.keys())
+        except LimitError:
+            if entity.layout is None:
+                self.drop(entity)
+            raise
         entity.layout = layout
-        entity.columns = {**entity.columns, **layout.components}
-        entity.timelines |= layout.indexes.keys()
-        for timeline in layout.timelines:
-            if self.timelines.get(timeline.name) is not timeline.type:
-                self.timelines = {**self.timelines, timeline.name: timeline.type}
-        if CLEAR in layout.components:
-            self.clears |= {entity.path}
+        if not layout.indexes.keys() <= entity.timelines:
+            entity.timelines |= layout.indexes.keys()
+        if lines:
+            self.timelines = {**self.timelines, **lines}
+        if CLEAR in layout.components and CLEAR not in columns:
+            self.num_cleared += 1
+        if new:
+            self.ledger.index_bytes += components_cost_bytes(new)
+        if entity.columns_epoch != entity.epoch:
+            columns = entity.columns = columns.copy()
+            entity.columns_epoch = entity.epoch
+        columns.update(layout.components)
+
+    def _check(self, num_components: int, timelines: Collection[str]) -> None:
+        limits = self._limits
+        if num_components > limits.entity_components_max:
+            what = f"an entity with {num_components:,} components"
+            raise LimitError.over("entity_components_max", limits.entity_components_max, what)
+        if len(timelines) > limits.store_timelines_max:
+            what = f"a store with {len(timelines):,} timelines"
+            raise LimitError.over("store_timelines_max", limits.store_timelines_max, what)
 
     def count(self, entity: EntityIndex, chunks: int, rows: int) -> None:
         """So many chunks and rows more, or less."""
@@ -154,6 +270,9 @@ class StoreState:
             self.ledger.remove(leaf.chunk)
         self.num_chunks -= entity.num_chunks
         self.num_rows -= entity.num_rows
+        self.ledger.index_bytes -= entity_cost_bytes(entity.path)
+        self.ledger.index_bytes -= components_cost_bytes(entity.columns)
+        if CLEAR in entity.columns:
+            self.num_cleared -= 1
         self.owned(entity.path)
-        del self.entities[entity.path]
-        self.clears -= {entity.path}
+        self.entities = self.entities.removed(entity.path)

@@ -126,7 +126,10 @@ Entry: TypeAlias = Column | Run
 
 
 def latest_of(runs: Sequence[Run], at: int) -> Hit | None:
-    """The row with the greatest (time, row id) at or before `at` in any of the runs."""
+    """The row with the greatest (time, row id) at or before `at` in any of the runs.
+
+    Of equal ones, that of the chunk that came first; runs are given from the newest on.
+    """
     hit: Hit | None = None
     for run in runs:
         if run.first <= at and (hit is None or run.last >= hit.time):
@@ -156,7 +159,8 @@ def latest(run: Run, at: int, best: Hit | None) -> Hit | None:
             continue
         if entry.rows is not None:
             row = entry.rows[row]
-        if best is None or time > best.time or entry.row_id(row) > best.row_id:
+        # Entries are looked into from the last to the first: of equal rows the first one stays.
+        if best is None or time > best.time or entry.row_id(row) >= best.row_id:
             best = Hit(time, entry, row)
     return best
 

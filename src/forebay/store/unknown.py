@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from forebay.errors import UnknownEntityError, UnknownTimelineError, told
+from forebay.limits import NAMES_COMPARED_MAX, NAMES_TOLD_MAX
 from forebay.model import EntityPath, Timeline
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from forebay.errors import QueryError
     from forebay.model import StoreId, TimeType
     from forebay.store.entity import EntityIndex
+
+NAME_CHARS_COMPARED_MAX: Final = 256
+"""Longer names are shown and compared by their beginning: comparing takes the square of it."""
 
 ErrorT = TypeVar("ErrorT", bound="QueryError")
 
@@ -35,16 +40,32 @@ def unknown(
     msg = f"there is no {noun} {name!r} in {where}"
     close: list[str] = []
     if isinstance(name, str):
-        close = difflib.get_close_matches(name, names, n=1)
+        close = _close_to(name, names)
     else:  # Callers may pass anything at all, and learn best from what there is.
         msg += f": its name is a str, not {type(name).__name__}"
     if close:
         msg += f"; did you mean {close[0]!r}?"
     if names:
-        msg += f" (there is: {told(map(repr, names))})"
+        shown = (repr(one[:NAME_CHARS_COMPARED_MAX]) for one in names[:NAMES_TOLD_MAX])
+        more = len(names) - NAMES_TOLD_MAX
+        rest = f", … and {more:,} more" if more > 0 else ""
+        msg += f" (there is: {told(shown)}{rest})"
     else:
         msg += f" (it has no {noun} at all)"
     return error(msg)
+
+
+def _close_to(name: str, names: Sequence[str]) -> list[str]:
+    """The name that may have been meant, in a list of at most one.
+
+    Of very many names, those are compared that stand next to it in their order.
+    """
+    if len(name) > NAME_CHARS_COMPARED_MAX:
+        return []
+    at = max(0, bisect_left(names, name) - NAMES_COMPARED_MAX // 2)
+    near = names[at : at + NAMES_COMPARED_MAX]
+    short = [one for one in near if len(one) <= NAME_CHARS_COMPARED_MAX]
+    return difflib.get_close_matches(name, short, n=1)
 
 
 def names_of(names: Iterable[str] | str) -> list[str]:
@@ -72,6 +93,15 @@ def find_entity(
         error.store_id = store_id
         raise error
     return entities[path]
+
+
+def is_without_time(timelines: Mapping[str, TimeType], name: object) -> bool:
+    """Whether a store has no timeline at all, and so only static data to answer with.
+
+    Such a store answers whatever timeline is named: a live recording often begins with static
+    data, and the caller cannot know when the first time comes.
+    """
+    return not timelines and isinstance(name, str)
 
 
 def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:

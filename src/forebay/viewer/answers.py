@@ -66,7 +66,7 @@ def latest_at(snapshot: StoreSnapshot, asked: Question) -> bytes:
     timeline = asked["timeline"]
     at = 0 if timeline is None else int(asked["time"])
     cells = snapshot.latest_at(timeline, at, asked["entity"])
-    kind = TimeType.SEQUENCE if timeline is None else snapshot.timelines()[timeline]
+    kind = _kind(snapshot, timeline)
     return _ipc(
         pa.table(
             {
@@ -91,6 +91,7 @@ def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
     Asks for `timeline`, `contents`, `start`, and `limit` rows. Gives the integer `time` and a
     text column for the index and for each component; timelines other than the index are left out.
+    In the row of a recording without timelines, `time` is null and the index is empty text.
     """
     timeline = asked["timeline"]
     limit = min(int(asked.get("limit", WEB_PAGE_ROWS_MAX)), WEB_PAGE_ROWS_MAX)
@@ -100,11 +101,17 @@ def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
         start=int(asked["start"]),
         fill_latest_at=bool(asked.get("fill_latest_at", False)),
     ).slice(0, limit)
-    kind = snapshot.timelines()[timeline]
-    times = found[timeline].cast(pa.int64())
+    kind = _kind(snapshot, timeline)
+    times = (
+        found[timeline].cast(pa.int64()).combine_chunks()
+        if timeline in snapshot.timelines()
+        else pa.nulls(found.num_rows, pa.int64())
+    )
     columns: dict[str, Any] = {
-        "time": times.combine_chunks(),
-        timeline: pa.array([time_text(each.as_py(), kind) for each in times], pa.string()),
+        "time": times,
+        timeline: pa.array(
+            [time_text(each.as_py(), kind) if each.is_valid else "" for each in times], pa.string()
+        ),
     }
     others = {*snapshot.timelines()}
     for name in found.column_names:
@@ -114,7 +121,7 @@ def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def plot(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """The lines of one entity's scalars between two times.
+    """The lines of one entity's scalars between two times; what is static has no line.
 
     Asks for `timeline`, `entity`, `components`, `start`, `end`, `buckets`. Gives the text column
     `series`, the integer `time`, and the floats `least` and `greatest`.
@@ -125,7 +132,8 @@ def plot(snapshot: StoreSnapshot, asked: Question) -> bytes:
         found = snapshot.range(
             asked["timeline"], int(asked["start"]), int(asked["end"]), asked["entity"], [name]
         )
-        times = found[asked["timeline"]].cast(pa.int64()).to_numpy()
+        found = found.slice(found.column(0).null_count)  # the row of static cells comes first
+        times = found.column(0).cast(pa.int64()).to_numpy()
         lines = list(all_series(times, _combined(found[name]), buckets))
         for number, points in enumerate(lines):
             title = name if len(lines) == 1 else f"{name}[{number}]"
@@ -176,6 +184,13 @@ def _dataframe(snapshot: StoreSnapshot, asked: Question) -> pa.Table:
         end=_time(asked.get("end")),
         fill_latest_at=bool(asked.get("fill_latest_at", False)),
     )
+
+
+def _kind(snapshot: StoreSnapshot, timeline: str | None) -> TimeType:
+    """The type of a timeline; any where there is none, for then there are no times to show."""
+    if timeline is None:
+        return TimeType.SEQUENCE
+    return snapshot.timelines().get(timeline, TimeType.SEQUENCE)
 
 
 def _time(text: str | None) -> int | None:

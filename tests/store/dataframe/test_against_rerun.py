@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from forebay.chunk import Chunk
 from forebay.store.dataframe.query import dataframe
+from tests.chunks import make_chunk
 from tests.store.dataframe import handmade
 from tests.store.dataframe.recordings import TIMES, Step, assert_same, both, integers, steps, write
 
@@ -145,6 +146,24 @@ def test_handmade_chunks(
     note(f"ours: {integers(mine)}")
     note(f"rerun: {other.schema.names} {integers(other)}")
     assert_same(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("other", "arguments"),
+    [({"log": [1]}, {}), ({"frame": [1]}, {"using_index_values": [0]}), ({}, {"index": None})],
+)
+def test_types_that_do_not_meet(other: dict[str, list[int]], arguments: dict[str, Any]) -> None:
+    """Where cells of two types would stand in one column, Rerun ends the process."""
+    text = pa.array([["t"]])
+    made = [
+        make_chunk("/a", {"frame": [0]}, {"S:x": [[1]]}),
+        make_chunk("/a", other, {"S:x": text}),
+    ]
+    arguments = {"index": "frame", **arguments}
+    if not other:
+        made.reverse()  # its schema has the type that came first
+    theirs, ours = handmade.both(made)
+    assert_same(dataframe(ours, **arguments), theirs.reader(**arguments).to_arrow_table())
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -189,6 +189,21 @@ def test_an_unknown_index_names_those_there_are() -> None:
         dataframe(shot, "nope")
 
 
+def test_without_any_timeline_every_index_gives_the_static_row() -> None:
+    """Rerun's reader refuses it; but the first time may come any moment in a live recording."""
+    chunks = [make_chunk("/a", None, {"S:x": [[1.0]]}), make_chunk("/b", None, {"S:y": [[2.0]]})]
+    shot = snapshot(*chunks)
+    static = dataframe(shot, None)
+    assert static.num_rows == 1
+    assert dataframe(shot, "frame").equals(static, check_metadata=True)
+    sampled = dataframe(shot, "frame", using_index_values=[1, 2], start=3, fill_latest_at=True)
+    assert sampled.equals(static, check_metadata=True)
+    assert dataframe_view(shot, "frame").table().equals(static)
+    with pytest.raises(UnknownTimelineError):
+        dataframe(shot, 7)  # type: ignore[arg-type]
+    assert dataframe(snapshot(), "frame").num_rows == 0
+
+
 WHEN = Timeline("when", TimeType.TIMESTAMP)
 LONG = Timeline("long", TimeType.DURATION)
 

@@ -84,3 +84,13 @@ def test_recordings_of_one_id_all_have_their_rows() -> None:
 
 def test_no_recordings_at_all() -> None:
     assert dataframes({}, None).column_names == ["rerun_recording_id"]
+
+
+def test_recordings_without_any_timeline_give_a_static_row_each() -> None:
+    still = snapshot(make_chunk("/s", None, {"S:x": [[5.0]]}))
+    other = snapshot(make_chunk("/s", None, {"S:x": [[6.0]]}))
+    table = dataframes({"still": still, "other": other}, "frame")
+    assert rows(table) == [("still", [5.0]), ("other", [6.0])]
+    assert {row[0] for row in rows(dataframes({"still": still, "one": ONE}, "frame"))} == {"one"}
+    with pytest.raises(UnknownTimelineError, match="'frame'"):
+        dataframes({"still": still, "one": ONE}, "nope")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +107,18 @@ def test_explode_is_the_plain_loop(a: list[Any], data: st.DataObject) -> None:
     ]
     assert explode(made).to_pylist() == expected
     assert flatten(made).num_rows == len(a)
+
+
+def test_what_explode_fills_up_may_be_null_and_is_written() -> None:
+    """Structs whose fields say that they have no nulls: those of a missing instance have."""
+    kind = pa.struct([pa.field("x", pa.int8(), nullable=False)])
+    full = pa.array([[{"x": 1}], [{"x": 2}, {"x": 3}]], pa.list_(kind))
+    made = explode(table(full=full, short=full.slice(0, 1).take(pa.array([0, None]))))
+    assert made.schema.field("short").type == pa.struct([("x", pa.int8())])
+    out = pa.BufferOutputStream()
+    pq.write_table(made, out)
+    assert pq.read_table(pa.BufferReader(out.getvalue())).to_pydict() == {
+        "full": [{"x": 1}, {"x": 2}, {"x": 3}],
+        "short": [{"x": 1}, None, None],
+    }
+    assert made.schema.field("full").type == kind

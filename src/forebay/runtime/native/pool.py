@@ -27,7 +27,9 @@ class ThreadPool(Primitives):
     over should it not end (`ReadyQueue` has the rules).
     """
 
-    def __init__(self, threads_max: int, thread_linger_s: float, *, takes_turns: bool) -> None:
+    def __init__(
+        self, threads_max: int, thread_linger_s: float, *, takes_turns: bool, thread_name: str
+    ) -> None:
         """Make a pool without threads.
 
         Raises:
@@ -38,6 +40,7 @@ class ThreadPool(Primitives):
             raise ValueError(msg)
         self._threads_max = threads_max
         self._thread_linger_s = thread_linger_s
+        self._thread_name = thread_name
         self._ready = ReadyQueue(takes_turns=takes_turns)
         self._reset_threads()
 
@@ -51,6 +54,7 @@ class ThreadPool(Primitives):
         self._num_started = 0
         self._num_in_callers = 0
         self._is_exiting = False
+        self._is_abandoned = False
         self._ready.forget_holders()
 
     @property
@@ -71,6 +75,15 @@ class ThreadPool(Primitives):
                 lambda: not (self._threads or self._num_in_callers), timeout
             )
 
+    def abandon(self) -> None:
+        """Begin no further turn, for a process that ends at once: what waits is lost.
+
+        At exit, only turns that have begun are waited for then.
+        """
+        with self._lock:
+            self._is_abandoned = True
+            self._changed.notify_all()
+
     def _append(self, task: Task) -> None:
         with self._lock:
             self._ready.append(task)
@@ -81,7 +94,7 @@ class ThreadPool(Primitives):
     def _wants_thread(self) -> bool:
         """See to it that what waits is run or watched: wake a thread, or ask for one more."""
         ready = self._ready
-        if not ready:
+        if not ready or self._is_abandoned:
             return False
         if not self._num_idle:
             return len(self._threads) < self._threads_max
@@ -95,7 +108,9 @@ class ThreadPool(Primitives):
                 return
             self._num_started += 1
             thread = threading.Thread(
-                target=self._run, name=f"forebay-worker-{self._num_started}", daemon=True
+                target=self._run,
+                name=f"forebay-{self._thread_name}-{self._num_started}",
+                daemon=True,
             )
             self._threads.add(thread)
         try:
@@ -124,8 +139,8 @@ class ThreadPool(Primitives):
             if task is not None:
                 ready.append(task)
                 del task
-            while (picked := ready.pick(me, self.monotonic_s())) is None:
-                if not self._wait_for_turn():
+            while (picked := self._picked(me)) is None:
+                if self._is_abandoned or not self._wait_for_turn():
                     # Leave the set under the same lock hold, so that no schedule() counts on us.
                     self._threads.discard(threading.current_thread())
                     self._changed.notify_all()
@@ -134,6 +149,9 @@ class ThreadPool(Primitives):
         if starts:
             self._start_thread()
         return picked
+
+    def _picked(self, thread: int) -> Task | None:
+        return None if self._is_abandoned else self._ready.pick(thread, self.monotonic_s())
 
     def _wait_for_turn(self) -> bool:
         """Wait until there may be a turn; False if there was nothing to wait for any more."""

@@ -43,6 +43,7 @@ class NativeRuntime(ThreadPool):
         *,
         thread_linger_s: float = THREAD_LINGER_S,
         takes_turns: bool | None = None,
+        thread_name: str = "worker",
     ) -> None:
         """Make a runtime without threads.
 
@@ -50,12 +51,15 @@ class NativeRuntime(ThreadPool):
             threads_max: Threads alive at once.
             thread_linger_s: How long an idle one waits for work before it ends.
             takes_turns: Whether light tasks run one at a time; by default, where there is a GIL.
+            thread_name: What its threads are called, after `forebay-`.
 
         Raises:
             ValueError: There would be no thread.
         """
         self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
-        super().__init__(threads_max, thread_linger_s, takes_turns=self._takes_turns)
+        super().__init__(
+            threads_max, thread_linger_s, takes_turns=self._takes_turns, thread_name=thread_name
+        )
         self._lent = LentThreads(self._append)
         _alive.add(self)
 
@@ -157,6 +161,12 @@ class NativeRuntime(ThreadPool):
 
 
 _alive: weakref.WeakSet[NativeRuntime] = weakref.WeakSet()
+
+
+def abandon_turns() -> None:
+    """Begin no further turn in this process, which was interrupted and ends at once."""
+    for runtime in list(_alive):
+        runtime.abandon()
 
 
 @atexit.register

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from forebay.chunk import converted
 from forebay.chunk.arrays import are_valid
 from forebay.chunk.arrays import positions as as_positions
-from forebay.errors import QueryError
 from forebay.limits import DATAFRAME_JOIN_BYTES_MAX
-from forebay.store.dataframe.columns import ComponentColumn, list_offsets
+from forebay.store.dataframe.columns import ComponentColumn, has_cells, list_offsets
 from forebay.store.dataframe.memory import repeat
 from forebay.store.dataframe.rows import ChunkRows, Int64s, Positions
 
@@ -76,29 +76,10 @@ class Cells:
         joined = chunked.combine_chunks()
         return list(joined.chunks) if isinstance(joined, pa.ChunkedArray) else [joined]
 
-    @classmethod
-    def of_static(cls, column: ComponentColumn) -> pa.Array | None:
-        """The instances of the static cell with the greatest row id, if any is not null."""
-        best: tuple[bytes, pa.Array] | None = None
-        for chunk in column.static_chunks:
-            array = chunk.component(column.component)
-            valid = np.flatnonzero(are_valid(array))
-            if not len(valid):
-                continue
-            row = int(valid[-1])
-            row_id = chunk.row_id_at(row)
-            if best is None or row_id >= best[0]:
-                offsets = list_offsets(array)
-                start = int(offsets[row])
-                values = array.values.slice(start, int(offsets[row + 1]) - start)
-                best = row_id, _cast(values, column)
-        return None if best is None else best[1]
-
     def _typed(self, array: pa.ListArray, column: ComponentColumn) -> pa.ListArray:
         if array.type == pa.list_(self.value_type):
             return array
-        offsets = list_offsets(array)
-        values = _cast(array.values.slice(0, int(offsets[-1])), column)
+        values = self._instances(array, 0, int(list_offsets(array)[-1]), column)
         return pa.Array.from_buffers(
             pa.list_(self.value_type),
             len(array),
@@ -110,8 +91,16 @@ class Cells:
 
     def _trimmed(self, array: pa.ListArray, column: ComponentColumn) -> pa.Array:
         offsets = list_offsets(array)
-        first = int(offsets[0])
-        return _cast(array.values.slice(first, int(offsets[-1]) - first), column)
+        return self._instances(array, int(offsets[0]), int(offsets[-1]), column)
+
+    def _instances(
+        self, array: pa.ListArray, first: int, stop: int, column: ComponentColumn
+    ) -> pa.Array:
+        values = array.values.slice(first, stop - first)
+        if values.type != self.value_type and not has_cells(array):
+            # The type of what no cell has takes no part in that of the column.
+            return pa.nulls(len(values), self.value_type)
+        return as_typed(values, column)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -203,17 +192,9 @@ def _valid(arrays: Sequence[pa.ListArray]) -> Positions | None:
     return np.flatnonzero(np.concatenate([are_valid(array) for array in arrays]))
 
 
-def _cast(values: pa.Array, column: ComponentColumn) -> pa.Array:
-    if values.type == column.value_type:
-        return values
-    try:
-        return values.cast(column.value_type)
-    except pa.ArrowException as error:
-        msg = (
-            f"{column.name} was logged as {column.value_type} and as {values.type}, which do not "
-            "fit into one column; leave the entity out, or query it with `range`"
-        )
-        raise QueryError(msg) from error
+def as_typed(values: pa.Array, column: ComponentColumn) -> pa.Array:
+    """Logged instances in the type of their column."""
+    return converted(values, column.value_type, column.entity_path, column.component)
 
 
 def _joined(arrays: Sequence[pa.Array]) -> pa.Array:

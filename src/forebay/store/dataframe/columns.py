@@ -5,16 +5,25 @@ Source of the rules: `re_chunk_store::store_schema` and `re_sorbet::component_co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from forebay.chunk import ARROW_TIME_TYPES, Chunk, ComponentDescriptor
+from forebay.chunk import (
+    ARROW_TIME_TYPES,
+    Chunk,
+    ChunkLayout,
+    ComponentDescriptor,
+    picked,
+    unified,
+    unified_or_null,
+)
 from forebay.chunk import layout as chunk_layout
+from forebay.chunk.arrays import are_valid
 from forebay.errors import UnknownComponentError
 from forebay.model import EntityPath, Timeline, TimeType
 from forebay.model.paths import PROPERTIES
@@ -46,17 +55,39 @@ class Snapshot(Protocol):
         """Static chunks of an entity."""
 
 
+MayShow: TypeAlias = "Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]"
+
+
 @dataclass(slots=True, eq=False)
 class ComponentColumn:
-    """One component of one entity, and the chunks that have it."""
+    """One component of one entity, and the chunks that have it.
+
+    Attributes:
+        entity_path: The entity.
+        descriptor: What the component is called.
+        value_type: Of the instances in the dataframe; known when `settle_types` has run.
+        is_static: Whether a static chunk has it.
+        is_empty: Whether no cell has an instance.
+        chunks: Temporal chunks.
+        static_chunks: Static chunks.
+        layouts: Of the temporal chunks, each once.
+        static_layouts: Of the static chunks, each once.
+        static_value: The instances of the static cell that is shown in every row, as logged;
+            `None` if there is none, or none that is not null.
+        may_show: Which rows a query may show, from their times on its index; `None` means all.
+    """
 
     entity_path: EntityPath
     descriptor: ComponentDescriptor
-    value_type: pa.DataType
+    value_type: pa.DataType = field(default_factory=pa.null)
     is_static: bool = False
     is_empty: bool = True
     chunks: list[Chunk] = field(default_factory=list)
     static_chunks: list[Chunk] = field(default_factory=list)
+    layouts: list[ChunkLayout] = field(default_factory=list)
+    static_layouts: list[ChunkLayout] = field(default_factory=list)
+    static_value: pa.Array | None = None
+    may_show: MayShow | None = None
 
     @property
     def component(self) -> str:
@@ -79,6 +110,33 @@ class ComponentColumn:
         else:
             prefix = "property:" + str(EntityPath.from_parts(*parts[1:])).removeprefix("/")
         return f"{prefix}:{self.component}"
+
+    def types(self, index: str | None) -> list[pa.DataType]:
+        """The types of the instances that a query on an index may show, as logged."""
+        if self.static_value is not None:
+            return [self.static_value.type]
+        return [self._type_in(layout) for layout in self.layouts if index in layout.indexes]
+
+    def narrow(self, index: str) -> None:
+        """Leave out the rows that the query cannot show, and chunks without a cell."""
+        found = []
+        for chunk in self.chunks:
+            if index in chunk.layout.indexes and has_cells(chunk.component(self.component)):
+                shown = are_valid(chunk.component(self.component))
+                if self.may_show is not None:
+                    shown = shown & self.may_show(chunk.times(index))
+                rows = np.flatnonzero(shown)
+                if len(rows):
+                    found.append(chunk if len(rows) == chunk.num_rows else picked(chunk, rows))
+        self.chunks = found
+        self.layouts = list({id(chunk.layout): chunk.layout for chunk in found}.values())
+
+    def all_types(self) -> list[pa.DataType]:
+        """The types of all instances, as logged."""
+        return [self._type_in(layout) for layout in (*self.layouts, *self.static_layouts)]
+
+    def _type_in(self, layout: ChunkLayout) -> pa.DataType:
+        return layout.components[self.component].type.value_type
 
     @property
     def arrow_field(self) -> pa.Field:
@@ -136,13 +194,63 @@ def component_columns(
     ]
     if components is not None:
         columns = _selected(columns, components)
-    return [
+    columns = [
         column
         for column in columns
         if (column.is_static or not static_only)
         and (include_semantically_empty_columns or not column.is_empty)
         and (include_tombstone_columns or not column.is_tombstone)
     ]
+    for column in columns:
+        column.static_value = _static_value(column) if column.static_chunks else None
+    return columns
+
+
+def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
+    """Give each column the type that holds all cells that a query on an index may show.
+
+    Columns of one component of one entity get one type, also those of several recordings. Only
+    the types of cells that may be shown count; so where there are several types, columns are left
+    with the rows of those cells (`ComponentColumn.narrow`). Rows without a cell say nothing: which
+    of them share a chunk with others is a matter of chance.
+
+    Raises:
+        QueryError: A component was logged with types that no type holds.
+    """
+    kin: dict[tuple[EntityPath, str], list[ComponentColumn]] = {}
+    for column in columns:
+        kin.setdefault((column.entity_path, column.component), []).append(column)
+    for (entity_path, component), same in kin.items():
+        types = [kind for column in same for kind in column.types(index)]
+        known = types or [kind for column in same for kind in column.all_types()]
+        if index is not None and not all(kind == types[0] for kind in types):
+            for column in same:
+                if column.static_value is None:
+                    column.narrow(index)
+            types = [kind for column in same for kind in column.types(index)]
+        if types:
+            value_type = unified(types, entity_path, component)
+        else:
+            value_type = unified_or_null(known, entity_path, component)
+        for column in same:
+            column.value_type = value_type
+
+
+def _static_value(column: ComponentColumn) -> pa.Array | None:
+    """The instances of the static cell with the greatest row id, if any is not null."""
+    best: tuple[bytes, pa.Array] | None = None
+    for chunk in column.static_chunks:
+        array = chunk.component(column.component)
+        valid = np.flatnonzero(are_valid(array))
+        if not len(valid):
+            continue
+        row = int(valid[-1])
+        row_id = chunk.row_id_at(row)
+        if best is None or row_id > best[0]:  # of equal ones the earlier chunk's
+            offsets = list_offsets(array)
+            start = int(offsets[row])
+            best = row_id, array.values.slice(start, int(offsets[row + 1]) - start)
+    return None if best is None else best[1]
 
 
 def _selected(
@@ -163,13 +271,16 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     """All columns of an entity, by archetype (those without first), component, component type."""
     found: dict[ComponentDescriptor, ComponentColumn] = {}
     temporal = snapshot.chunks(entity_path)
-    for chunks in _by_layout(snapshot.static_chunks(entity_path)):
+    static = snapshot.static_chunks(entity_path)
+    for chunks in _by_layout(static):
         for column in _columns_of(chunks, entity_path, found):
             column.static_chunks += chunks
+            column.static_layouts.append(chunks[0].layout)
             column.is_static = True
     for chunks in _by_layout(temporal):
         for column in _columns_of(chunks, entity_path, found):
             column.chunks += chunks
+            column.layouts.append(chunks[0].layout)
     if not temporal and not any(
         has_cells(chunk.component(column.component))
         for column in found.values()
@@ -182,6 +293,7 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
     for same in by_component.values():
         if len(same) > 1:
             _share_chunks(same)
+    _in_order_of_arrival(found.values(), [*static, *temporal])
     return sorted(found.values(), key=_order)
 
 
@@ -206,8 +318,7 @@ def _columns_of(
     for data in chunks[0].layout.components.values():
         column = found.get(data.descriptor)
         if column is None:
-            column = ComponentColumn(entity_path, data.descriptor, data.type.value_type)
-            found[data.descriptor] = column
+            column = found[data.descriptor] = ComponentColumn(entity_path, data.descriptor)
         if column.is_empty:
             column.is_empty = not any(
                 has_instances(chunk.batch.column(data.position)) for chunk in chunks
@@ -215,12 +326,25 @@ def _columns_of(
         yield column
 
 
+def _in_order_of_arrival(columns: Iterable[ComponentColumn], arrived: Sequence[Chunk]) -> None:
+    """Undo the grouping by layout: of two equal rows that of the chunk that came first counts."""
+    ranks: dict[int, int] = {}
+    for column in columns:
+        for chunks in (column.chunks, column.static_chunks):
+            if any(chunk.layout is not chunks[0].layout for chunk in chunks):
+                ranks = ranks or {id(chunk): rank for rank, chunk in enumerate(arrived)}
+                chunks.sort(key=lambda chunk: ranks[id(chunk)])
+
+
 def _share_chunks(same: Sequence[ComponentColumn]) -> None:
     """Rerun reads cells by component identifier, whatever archetype and type came with them."""
     chunks = [chunk for column in same for chunk in column.chunks]
     static_chunks = [chunk for column in same for chunk in column.static_chunks]
+    layouts = [layout for column in same for layout in column.layouts]
+    static_layouts = [layout for column in same for layout in column.static_layouts]
     for column in same:
         column.chunks, column.static_chunks = chunks, static_chunks
+        column.layouts, column.static_layouts = layouts, static_layouts
 
 
 def _order(column: ComponentColumn) -> tuple[tuple[bool, bytes], bytes, tuple[bool, bytes]]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
-from forebay.model import TimeLike, Timeline
+from forebay.model import TimeLike, Timeline, to_index_value
 from forebay.store.contents import EVERYTHING, ContentFilter, Contents
+from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
-from forebay.store.dataframe.cells import Cells
+from forebay.store.dataframe.cells import Cells, as_typed
 from forebay.store.dataframe.clears import Clears, EntityClears
 from forebay.store.dataframe.columns import (
     ComponentColumn,
@@ -21,6 +24,7 @@ from forebay.store.dataframe.columns import (
     component_columns,
     index_field,
     list_type,
+    settle_types,
 )
 from forebay.store.dataframe.index import (
     IndexValues,
@@ -34,6 +38,7 @@ from forebay.store.dataframe.rows import MISSING, ChunkRows, Int64s, LatestRows
 from forebay.store.dataframe.runs import Placement, Runs, cleared_runs, filled_runs, plain_runs
 from forebay.store.dataframe.times import GreatestTimes
 from forebay.store.running import running
+from forebay.store.unknown import is_without_time
 
 if TYPE_CHECKING:
     from forebay.model import EntityPath
@@ -44,7 +49,8 @@ class DataframeQuery:
     """What to ask of a store.
 
     Attributes:
-        index: The timeline whose values make the rows; `None` gives one row of static data.
+        index: The timeline whose values make the rows; `None` gives one row of static data, and
+            so does any name in a recording that has no timeline at all (yet).
         contents: Which entities; see `ContentFilter`.
         components: Component identifiers to keep; `None` keeps all.
         fill_latest_at: Show in each row the latest value so far. A cleared cell is empty in the
@@ -154,10 +160,11 @@ def dataframe(
     A static component shows its value in every row.
 
     Raises:
-        UnknownTimelineError: No such index.
+        UnknownTimelineError: There are timelines, but no such index.
         UnknownComponentError: No such component on the selected entities.
         ExpressionError: Contents that cannot be read, or repeated index values.
         TimeTypeError: Times of a kind that does not fit the index.
+        QueryError: A component was logged with Arrow types that no type holds (`chunk.unify`).
     """
     query = DataframeQuery(
         index=index,
@@ -174,9 +181,25 @@ def dataframe(
     return plan(snapshot, query).table()
 
 
+@despite_damage
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
     """Work out a query; raises what `dataframe` raises."""
+    query = timeless_if_static(snapshot, query)
+    columns = columns_of(snapshot, query)
+    settle_types(columns, query.index)
+    return plan_of(snapshot, query, columns)
+
+
+def timeless_if_static(snapshot: Snapshot, query: DataframeQuery) -> DataframeQuery:
+    """The query that a snapshot without any timeline answers: with its static data."""
     query = replace(query, contents=ContentFilter.parse(query.contents))
+    if is_without_time(snapshot.timelines(), query.index):
+        return replace(query, index=None)
+    return query
+
+
+def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColumn]:
+    """The component columns of a query, whose types are not settled yet."""
     timeline = None if query.index is None else snapshot.timeline(query.index)
     columns = component_columns(
         snapshot,
@@ -186,6 +209,18 @@ def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
         include_semantically_empty_columns=query.include_semantically_empty_columns,
         include_tombstone_columns=query.include_tombstone_columns,
     )
+    if timeline is not None:
+        may_show = _Selection(query, timeline).may_show
+        for column in columns:
+            column.may_show = may_show
+    return columns
+
+
+def plan_of(
+    snapshot: Snapshot, query: DataframeQuery, columns: list[ComponentColumn]
+) -> DataframePlan:
+    """Work out a query whose columns and their types are known."""
+    timeline = None if query.index is None else snapshot.timeline(query.index)
     timelines = [
         Timeline(name, time_type)
         for name, time_type in sorted(
@@ -204,10 +239,44 @@ def _static_plan(
     """One row, without times."""
     times = tuple(pa.nulls(1, schema.field(number).type) for number in range(len(timelines)))
     constant = tuple(
-        ConstantColumn(Cells.of_static(column), 1, list_type(column.value_type))
-        for column in columns
+        ConstantColumn(_static_value(column), 1, list_type(column.value_type)) for column in columns
     )
     return DataframePlan(schema, 1 if len(schema) else 0, times, constant)
+
+
+def _static_value(column: ComponentColumn) -> pa.Array | None:
+    """The instances of the static cell that is shown in every row, if there is one."""
+    return None if column.static_value is None else as_typed(column.static_value, column)
+
+
+class _Selection:
+    """Which rows a query may show, by their times: asked where a column has several types."""
+
+    def __init__(self, query: DataframeQuery, timeline: Timeline) -> None:
+        self._query = query
+        self._timeline = timeline
+
+    @functools.cached_property
+    def _values(self) -> Int64s | None:
+        given = self._query.using_index_values
+        return None if given is None else parsed_index_values(given, self._timeline)
+
+    def may_show(self, times: Int64s) -> npt.NDArray[np.bool_]:
+        """Which rows stand at an index value of the query, or fill one after it."""
+        start, end = (
+            None if bound is None else to_index_value(bound, self._timeline)
+            for bound in (self._query.start, self._query.end)
+        )
+        shown = np.ones(len(times), np.bool_)
+        if end is not None:
+            shown &= times <= end
+        values = self._values
+        if self._query.fill_latest_at:
+            return shown if values is None else shown & (times <= values.max(initial=MISSING))
+        if start is not None:
+            shown &= times >= start
+        # The reserved time is shown as the next greater.
+        return shown if values is None else shown & np.isin(np.maximum(times, MISSING + 1), values)
 
 
 class _Planner:
@@ -227,7 +296,7 @@ class _Planner:
         self._clears_of: dict[EntityPath, EntityClears | None] = {}
         self._rows: dict[tuple[int, ...], ChunkRows] = {}
         # A static cell puts all temporal ones out of sight, unless it is null.
-        self._static = [Cells.of_static(column) for column in columns]
+        self._static = [_static_value(column) for column in columns]
         self._cells = [
             Cells(column, self._rows_of(column)) if value is None else None
             for column, value in zip(columns, self._static, strict=True)

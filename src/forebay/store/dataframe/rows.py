@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from forebay.chunk import Chunk, ChunkLayout
 from forebay.chunk.row_ids import row_id_halves
+from forebay.store.dataframe.memory import repeat
 
 Int64s = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
@@ -24,6 +25,9 @@ takes a logged one as the next greater (`TimeInt::new_temporal`)."""
 class ChunkRows:
     """The rows of chunks that have the index, one chunk after another, in order of first times.
 
+    Chunks are given in the order of their arrival, which decides between rows of one row id at
+    one time (`latest_first`).
+
     Attributes:
         chunks: In the order in which their rows follow one another.
         times: Times on the index, shape `(rows,)`.
@@ -32,6 +36,7 @@ class ChunkRows:
     def __init__(self, chunks: Sequence[Chunk], index: str) -> None:
         having = [chunk for chunk in chunks if index in chunk.layout.indexes]
         self._hold(having)
+        self._arrived = self.chunks
         self.times = self._joined_times(index)
         if len(having) > 1:
             counts = np.array([chunk.num_rows for chunk in having])
@@ -139,7 +144,20 @@ class ChunkRows:
             )
             if not in_order.all():
                 order = np.lexsort((low, high, times))
+                first, second = order[ties], order[ties + 1]
+            if len(self.chunks) > 1:
+                equal = (low[first] == low[second]) & (high[first] == high[second])
+                if equal.any():
+                    arrival = self._latest_first if rows is None else self._latest_first[rows]
+                    order = np.lexsort((arrival, low, high, times))
         return order
+
+    @functools.cached_property
+    def _latest_first(self) -> Positions:
+        """A sort key that puts rows of chunks that came first behind equal ones of later chunks."""
+        ranks = {id(chunk): rank for rank, chunk in enumerate(self._arrived)}
+        order = np.array([ranks[id(chunk)] for chunk in self.chunks], np.intp)
+        return repeat(-order, [chunk.num_rows for chunk in self.chunks])
 
 
 class LatestRows:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from forebay.chunk import layout as chunk_layout
 from forebay.errors import QueryError, UnknownTimelineError
 from forebay.model import EntityPath
-from forebay.store.dataframe.columns import Snapshot
+from forebay.store.dataframe.columns import Snapshot, settle_types
 from forebay.store.dataframe.index import IndexValues
-from forebay.store.dataframe.query import DataframeQuery, plan
-from forebay.store.unknown import unknown
+from forebay.store.dataframe.query import (
+    DataframeQuery,
+    columns_of,
+    plan_of,
+    timeless_if_static,
+)
+from forebay.store.unknown import is_without_time, unknown
 
 RECORDING_ID: Final = "rerun_recording_id"
 """The leading column of a dataframe of several recordings."""
@@ -32,7 +37,8 @@ def dataframes(
     """The dataframes of several recordings, one below the other.
 
     The first column, `rerun_recording_id`, says whose row it is. A column that a recording has
-    not got is null in its rows; a recording that has not got the index gives no rows.
+    not got is null in its rows; a recording that has not got the index gives no rows. If no
+    recording has any timeline at all (yet), each gives one row of its static data.
 
     Args:
         snapshots: By recording id, in the order of the rows; pairs, if several applications have
@@ -43,8 +49,8 @@ def dataframes(
         arguments: The other arguments of `dataframe`.
 
     Raises:
-        UnknownTimelineError: No recording has the index.
-        QueryError: Columns of one name and different types, or what `dataframe` raises.
+        UnknownTimelineError: There are timelines, but no recording has the index.
+        QueryError: A timeline of several types, or what `dataframe` raises.
     """
     named = list(snapshots.items() if isinstance(snapshots, Mapping) else snapshots)
     if index is not None:
@@ -54,15 +60,16 @@ def dataframes(
         named = [(name, snapshot) for name, snapshot in named if name in by_recording]
     else:
         by_recording = {name: using_index_values for name, _ in named}
+    asked = []
+    for name, snapshot in named:
+        query = DataframeQuery(index=index, using_index_values=by_recording[name], **arguments)
+        query = timeless_if_static(snapshot, query)
+        asked.append((name, snapshot, query, columns_of(snapshot, query)))
+    # Types are chosen from all recordings at once, as within one.
+    settle_types([column for *_, columns in asked for column in columns], index)
     tables = [
-        (
-            name,
-            plan(
-                snapshot,
-                DataframeQuery(index=index, using_index_values=by_recording[name], **arguments),
-            ).table(),
-        )
-        for name, snapshot in named
+        (name, plan_of(snapshot, query, columns).table())
+        for name, snapshot, query, columns in asked
     ]
     schema = _unified((name, table.schema) for name, table in tables)
     parts = [
@@ -75,6 +82,8 @@ def dataframes(
 def _having(named: list[tuple[str, Snapshot]], index: str) -> list[tuple[str, Snapshot]]:
     having = [(name, snapshot) for name, snapshot in named if index in snapshot.timelines()]
     if not having:
+        if all(is_without_time(snapshot.timelines(), index) for _, snapshot in named):
+            return named
         there = {line for _, snapshot in named for line in snapshot.timelines()}
         raise unknown(UnknownTimelineError, "timeline", index, there, "any recording")
     return having
@@ -82,22 +91,35 @@ def _having(named: list[tuple[str, Snapshot]], index: str) -> list[tuple[str, Sn
 
 def _unified(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
     """All columns of all recordings: timelines by name, then components in Rerun's order."""
-    fields: dict[str, tuple[str, pa.Field]] = {}
+    fields: dict[_Key, tuple[str, pa.Field]] = {}
     for recording, schema in schemas:
         for field in schema:
-            known = fields.setdefault(field.name, (recording, field))
+            known = fields.setdefault(_key(field), (recording, field))
             if known[1].type != field.type:
                 msg = (
                     f"column {field.name!r} is {known[1].type} in recording {known[0]!r} and "
                     f"{field.type} in {recording!r}; query them one by one, or leave it out"
                 )
                 raise QueryError(msg)
-            fields[field.name] = known[0], _merged(known[1], field)
+            fields[_key(field)] = known[0], _merged(known[1], field)
     ordered = sorted((field for _, field in fields.values()), key=_order)
     leading = pa.field(
         RECORDING_ID, pa.string(), nullable=False, metadata={chunk_layout.KIND: b"control"}
     )
     return pa.schema([leading, *ordered])
+
+
+_Key: TypeAlias = "tuple[str, bytes | None, bytes | None]"
+
+
+def _key(field: pa.Field) -> _Key:
+    """What tells columns apart: those of one component and several archetypes have one name."""
+    metadata = field.metadata
+    return (
+        field.name,
+        metadata.get(chunk_layout.ARCHETYPE),
+        metadata.get(chunk_layout.COMPONENT_TYPE),
+    )
 
 
 def _merged(field: pa.Field, other: pa.Field) -> pa.Field:
@@ -127,7 +149,8 @@ def _columns(
     recording: str, table: pa.Table, schema: pa.Schema
 ) -> Iterator[pa.Array | pa.ChunkedArray]:
     rows = table.num_rows
+    places = {_key(field): number for number, field in enumerate(table.schema)}
     yield pa.repeat(pa.scalar(recording, pa.string()), rows)
     for field in list(schema)[1:]:
-        there = table.schema.get_field_index(field.name)
-        yield table.column(there) if there >= 0 else pa.nulls(rows, field.type)
+        place = places.get(_key(field))
+        yield pa.nulls(rows, field.type) if place is None else table.column(place)

@@ -32,7 +32,8 @@ class DataframeSource(Snapshot):
         """One row per distinct value of `index`: columns, order and cells as Rerun's reader gives.
 
         Args:
-            index: The timeline whose values make the rows; `None` gives one row of static data.
+            index: The timeline whose values make the rows; `None` gives one row of static data,
+                and so does any name in a recording that has no timeline at all (yet).
             contents: Entities in Rerun's syntax, such as `"/world/**"` or
                 `["/**", "- /world/secret/**"]`.
             fill_latest_at: Carry each component's last value forward.

@@ -3,6 +3,7 @@
 import { readTable } from "./arrow.js";
 import { Engine } from "./engine.js";
 import { Plot } from "./plot.js";
+import { named, printable } from "./printable.js";
 import { Recording, Spares } from "./recording.js";
 import { FileSource, UrlSource } from "./sources.js";
 import { countText, fractionOf, sizeText, tickText, timeAt, timeText } from "./times.js";
@@ -89,7 +90,7 @@ function drawRecordings() {
   }
   const problems = chosen.recording?.problems ?? [];
   $("problem").hidden = problems.length === 0;
-  $("problem").textContent = problems.join("\n");
+  $("problem").textContent = problems.map(printable).join("\n");
 }
 
 function makeCard(recording) {
@@ -97,7 +98,7 @@ function makeCard(recording) {
   item.innerHTML = `<button class="card"><b></b><span class="which"></span><progress max="1"></progress><small></small></button>
     <span class="tools"><button class="again" hidden>Try again</button>
     <button class="close" aria-label="Close">×</button></span>`;
-  item.querySelector("b").textContent = item.querySelector("b").title = recording.name;
+  item.querySelector("b").textContent = item.querySelector("b").title = named(recording.name);
   item.querySelector(".card").addEventListener("click", () => choose(recording));
   item.querySelector(".again").addEventListener("click", () => recording.retry());
   item.querySelector(".close").addEventListener("click", () => close(recording));
@@ -119,7 +120,8 @@ function drawCard(recording, item) {
 
 /** What stays the same costs no layout. */
 function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = printable(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 function stateText({ state, stage, progress, overview, problems }) {
@@ -222,7 +224,7 @@ function showOptions(select, options) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return;
   select.dataset.shown = shown;
-  select.replaceChildren(...options.map(([title, value]) => new Option(title, value)));
+  select.replaceChildren(...options.map(([title, value]) => new Option(named(title), value)));
 }
 
 $("store").addEventListener("change", ({ target }) => {
@@ -284,7 +286,7 @@ function ask(kind, question) {
 
 function complain(error) {
   $("problem").hidden = false;
-  $("problem").textContent = error.message ?? String(error);
+  $("problem").textContent = printable(error.message ?? error);
 }
 
 async function showTables() {
@@ -298,7 +300,7 @@ async function showTables() {
     ? readTable(await recording.engine.ask({ kind: "latest_at", ...about, time }))
     : { rows: 0, names: [], columns: {} };
   if (recording !== chosen.recording) return;
-  $("latest-title").textContent = entity;
+  $("latest-title").textContent = named(entity);
   fillTable($("latest"), latest, ["component", "value", "at", "instances"]);
   const rows = readTable(
     await recording.engine.ask({
@@ -331,9 +333,9 @@ function headOf(names) {
     const cell = document.createElement("th");
     cell.scope = "col";
     const [entity, ...rest] = name.split(":");
-    cell.title = name;
-    cell.textContent = entity.startsWith("/") ? rest.join(":") : name;
-    if (entity.startsWith("/")) cell.prepend(Object.assign(document.createElement("small"), { textContent: entity }));
+    cell.title = printable(name);
+    cell.textContent = named(entity.startsWith("/") ? rest.join(":") : name);
+    if (entity.startsWith("/")) cell.prepend(Object.assign(document.createElement("small"), { textContent: named(entity) }));
     head.append(cell);
   }
   return head;
@@ -388,7 +390,7 @@ async function exportAs(kind, ending, type) {
   });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([buffer], { type }));
-  const name = recording.name.replace(/\.\w+$/, "");
+  const name = named(recording.name.replace(/\.\w+$/, ""));
   link.download = `${name}${recording.which && `-${recording.which}`}${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

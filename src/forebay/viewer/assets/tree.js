@@ -1,5 +1,6 @@
 // Entity paths as a tree that keys and screen readers can walk.
 
+import { named } from "./printable.js";
 import { countText } from "./times.js";
 
 /** Parts of a path; a slash after a backslash belongs to the name. */
@@ -76,7 +77,7 @@ export class Tree {
       twist.textContent = this.closed.has(node.path) ? "▸" : "▾";
     }
     const name = document.createElement("span");
-    name.textContent = node.name;
+    name.textContent = named(node.name);
     const rows = document.createElement("small");
     rows.textContent = node.entity ? countText(node.entity.rows, "row") : "";
     item.append(twist, name, rows);

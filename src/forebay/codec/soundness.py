@@ -1,0 +1,246 @@
+"""What must hold of a record batch before it becomes a chunk.
+
+pyarrow's full validation sees that each array is right by itself: buffers long enough, offsets
+rising and within their child, null counts true, texts UTF-8, type ids known. What the rest of the
+system relies on besides is checked here:
+
+- Buffers lie within the body, begin at multiples of 8, and lie apart from each other. A message
+  cannot refer to one megabyte a thousand times, and what is a number is nothing else at the same
+  time, which the patterns of `alike` and `batch_patterns` rest on.
+- Field nodes count no more values than the body can hold. Values without bytes (null types,
+  structs without fields, lists of a fixed size of zero) could otherwise claim any number.
+- Null counts are counts. (pyarrow takes -1 for "not counted".)
+- Fixed-size lists, structs and sparse unions have children of exactly the length that follows from
+  theirs.
+- Fields that are declared not nullable have no nulls but where their parents are null. Writers of
+  Parquet and Rerun's reader refuse others.
+
+All but the last follow from the message in front of the body, so they are checked once for each
+distinct one. All that is here is pure: numbers in, `InvalidChunkError` or nothing out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+from pyarrow import lib
+
+from forebay.errors import InvalidChunkError
+from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forebay.chunk import Chunk
+    from forebay.codec.ipc import BatchHeader
+
+ALIGNMENT: Final = 8
+"""Buffers begin at multiples of it (Arrow's columnar format asks for that, and suggests 64)."""
+
+_VALUES_PER_BYTE: Final = 8
+"""Booleans and validity take the least of all that takes bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRules:
+    """What the types of a schema say of the field nodes of its record batches.
+
+    Attributes:
+        num_nodes: How many there are: one for each field, at any depth, parents first.
+        children: Parent, child and factor, where a child has exactly `factor` times as many values
+            as its parent.
+        required: The nodes of fields that are not nullable.
+        runs: The nodes of run-end encoded fields, which have any number of values without bytes.
+            What they become is bounded where they are decoded (`plain_types`).
+    """
+
+    num_nodes: int
+    children: tuple[tuple[int, int, int], ...]
+    required: tuple[int, ...]
+    runs: frozenset[int]
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> NodeRules:
+        """The rules for record batches of a schema."""
+        children: list[tuple[int, int, int]] = []
+        required: list[int] = []
+        runs: set[int] = set()
+        count = 0
+        for field in schema:
+            count = _add_rules(field, count, children, required, runs)
+        return cls(count, tuple(children), tuple(required), frozenset(runs))
+
+    def has_nulls_where_none_may_be(self, header: BatchHeader) -> bool:
+        """Whether a field that is not nullable claims nulls, of which none may be visible."""
+        nodes = header.nodes
+        return any(nodes[node][1] for node in self.required)
+
+
+def _add_rules(
+    field: pa.Field,
+    node: int,
+    children: list[tuple[int, int, int]],
+    required: list[int],
+    runs: set[int],
+) -> int:
+    """Add the rules of a field and all within it; the number of the node behind them."""
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if not field.nullable:
+        required.append(node)
+    factor = None
+    if kind.id in (lib.Type_STRUCT, lib.Type_SPARSE_UNION):
+        factor = 1
+    elif kind.id == lib.Type_FIXED_SIZE_LIST:
+        factor = kind.list_size
+    elif isinstance(kind, pa.RunEndEncodedType):
+        runs.add(node)
+    behind = node + 1
+    for number in range(kind.num_fields):
+        if factor is not None:
+            children.append((node, behind, factor))
+        behind = _add_rules(kind.field(number), behind, children, required, runs)
+    return behind
+
+
+def check_header(
+    header: BatchHeader, rules: NodeRules, decompressed_bytes: int | None = None
+) -> None:
+    """See that what a record batch message says of its body can be true.
+
+    Args:
+        header: The message.
+        rules: Those of its schema.
+        decompressed_bytes: What its buffers become, if they are compressed one by one.
+
+    Raises:
+        InvalidChunkError: It cannot; the message says what is wrong and where.
+    """
+    rows, nodes, buffers, body_length, _ = header
+    if rows < 0:
+        msg = f"the record batch claims {rows} rows"
+        raise InvalidChunkError(msg)
+    if len(nodes) != rules.num_nodes:
+        msg = f"the record batch has {len(nodes)} field nodes; its schema has {rules.num_nodes}"
+        raise InvalidChunkError(msg)
+    data_bytes = body_length if decompressed_bytes is None else decompressed_bytes
+    values_max = _VALUES_PER_BYTE * data_bytes + BODILESS_VALUES_PER_ROW_MAX * rows
+    for number, (length, nulls) in enumerate(nodes):
+        if not 0 <= nulls <= length <= values_max and not (
+            number in rules.runs and 0 <= nulls <= length
+        ):
+            raise _wrong_node(header, number, values_max)
+    for parent, child, factor in rules.children:
+        if nodes[child][0] != factor * nodes[parent][0]:
+            msg = (
+                f"field node {child} of the record batch has {nodes[child][0]} values; "
+                f"those of node {parent} need {factor * nodes[parent][0]}"
+            )
+            raise InvalidChunkError(msg)
+    end = 0
+    for offset, length in sorted(buffers):
+        if length or offset < 0:  # Where an empty one stands does not matter.
+            if offset < end or length < 0 or offset % ALIGNMENT:
+                raise _wrong_buffer(header, buffers.index((offset, length)))
+            end = offset + length
+            if end > body_length:
+                raise _wrong_buffer(header, buffers.index((offset, length)))
+
+
+def _wrong_node(header: BatchHeader, number: int, values_max: int) -> InvalidChunkError:
+    length, nulls = header.nodes[number]
+    if not 0 <= nulls <= length:
+        return InvalidChunkError(
+            f"field node {number} of the record batch claims {nulls} nulls in {length} values"
+        )
+    return InvalidChunkError(
+        f"field node {number} of the record batch claims {length} values; "
+        f"its bytes hold no more than {values_max}"
+    )
+
+
+def _wrong_buffer(header: BatchHeader, number: int) -> InvalidChunkError:
+    offset, length = header.buffers[number]
+    where = f"buffer {number} of the record batch ({length} bytes at {offset})"
+    if not 0 <= offset <= offset + length <= header.body_length:
+        return InvalidChunkError(f"{where} lies outside of its body of {header.body_length} bytes")
+    if offset % ALIGNMENT:
+        return InvalidChunkError(f"{where} does not begin at a multiple of {ALIGNMENT}")
+    return InvalidChunkError(f"{where} and another one lie over each other")
+
+
+def are_apart(extents: Iterable[tuple[int, int]]) -> bool:
+    """Whether no two of some stretches, begin and end each, share a byte. Empty ones do not."""
+    taken = sorted([extent for extent in extents if extent[0] < extent[1]])
+    return all(one[1] <= other[0] for one, other in pairwise(taken))
+
+
+def are_numbers_alone(
+    chunk: Chunk, numbers: Iterable[tuple[int, int]], address: int, begin: int, end: int
+) -> bool:
+    """Whether a message may differ from that of `chunk` in its numbers and be as sound.
+
+    That is so if all buffers lie in the body of the message, none on another, and each stretch of
+    numbers is the front of one buffer. Then nothing but numbers stands there: no offset, bitmap or
+    type id, no other column's values, and nothing of what is in front of the body.
+
+    Args:
+        chunk: What the message holds, opened in place.
+        numbers: Begin and end of its numbers in the message.
+        address: Where the message begins in memory.
+        begin: Where the body begins in the message.
+        end: Where it ends.
+    """
+    extents = [
+        (buffer.address - address, buffer.address - address + buffer.size)
+        for column in chunk.batch.columns
+        for buffer in column.buffers()
+        if buffer is not None and buffer.size
+    ]
+    if not all(begin <= first < stop <= end for first, stop in extents) or not are_apart(extents):
+        return False
+    stops = dict(extents)
+    stretches = list(numbers)
+    return are_apart(stretches) and all(
+        first in stops and first < stop <= stops[first] for first, stop in stretches
+    )
+
+
+def check_nulls(batch: pa.RecordBatch) -> None:
+    """See that fields which are not nullable have no nulls but where their parents are null.
+
+    Args:
+        batch: Fully validated.
+
+    Raises:
+        InvalidChunkError: One has; the message names the column.
+    """
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if _has_wrong_null(field, column):
+            msg = f"column {field.name!r} has nulls in a field that is not nullable"
+            raise InvalidChunkError(msg)
+
+
+def _has_wrong_null(field: pa.Field, array: pa.Array) -> bool:
+    kind = field.type
+    if not field.nullable and array.null_count:
+        return True
+    if kind.id == lib.Type_STRUCT:
+        # Flattened, a child is null where its parent is, so it must be there only.
+        for number, child in enumerate(array.flatten()):
+            inner = kind.field(number)
+            if not inner.nullable and child.null_count == array.null_count:
+                inner = inner.with_nullable(True)
+            if _has_wrong_null(inner, child):
+                return True
+        return False
+    if kind.id in (lib.Type_LIST, lib.Type_LARGE_LIST, lib.Type_FIXED_SIZE_LIST):
+        return _has_wrong_null(kind.field(0), array.flatten())
+    if kind.id == lib.Type_MAP:
+        # pyarrow has seen to the keys.
+        return _has_wrong_null(kind.item_field, array.items)
+    return False
