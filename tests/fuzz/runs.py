@@ -68,6 +68,7 @@ def run(
     bytes_max = load(name).bytes_max
     result = Run(name, engine)
     deaths: set[str] = set()
+    before = _findings(findings / name)
     began = time.monotonic()
     while result.inputs < inputs and result.deaths < DEATHS_MAX:
         left = None if seconds is None else seconds - (time.monotonic() - began)
@@ -77,7 +78,6 @@ def run(
         status = Status(work / "status", bytes_max)
         running = status.running()
         result.inputs, result.outcomes = status.inputs, max(result.outcomes, status.outcomes)
-        result.findings = status.findings
         for covered in _COVERED.finditer(output):
             result.coverage = max(result.coverage, int(covered[1]))
             result.features = max(result.features, int(covered[2]))
@@ -88,12 +88,16 @@ def run(
         cause = death_of(code, output)
         if cause not in deaths:
             deaths.add(cause)
-            result.findings = status.findings = status.findings + 1
-            status.flush()
             path = write_finding(findings, name, running, f"{cause}\n\n{output[-8000:]}")
             print(f"{name}: died, see {path.with_suffix('.txt')}", file=sys.stderr, flush=True)
     result.seconds = time.monotonic() - began
+    result.findings = len(_findings(findings / name) - before)
     return result
+
+
+def _findings(folder: Path) -> set[str]:
+    """What distinct findings say of themselves, behind the command that replays them."""
+    return {path.read_text(errors="replace").split("\n")[2] for path in folder.glob("*.txt")}
 
 
 def death_of(code: int, output: str) -> str:

@@ -37,15 +37,15 @@ def check(path: EntityPath) -> None:
     assert EntityPath(str(path)).parts == path.parts
     above = path.ancestors()
     assert len(above) == len(path.parts)
-    for one in above:
+    for one in above[:2] + above[-1:]:
         assert path.is_descendant_of(one)
         assert not one.is_descendant_of(path)
     assert path.parent == (above[0] if above else None)
-    assert min([path, *above], key=lambda one: one.sort_key) == EntityPath("/")
+    assert EntityPath("/").sort_key <= path.sort_key
     # What is printed can be asked for, and means this entity alone.
     only = ContentFilter.parse([f"+ {path}"])
     assert only.matches(path)
-    assert not any(only.matches(one) for one in above)
+    assert not any(only.matches(one) for one in above[:2])
     below = ContentFilter.parse(f"{'' if path == '/' else path}/**")
     assert below.matches(path) or path.parts[:1] == ("__properties",)
     assert below.matches(EntityPath.from_parts(*path.parts, "below"))
@@ -83,4 +83,4 @@ def seeds() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
-TARGET = Target(run, seeds, one_of((5, insert_piece), (1, change_bytes)), bytes_max=512, weight=20)
+TARGET = Target(run, seeds, one_of((5, insert_piece), (1, change_bytes)), bytes_max=512, weight=60)

@@ -135,5 +135,5 @@ TARGET = Target(
         (1, change_parts(change_bytes)),
     ),
     bytes_max=8192,
-    weight=4,
+    weight=8,
 )

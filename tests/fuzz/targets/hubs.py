@@ -164,5 +164,5 @@ TARGET = Target(
         (1, change_parts(change_bytes)),
     ),
     bytes_max=32768,
-    weight=2,
+    weight=3,
 )

@@ -216,5 +216,5 @@ TARGET = Target(
     seeds,
     one_of((4, change_sequences), (1, change_size), (2, change_bytes)),
     bytes_max=1024,
-    weight=20,
+    weight=400,
 )

@@ -147,5 +147,5 @@ def seeds() -> list[bytes]:
 
 
 TARGET = Target(
-    run, seeds, one_of((4, change_message), (1, change_bytes)), bytes_max=2048, weight=25
+    run, seeds, one_of((4, change_message), (1, change_bytes)), bytes_max=2048, weight=400
 )

@@ -60,4 +60,4 @@ def seeds() -> list[bytes]:
     return list(samples.payloads())
 
 
-TARGET = Target(run, seeds, CHANGES, bytes_max=8192, weight=15)
+TARGET = Target(run, seeds, CHANGES, bytes_max=8192, weight=40)

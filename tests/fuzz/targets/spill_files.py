@@ -124,4 +124,4 @@ def change_recipe(data: bytes, rng: random.Random) -> bytes:
     return bytes(out) + (rng.randbytes(3) if rng.random() < 0.1 else b"")
 
 
-TARGET = Target(run, seeds, one_of((4, change_recipe), (1, change_bytes)), bytes_max=96, weight=4)
+TARGET = Target(run, seeds, one_of((4, change_recipe), (1, change_bytes)), bytes_max=96, weight=8)

@@ -272,4 +272,4 @@ def seeds() -> list[bytes]:
     return [rng.randbytes(size) for size in (8, 16, 32, 48, 64, 64, 96, 96, 128, 128)]
 
 
-TARGET = Target(run, seeds, one_of((2, change_recipe), (3, change_bytes)), bytes_max=192, weight=1)
+TARGET = Target(run, seeds, one_of((2, change_recipe), (3, change_bytes)), bytes_max=192, weight=3)
