@@ -597,3 +597,27 @@ assert chunk.batch.nbytes > 0
 use(chunk)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("mode", ["sparse", "dense"])
+def test_a_union_below_a_struct_that_is_null_is_looked_at_without_it(mode: str) -> None:
+    """A union has no nulls of its own; Arrow ends the process that flattens such a struct."""
+    ids, values = pa.array([0, 0], pa.int8()), [pa.array([1.0, 2.0])]
+    union = (
+        pa.UnionArray.from_sparse(ids, values)
+        if mode == "sparse"
+        else pa.UnionArray.from_dense(ids, pa.array([0, 1], pa.int32()), values)
+    )
+    fields = [pa.field("a", pa.int8(), nullable=False), pa.field("u", union.type)]
+    structs = pa.StructArray.from_arrays(
+        [pa.array([None, 1], pa.int8()), union], fields=fields, mask=pa.array([True, False])
+    )
+    cells = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), structs)
+    data = ipc_stream(chunk_batch({**columns_of(chunk_batch()), "S:x": cells}))
+    code = f"""
+from forebay.codec import ChunkDecoder
+from tests.codec.consumers import use
+from tests.codec.support import plain_msg
+use(ChunkDecoder().decode(plain_msg({data!r})))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -63,6 +63,25 @@ CELLS: Mapping[str, tuple[pa.DataType, Sequence[Any]]] = {
 """By component: the type of its column and three cells."""
 
 
+def unions() -> dict[str, pa.Array]:
+    """Columns with unions, which pyarrow does not make out of Python's values."""
+    ids = pa.array([0, 1, 0], pa.int8())
+    kinds = [pa.array([1.0, 2.0, 3.0]), pa.array(["a", "b", "c"])]
+    sparse = pa.UnionArray.from_sparse(ids, kinds)
+    dense = pa.UnionArray.from_dense(ids, pa.array([0, 0, 1], pa.int32()), kinds)
+    masked = pa.StructArray.from_arrays(
+        [dense, pa.array([1, 2, 3])], ["u", "x"], mask=pa.array([False, True, False])
+    )
+    offsets = pa.array([0, 1, 1, 3], pa.int32())
+    found = {
+        name: pa.ListArray.from_arrays(offsets, values)
+        for name, values in (("U:sparse", sparse), ("U:dense", dense), ("U:struct", masked))
+    }
+    none = pa.array([0, 0, 0, 0], pa.int32())
+    found["U:none"] = pa.ListArray.from_arrays(none, sparse.slice(0, 0))
+    return found
+
+
 def batch(
     components: Sequence[str],
     *,
@@ -80,8 +99,12 @@ def batch(
         about = {"rerun:kind": "index", "rerun:index_name": line, "rerun:is_sorted": "true"}
         fields.append(pa.field(line, TIMES[line], False, about))
     for name in components:
-        type_, cells = CELLS[name]
-        arrays.append(pa.array(list(cells[: len(rows)]), type_))
+        if name in CELLS:
+            type_, cells = CELLS[name]
+            arrays.append(pa.array(list(cells[: len(rows)]), type_))
+        else:
+            arrays.append(unions()[name].slice(0, len(rows)))
+            type_ = arrays[-1].type
         about = {"rerun:kind": "data", "rerun:component": name}
         fields.append(pa.field(name, type_, True, about))
     metadata = {"rerun:entity_path": entity, "sorbet:version": "0.1.3"}
@@ -101,7 +124,7 @@ def stream(one: pa.RecordBatch, **options: Any) -> bytes:
 def payloads() -> tuple[bytes, ...]:
     """Uncompressed payloads: each type of column, and what else chunks can differ in."""
     found = []
-    for name in CELLS:
+    for name in (*CELLS, *unions()):
         with contextlib.suppress(pa.ArrowException):  # what this version cannot write
             found.append(stream(batch([name])))
     names = ["S:scalars", "P:positions", "P:labels", "P:pairs"]

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from pyarrow import lib
 
+from forebay.chunk.arrays import flattened
 from forebay.errors import InvalidChunkError
 from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 
@@ -287,7 +288,7 @@ def _has_wrong_null(field: pa.Field, array: pa.Array) -> bool:
         return True
     if kind.id == lib.Type_STRUCT:
         # Flattened, a child is null where its parent is, so it must be there only.
-        for number, child in enumerate(array.flatten()):
+        for number, child in enumerate(flattened(array)):
             inner = kind.field(number)
             if not inner.nullable and child.null_count == array.null_count:
                 inner = inner.with_nullable(True)

@@ -148,7 +148,7 @@ def _times(rows: int) -> st.SearchStrategy[list[int]]:
 def _column_types(draw: st.DrawFn, name: str, *, large: bool) -> pa.DataType:
     """The type of a column; large lists are none to Rerun, but instances that are lists."""
     instance = draw(st.sampled_from(_TYPES[name][1]))
-    if name in _PLAIN and draw(st.integers(0, 3)) == 0:
+    if name in _PLAIN and not pa.types.is_list(instance) and draw(st.integers(0, 3)) == 0:
         return instance
     is_large = large and draw(st.integers(0, 3)) == 0
     return pa.large_list(instance) if is_large else pa.list_(instance)
@@ -224,9 +224,12 @@ def plain(one: Foreign) -> Foreign:
         if name == CLEAR:
             columns[name] = one.batch.column(name)
             continue
-        if not pa.types.is_list(one.types[name]) or one.types[name] in _TYPES[name][1]:
+        if not pa.types.is_list(one.types[name]):
             cells = [None if value is None else [value] for value in cells]
-        columns[name] = pa.array([_plain(cell) for cell in cells], pa.list_(_TYPES[name][1][0]))
+        instance = _TYPES[name][1][0]
+        if pa.types.is_large_list(one.types[name]):
+            instance = pa.list_(instance)  # a large list is an instance, and not a cell's list
+        columns[name] = pa.array([_plain(cell) for cell in cells], pa.list_(instance))
     batch = one.batch
     for name, column in columns.items():
         at = batch.schema.get_field_index(name)
