@@ -127,7 +127,7 @@ def ask(recording: Recording, asked: Asked, ours: StoreSnapshot, theirs: Any, ta
     if "nulls in no list" in recording.traits:
         # When Rerun merges chunks, values behind such a null move up by one row.
         tally.excluded["compared as lists: columns with nulls that were no lists"] += 1
-    if "not lists" in recording.traits:
+    if recording.twin is not None or "not lists" in recording.traits:
         # Rerun takes a column that was no list for data even if all of it is null.
         tally.excluded["whether columns that were no lists are empty"] += 1
         arguments = {**arguments, "include_semantically_empty_columns": True}

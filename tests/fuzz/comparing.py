@@ -36,4 +36,4 @@ def same(one: pa.Array, other: pa.Array) -> bool:  # noqa: PLR0911 - one for eac
     ):
         lengths = pc.list_value_length(one).equals(pc.list_value_length(other))
         return lengths and same(one.flatten(), other.flatten())
-    return repr(one) == repr(other)
+    return repr(one.to_pylist()) == repr(other.to_pylist())
