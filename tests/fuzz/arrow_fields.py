@@ -13,6 +13,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from tests.codec.descriptors import Descriptors, mutate
 from tests.fuzz.mutators import number, packed
 
 SCHEMA, RECORD_BATCH = 1, 3
@@ -232,6 +235,16 @@ def change_descriptors(data: bytes, rng: random.Random) -> bytes:
     out = bytearray(data)
     _change_descriptor(out, stream_of(data), rng)
     return bytes(out)
+
+
+def edit_descriptors(data: bytes, rng: random.Random) -> bytes:
+    """One to three edits of the record batch's descriptors by name, as tests of soundness make."""
+    try:
+        edited = Descriptors(data)
+        mutate(edited, [rng.randrange(1 << 16) for _ in range(3 * rng.choice((1, 1, 2, 3)))])
+    except (pa.ArrowException, OSError, ArithmeticError, ValueError, LookupError, struct.error):
+        return data  # changed before so much that its places are not found
+    return bytes(edited.data)
 
 
 def change_body(data: bytes, rng: random.Random) -> bytes:

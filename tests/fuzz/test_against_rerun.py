@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.against_rerun import Tally, panic, run_in_processes
 from tests.store.dataframe import foreign
 
-RECORDINGS = int(os.environ.get("FOREBAY_RECORDINGS", "20"))
+RECORDINGS = int(os.environ.get("FOREBAY_RECORDINGS", "60"))
 
 
 def test_generated_recordings_read_the_same(tmp_path: Path) -> None:

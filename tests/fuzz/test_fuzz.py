@@ -19,6 +19,8 @@ from tests.fuzz.watching import Status, Watch
 
 INPUTS = int(os.environ.get("FOREBAY_FUZZ_INPUTS", "4000"))
 """Over all targets, besides the corpora."""
+INPUTS_MIN = 200
+"""Of each target."""
 CORPUS_BYTES_MAX = 1 << 20
 
 
@@ -36,7 +38,8 @@ def test_nothing_is_found(name: str, tmp_path: Path) -> None:
     total = sum(load(other).weight for other in NAMES)
     status = Status(tmp_path / "status", max(target.bytes_max, 1 << 16))
     watch = Watch(name, target, status, tmp_path)
-    inputs = len(kept(name)) + len(target.seeds()) + INPUTS * target.weight // total
+    share = max(INPUTS * target.weight // total, INPUTS_MIN)
+    inputs = len(kept(name)) + len(target.seeds()) + share
     run_seeded(watch, inputs=inputs, seconds=None, seed=1)
     found = [path.read_text() for path in tmp_path.glob(f"{name}/*.txt")]
     assert not found, "\n".join(found)

@@ -16,7 +16,13 @@ from forebay.codec import ChunkDecoder
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId
 from tests.fuzz import samples
-from tests.fuzz.arrow_fields import change_body, change_descriptors, change_stream, stream_of
+from tests.fuzz.arrow_fields import (
+    change_body,
+    change_descriptors,
+    change_stream,
+    edit_descriptors,
+    stream_of,
+)
 from tests.fuzz.comparing import same_batches
 from tests.fuzz.mutators import change_bytes, change_parts, joined, one_of, parts_of
 from tests.fuzz.target import Target
@@ -128,7 +134,8 @@ TARGET = Target(
     run,
     seeds,
     one_of(
-        (4, change_parts(change_descriptors)),
+        (2, change_parts(change_descriptors)),
+        (3, change_parts(edit_descriptors)),
         (2, change_parts(change_body)),
         (2, change_parts(change_stream)),
         (3, change_probe),

@@ -10,11 +10,11 @@ from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder
 from forebay.errors import InvalidChunkError
 from tests.fuzz import samples
-from tests.fuzz.arrow_fields import change_stream
+from tests.fuzz.arrow_fields import change_stream, edit_descriptors
 from tests.fuzz.mutators import change_bytes, one_of
 from tests.fuzz.target import Target
 
-CHANGES = one_of((9, change_stream), (1, change_bytes))
+CHANGES = one_of((6, change_stream), (3, edit_descriptors), (1, change_bytes))
 
 
 def run(data: bytes) -> str:
