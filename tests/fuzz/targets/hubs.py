@@ -19,8 +19,10 @@ from tests.fuzz.targets.payloads import CHANGES
 
 FIRST, LAST = -(2**63) + 1, 2**63 - 1
 MESSAGES_MAX = 24
-LIMIT_BYTES = 64 << 10
+LIMIT_BYTES = 160 << 10
 BUDGET_BYTES = 256 << 10
+ROOM_BYTES = 24 << 10
+"""What a new store and the objects around a message's data may take."""
 POLICIES = ("block", "drop_newest", "drop_oldest", "latest_wins")
 
 
@@ -37,6 +39,7 @@ def run(data: bytes) -> str:
         runtime=InlineRuntime(),
     )
     submitted = refused = 0
+    largest = ROOM_BYTES
     for number, part in enumerate(parts[1:]):
         try:
             msg = decode_write_request(part)
@@ -44,16 +47,25 @@ def run(data: bytes) -> str:
             assert str(error)
             refused += 1
             continue
-        submitted += isinstance(msg, ArrowMsg)
+        if isinstance(msg, ArrowMsg):
+            submitted += 1
+            largest = max(largest, ROOM_BYTES + msg.uncompressed_size)
         hub.receive_log_msg(msg, "peer")
         if setup[0] & 2 and number % 4 == 3:
             for db in hub.entity_dbs():
                 ask(db)
+        if setup[0] & 1:
+            assert held(hub) <= LIMIT_BYTES + largest, "more is held than the memory limit allows"
     hub.flush(10.0)
     check(hub, submitted)
     rejected = hub.ingestion_stats().total.rejected
     hub.close(10.0)
     return f"{len(hub)} stores, {refused and 'refused'} {submitted - rejected} of {submitted}"
+
+
+def held(hub: StoreHub) -> int:
+    """What counts for the memory limit."""
+    return sum(db.held_bytes for db in hub.entity_dbs())
 
 
 def check(hub: StoreHub, submitted: int) -> None:
