@@ -32,9 +32,13 @@ def run(data: bytes) -> str:
         assert sealed in (None, right), "other bytes than the format says (pyarrow)"
     else:
         assert bound is None, "a block that the format forbids is taken (cramjam)"
-        assert sealed is None or ends_too_near(block), "a forbidden block is taken (pyarrow)"
+        assert sealed is None, "a block that the format forbids is taken (pyarrow)"
     if bound is not None:
         assert sealed == bound, "taken by cramjam alone"
+    elif sealed is not None:
+        assert not ends_well(block), "taken by pyarrow alone"
+    if right is not None and ends_well(block):
+        assert bound == right, "a block that is sound is refused"
     if right is not None:
         assert lz4_block_front(block, size) == right
     front = front_of(block, min(size, 4096))
@@ -69,13 +73,13 @@ def front_of(block: bytes, wanted: int) -> bytes | None:
 
 
 def by_the_book(block: bytes) -> bytes | None:
-    """What a block holds (lz4_Block_format.md, end conditions included); `None` if it is none.
+    """What a block holds (lz4_Block_format.md); `None` if it is none.
 
-    The format forbids a match of offset 0; the LZ4 library makes zeros of it, and so do we.
+    The format forbids a match of offset 0; the LZ4 library makes zeros of it, and so do we. How
+    blocks have to end is said for those who write them: the library takes some that end otherwise.
     """
     out = bytearray()
     at = 0
-    last_match_begin = -1
     try:
         while True:
             token = block[at]
@@ -85,16 +89,11 @@ def by_the_book(block: bytes) -> bytes | None:
             out += block[at : at + literals]
             at += literals
             if at == len(block):
-                if token & 15 and last_match_begin >= 0:
-                    pass  # the low bits of the last token mean nothing
-                if last_match_begin >= 0 and (literals < 5 or len(out) - last_match_begin < 12):
-                    return None
                 return bytes(out)
             offset = block[at] | block[at + 1] << 8
             matched, at = run_of(block, at + 2, token & 15)
             if offset > len(out) or len(out) + matched > SIZE_MAX + 4:
                 return None
-            last_match_begin = len(out)
             matched += 4
             if not offset:
                 out += bytes(matched)
@@ -117,14 +116,13 @@ def run_of(block: bytes, at: int, length: int) -> tuple[int, int]:
             return length, at
 
 
-def ends_too_near(block: bytes) -> bool:
-    """Whether the end conditions are all that is wrong, which pyarrow's way may overlook."""
-    return by_the_book_but_the_end(block)
-
-
-def by_the_book_but_the_end(block: bytes) -> bool:
+def ends_well(block: bytes) -> bool:
+    """Whether a block ends as those of a library do: literals after a match that began before."""
     sequences = sequences_of(block)
-    return sequences is not None
+    if sequences is None:
+        return False
+    *matches, (last, _, _) = sequences
+    return not matches or (len(last) >= 5 and matches[-1][2] + len(last) >= 12)
 
 
 def sequences_of(block: bytes) -> list[tuple[bytes, int, int]] | None:
