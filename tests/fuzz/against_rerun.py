@@ -154,8 +154,42 @@ def ask(recording: Recording, asked: Asked, ours: StoreSnapshot, theirs: Any, ta
         difference = first_difference(recording, mine, other, tally)
     except pa.ArrowException as error:
         difference = f"our table is not valid: {error}"
-    if difference is not None:
+    if difference is None:
+        return
+    if index is not None and says_otherwise(theirs, recording, index, arguments, mine):
+        tally.excluded["Rerun answers otherwise when it is asked for the same rows by value"] += 1
+    else:
         tally.differs(recording, asked, difference)
+
+
+def says_otherwise(
+    theirs: Any, recording: Recording, index: str, arguments: dict[str, Any], mine: pa.Table
+) -> bool:
+    """Whether Rerun gives our answer when it is asked for the same rows in another way.
+
+    Its reader has two ways to the same cells: all rows, or those of given index values. A filled
+    row of a value at which there is no data is that of the last time before it. The two ways
+    do not always agree.
+    """
+    values = arguments.get("using_index_values")
+    ours = columns_of(mine, mine.column_names)
+    wanted = ours.pop(index)
+    if values is None:
+        asked_for = wanted
+    else:
+        times = sorted(recording.times[index])
+        asked_for = [max((t for t in times if t <= value), default=value) for value in wanted]
+        if not arguments.get("fill_latest_at") or asked_for == wanted:
+            return False
+    arguments = {**arguments, "using_index_values": sorted(set(asked_for))}
+    table = theirs.reader(index, **arguments).to_arrow_table()
+    found = columns_of(table, [name for name in table.column_names if name in ours])
+    rows = {time: row for row, time in enumerate(sorted(set(asked_for)))}
+    return all(
+        column[rows[time]] == ours[name][row]
+        for name, column in found.items()
+        for row, time in enumerate(asked_for)
+    )
 
 
 def first_difference(

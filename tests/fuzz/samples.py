@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import random
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -110,6 +111,30 @@ def batch(
     metadata = {"rerun:entity_path": entity, "sorbet:version": "0.1.3"}
     metadata["rerun:id"] = str(ChunkId.from_parts(number, 1))
     return pa.record_batch(arrays, schema=pa.schema(fields, metadata))
+
+
+_PARTS = ("a", "b1", "\\ ", "ä", "\\u{1F642}", "__x", ".", "", "x" * 60, "\x1b[2J", "\0", "\u202e")
+
+
+def drawn(rng: random.Random) -> pa.RecordBatch:
+    """A chunk of any size and shape: few or many columns and timelines, short or long paths."""
+    rows = rng.choice((0, 1, 1, 1, 2, 3))
+    one = batch(
+        rng.sample([*CELLS, *unions()], rng.choice((0, 1, 1, 2, 4))),
+        rows=sorted(rng.choices(range(9), k=rows)),
+        lines=rng.sample(list(TIMES), rng.randrange(4)),
+        entity="/" + "/".join(rng.choices(_PARTS, k=rng.choice((0, 1, 2, 3, 30, 300)))),
+        number=rng.randrange(1, 1000),
+    )
+    for number in range(rng.choice((0, 0, 0, 0, 1, 5, 40))):
+        at = rng.randrange(one.num_columns)
+        field = one.schema.field(at)
+        about = {**(field.metadata or {}), b"rerun:component": b"c%d" % number}
+        if b"rerun:index_name" in about:
+            about[b"rerun:index_name"] = b"t%d" % number
+        named = pa.field(f"{field.name}{number}", field.type, field.nullable, about)
+        one = one.append_column(named, one.column(at))
+    return one
 
 
 def stream(one: pa.RecordBatch, **options: Any) -> bytes:

@@ -145,4 +145,4 @@ def is_sound(payload: bytes) -> bool:
     return False
 
 
-TARGET = Target(run, seeds, CHANGES, bytes_max=8192, weight=5)
+TARGET = Target(run, seeds, CHANGES, bytes_max=16384, weight=5)

@@ -66,4 +66,4 @@ def seeds() -> list[bytes]:
     return list(samples.payloads())
 
 
-TARGET = Target(run, seeds, CHANGES, bytes_max=8192, weight=10)
+TARGET = Target(run, seeds, CHANGES, bytes_max=16384, weight=10)

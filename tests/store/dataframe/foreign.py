@@ -225,7 +225,9 @@ def plain(one: Foreign) -> Foreign:
             columns[name] = one.batch.column(name)
             continue
         if not pa.types.is_list(one.types[name]):
-            cells = [None if value is None else [value] for value in cells]
+            # Runs have no nulls of their own: only what they repeat may be null.
+            has_nulls = not pa.types.is_run_end_encoded(one.types[name])
+            cells = [None if value is None and has_nulls else [value] for value in cells]
         instance = _TYPES[name][1][0]
         if pa.types.is_large_list(one.types[name]):
             instance = pa.list_(instance)  # a large list is an instance, and not a cell's list
