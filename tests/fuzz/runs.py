@@ -15,6 +15,8 @@ from tests.fuzz.watching import HANGS_AFTER_S, Status, write_finding
 DEATHS_MAX = 20
 """Processes that may die of inputs before a run is given up."""
 
+ROOT = Path(__file__).parents[2]
+
 _COVERED = re.compile(r"cov: (\d+) ft: (\d+)")
 
 
@@ -63,6 +65,7 @@ def run(
     findings: Path,
 ) -> Run:
     """Run a target until so many inputs ran or so much time passed."""
+    work, findings = work.resolve(), findings.resolve()
     work.mkdir(parents=True, exist_ok=True)
     (work / "status").unlink(missing_ok=True)
     bytes_max = load(name).bytes_max
@@ -126,7 +129,7 @@ def _child(  # noqa: PLR0917 - called once
     patience = None if seconds is None else seconds + 10 * HANGS_AFTER_S
     log = work / "log"
     with log.open("wb") as file:
-        child = subprocess.Popen(command, stdout=file, stderr=file)
+        child = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT)
         try:
             code = child.wait(patience)
         except BaseException:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.fuzz import corpora
 from tests.fuzz.engines import run_seeded
+from tests.fuzz.runs import death_of, run
 from tests.fuzz.target import CORPUS, NAMES, Target, kept, load
 from tests.fuzz.watching import Status, Watch
 
@@ -81,6 +82,33 @@ def test_what_ran_last_is_known_after_the_process_is_gone(tmp_path: Path) -> Non
     after = Status(tmp_path / "status", 100)
     assert after.running() == b"the last one"
     assert after.inputs == 1
+
+
+def test_a_run_is_a_process_of_its_own_and_counts_its_inputs(tmp_path: Path) -> None:
+    result = run(
+        "expressions",
+        engine="seeded",
+        inputs=300,
+        seconds=None,
+        seed=1,
+        work=tmp_path / "work",
+        findings=tmp_path / "findings",
+    )
+    assert (result.inputs, result.deaths, result.findings) == (300, 0, 0)
+    assert result.outcomes > 1
+
+
+def test_deaths_of_one_cause_are_one_finding() -> None:
+    output = """/arrow/data.cc:{}:  Check failed: (off) <= (length) offset ({}) is greater
+Fatal Python error: Aborted
+
+Current thread 0x00007f26aa97b1c0 (most recent call first):
+  File "/somewhere/chunk.py", line 7 in opened
+"""
+    causes = {death_of(-6, output.format(line, offset)) for line, offset in ((190, 4), (191, 64))}
+    assert len(causes) == 1
+    assert "chunk.py:7:opened" in causes.pop()
+    assert death_of(-14, "") != death_of(-6, output)
 
 
 def test_the_smallest_corpus_reaches_the_same() -> None:
