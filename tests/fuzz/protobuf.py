@@ -23,6 +23,11 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def number_of(data: bytes) -> int:
+    """The number that a varint stands for."""
+    return _read(data, 0)[0]
+
+
 def fields_of(data: bytes) -> list[Field] | None:
     """The fields of a message; `None` if it is none."""
     fields: list[Field] = []
@@ -92,7 +97,7 @@ def change_message(data: bytes, rng: random.Random, depth: int = 0) -> bytes:
 
 def _changed_value(wire: int, value: bytes, rng: random.Random, depth: int) -> bytes:
     if wire == 0:
-        return varint(number(rng, _read(value, 0)[0]))
+        return varint(number(rng, number_of(value)))
     if wire == 2 and depth < _NESTED_MAX and fields_of(value) and rng.random() < 0.9:
         return change_message(value, rng, depth + 1)
     changed = change_bytes(value, rng)

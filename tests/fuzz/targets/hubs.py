@@ -13,7 +13,7 @@ from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
 from tests.fuzz import samples
 from tests.fuzz.mutators import change_bytes, change_parts, joined, one_of, parts_of
-from tests.fuzz.protobuf import change_message, fields_of, message_of
+from tests.fuzz.protobuf import change_message, fields_of, message_of, number_of, varint
 from tests.fuzz.target import Target
 from tests.fuzz.targets.payloads import CHANGES
 
@@ -105,52 +105,34 @@ def ask(db: EntityDb) -> None:
 
 def change_inside(data: bytes, rng: random.Random) -> bytes:
     """Change the Arrow payload of a request, and compress it again."""
-    path = (1, 2)
-    fields = fields_of(data)
-    chain = []
-    for name in path:
-        at = next((n for n, f in enumerate(fields or ()) if f[0] == name and f[1] == 2), None)
-        if fields is None or at is None:
+    around = []
+    content = data
+    for name in (1, 2):  # `WriteMessagesRequest.log_msg`, `LogMsg.arrow_msg`
+        fields = fields_of(content) or []
+        at = next((n for n, field in enumerate(fields) if field[:2] == (name, 2)), None)
+        if at is None:
             return change_message(data, rng)
-        chain.append((fields, at))
-        fields = fields_of(fields[at][2])
-    if not fields:
-        return change_message(data, rng)
+        around.append((fields, at))
+        content = fields[at][2]
+    fields = fields_of(content) or []
     values = {name: value for name, wire, value in fields if wire in (0, 2)}
-    payload, size = values.get(5, b""), int.from_bytes(values.get(3, b""), "little")
-    plain = uncompressed(payload, values.get(3, b"\0"))
+    plain = uncompressed(values.get(5, b""), number_of(values.get(3, b"\0")))
     if plain is None:
         return change_message(data, rng)
-    del size
     message = samples.message(CHANGES(plain, rng))
-    changed = [
-        (5, 2, bytes(message.payload)) if name == 5
-        else (3, 0, varint(message.uncompressed_size)) if name == 3
-        else (name, wire, value)
-        for name, wire, value in fields
-    ]  # fmt: skip
-    content = message_of(changed)
-    for outer, at in reversed(chain):
-        outer[at] = (outer[at][0], 2, content)
-        content = message_of(outer)
+    changed = {3: varint(message.uncompressed_size), 5: bytes(message.payload)}
+    content = message_of([(name, wire, changed.get(name, value)) for name, wire, value in fields])
+    for fields, at in reversed(around):
+        fields[at] = (fields[at][0], 2, content)
+        content = message_of(fields)
     return content
 
 
-def varint(value: int) -> bytes:
-    from tests.fuzz.protobuf import varint as of
-
-    return of(value)
-
-
-def uncompressed(payload: bytes, size: bytes) -> bytes | None:
-    number = shift = 0
-    for byte in size:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-    if not 0 < number <= 1 << 16:
+def uncompressed(payload: bytes, size: int) -> bytes | None:
+    if not 0 < size <= 1 << 16:
         return None
     try:
-        return bytes(pa.Codec("lz4_raw").decompress(payload, number))
+        return bytes(pa.Codec("lz4_raw").decompress(payload, size))
     except (OSError, pa.ArrowException):
         return None
 

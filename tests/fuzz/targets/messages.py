@@ -24,7 +24,7 @@ from forebay.errors import CorruptError
 from forebay.model import ArrowMsg, LogMsg
 from tests.fuzz import samples
 from tests.fuzz.mutators import change_bytes, one_of
-from tests.fuzz.protobuf import change_message, message_of
+from tests.fuzz.protobuf import change_message, message_of, varint
 from tests.fuzz.target import Target
 
 TOGETHER = 66
@@ -47,10 +47,10 @@ def run(data: bytes) -> str:
         attempt(decode_set_store_info, data),
         attempt(decode_activation, data),
     ]
-    inner = b"\x12" + length(len(data)) + data
+    inner = b"\x12" + varint(len(data)) + data
     enclosed = attempt(decode_log_msg, inner)
     assert (enclosed is None) == (arrow is None)
-    requested = attempt(decode_write_request, b"\x0a" + length(len(inner)) + inner)
+    requested = attempt(decode_write_request, b"\x0a" + varint(len(inner)) + inner)
     assert (requested is None) == (arrow is None)
     for msg in (arrow, *found):
         if msg is not None:
@@ -120,14 +120,6 @@ def together(data: bytes, arrow: ArrowMsg) -> None:
     for number, msg in enumerate(found):
         assert plain(msg._replace(byte_offset=None)) == plain(arrow)
         assert msg.byte_offset == size * number
-
-
-def length(size: int) -> bytes:
-    out = bytearray()
-    while size > 0x7F:
-        out.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*out, size])
 
 
 def seeds() -> list[bytes]:
