@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WASM_STAMP := $(VENV)/.installed-wasm
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: setup run test test-free-threaded test-wasm check format docs bench simulate soak proto clean
+.PHONY: setup run test test-free-threaded test-wasm check format docs bench simulate soak fuzz proto clean
 
 setup: $(STAMP) ## create .venv with Forebay and everything its tests need
 
@@ -67,6 +67,11 @@ simulate: setup ## the engine under SEEDS seeded schedules; prints a seed that r
 MINUTES ?= 30
 soak: setup ## 64 stores at mixed rates under a memory limit, for MINUTES
 	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES)
+
+JOBS ?= 1
+fuzz: setup ## hostile inputs of every kind, for MINUTES over all targets; guided by coverage where atheris runs
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'atheris>=3.0'
+	$(BIN)/python -m tests.fuzz --all --minutes $(MINUTES) --jobs $(JOBS)
 
 proto: setup ## regenerate the protobuf code
 	$(BIN)/python tools/generate_proto.py

@@ -334,3 +334,17 @@ def test_a_stream_that_ends_inside_its_footer_is_cut_where_the_footer_begins() -
     assert len(messages) == 1
     assert isinstance(error, TruncatedError)
     assert error.byte_offset == len(HEADER + framed(ARROW))
+
+
+@pytest.mark.parametrize("before", [HEADER, HEADER + framed(ARROW), HEADER + framed(ARROW) + END])
+@pytest.mark.parametrize("piece", [None, 1, 5])
+def test_a_stream_that_has_only_its_header_may_come_last(before: bytes, piece: int | None) -> None:
+    """It is shorter than the header of a message, which might stand there too."""
+    messages, error = decode(before + HEADER, piece)
+    assert (len(messages), error) == (before.count(b"payload"), None)
+
+
+def test_a_last_header_is_looked_at() -> None:
+    old = b"RRF2" + bytes(5) + b"\1\0\0"
+    assert isinstance(decode(HEADER + framed(ARROW) + old)[1], UnsupportedRrdError)
+    assert isinstance(decode(HEADER + framed(ARROW) + bytes(12))[1], TruncatedError)

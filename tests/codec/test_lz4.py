@@ -250,3 +250,14 @@ def test_a_library_that_leaves_memory_as_it_was_is_not_used_without_a_walk(
     for size in (4, 2000):
         data = (b"abcd" * size)[:size]
         assert bytes(walking.decompress(compressed(data), size)) == data
+
+
+def test_blocks_that_begin_as_their_size_is_written_are_read_together() -> None:
+    """cramjam takes such a beginning for a size that stands before the block."""
+    size = 0x1FF  # FF 01 00 00: literals and a match of 4 bytes, then zeros by matches of offset 1
+    head = b"\xff\x01\x00\x00"
+    literals = head[2:] + bytes(14)  # 15 + 1 of them
+    block = head + bytes(14) + b"\x01\x00" + length_bytes(size - 16 - 5 - 19) + b"\x50" + b"12345"
+    wanted = Lz4Decompressor().decompress(block, size)
+    assert bytes(wanted) == literals + bytes(size - 16 - 5) + b"12345"
+    assert Lz4Decompressor().decompress_alike([block, block], size) == bytes(wanted) * 2

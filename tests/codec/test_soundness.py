@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -545,3 +547,77 @@ def test_chunks_that_are_kept_packed_or_encoded_are_used_like_others() -> None:
         assert type(chunk) is kind or rows == 5
         use(chunk)
         assert np.all(chunk.times("frame") == np.arange(rows) * 10 + 3)
+
+
+INT8 = pa.int8()
+
+
+def hollow(instances: pa.Array, codec: str | None = None) -> bytes:
+    """A message of one row whose cell is an empty list of such instances."""
+    cells = pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), instances)
+    columns = {name: column.slice(0, 1) for name, column in columns_of(chunk_batch()).items()}
+    return ipc_stream(chunk_batch({**columns, "S:x": cells}), compression=codec)
+
+
+@pytest.mark.parametrize("offset", [1, 64, 2**31 - 1])
+@pytest.mark.parametrize("kind", [pa.list_(INT8), pa.large_list(INT8), pa.map_(INT8, INT8)])
+def test_the_offset_of_an_empty_list_leads_nowhere_else(kind: pa.DataType, offset: int) -> None:
+    """Arrow does not validate it, and ends the process when it flattens such a list."""
+    sound = hollow(pa.array([], kind))
+    assert ChunkDecoder().decode(plain_msg(sound)).component("S:x").to_pylist() == [[]]
+    edited = Descriptors(sound)
+    code = "q" if pa.types.is_large_list(kind) else "i"
+    edited.set_buffer(
+        edited.find("offsets", *X), offset=edited.append(struct.pack(code, offset)), length=8
+    )
+    for taught in (0, COPIES):
+        decoder = ChunkDecoder()
+        for _ in range(taught):
+            decoder.decode(plain_msg(sound))
+        with pytest.raises(InvalidChunkError, match="leads out of its data"):
+            decoder.decode(edited.msg())
+
+
+@pytest.mark.parametrize("codec", [None, "lz4"])
+@pytest.mark.parametrize("mode", ["sparse", "dense"])
+def test_an_empty_union_has_a_size(mode: str, codec: str | None) -> None:
+    """It comes without type ids, and Arrow ends the process that asks how large it is."""
+    ids, values = pa.array([], pa.int8()), [pa.array([], pa.float64())]
+    union = (
+        pa.UnionArray.from_sparse(ids, values)
+        if mode == "sparse"
+        else pa.UnionArray.from_dense(ids, pa.array([], pa.int32()), values)
+    )
+    code = f"""
+from forebay.codec import ChunkDecoder
+from tests.codec.consumers import use
+from tests.codec.support import plain_msg
+chunk = ChunkDecoder().decode(plain_msg({hollow(union, codec)!r}))
+assert chunk.batch.nbytes > 0
+use(chunk)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("mode", ["sparse", "dense"])
+def test_a_union_below_a_struct_that_is_null_is_looked_at_without_it(mode: str) -> None:
+    """A union has no nulls of its own; Arrow ends the process that flattens such a struct."""
+    ids, values = pa.array([0, 0], pa.int8()), [pa.array([1.0, 2.0])]
+    union = (
+        pa.UnionArray.from_sparse(ids, values)
+        if mode == "sparse"
+        else pa.UnionArray.from_dense(ids, pa.array([0, 1], pa.int32()), values)
+    )
+    fields = [pa.field("a", pa.int8(), nullable=False), pa.field("u", union.type)]
+    structs = pa.StructArray.from_arrays(
+        [pa.array([None, 1], pa.int8()), union], fields=fields, mask=pa.array([True, False])
+    )
+    cells = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), structs)
+    data = ipc_stream(chunk_batch({**columns_of(chunk_batch()), "S:x": cells}))
+    code = f"""
+from forebay.codec import ChunkDecoder
+from tests.codec.consumers import use
+from tests.codec.support import plain_msg
+use(ChunkDecoder().decode(plain_msg({data!r})))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

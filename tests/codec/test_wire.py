@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,6 +162,25 @@ def test_garbage_is_refused_or_means_what_protobuf_says(data: bytes) -> None:
     assert outcome(decode_arrow_msg, data) == outcome(via_protobuf, data)
 
 
+@pytest.mark.parametrize("padding", [0, 1, 4, 5, 6, 8])
+def test_lengths_are_read_as_protobuf_reads_them(padding: int) -> None:
+    """It takes a length with zeros behind it, up to five bytes and no more."""
+    store = ArrowMsg(StoreId.recording("app", "rec"), b"")
+    data = encode_content(store) + b"\x2a" + varint(200, padding) + bytes(200)
+    assert outcome(decode_arrow_msg, data) == outcome(via_protobuf, data)
+    enclosed = b"\x12" + varint(len(data), padding) + data
+    try:
+        expected = log_msg_pb2.LogMsg.FromString(enclosed).HasField("arrow_msg")
+    except DecodeError:
+        expected = False
+    try:
+        decode_log_msg(enclosed)
+    except CorruptError:
+        assert not expected
+    else:
+        assert expected
+
+
 def test_the_payload_is_cut_out_not_copied() -> None:
     message = next(m for m in messages_of("images") if isinstance(m, ArrowMsg))
     data = bytearray(encode_read_response(message))
@@ -199,3 +219,12 @@ raise SystemExit("accepted")
 """
     environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_what_rerun_asks_of_a_source_is_written() -> None:
+    """Its reader refuses a source without the field that says more, even if there is no more."""
+    store_id = StoreId.recording("app", "rec")
+    message = SetStoreInfo(StoreInfo(store_id, StoreSource(StoreSourceKind.OTHER)))
+    parsed = log_msg_pb2.SetStoreInfo.FromString(encode_content(message))
+    assert parsed.info.store_source.HasField("extra")
+    assert decode_log_msg(encode_log_msg(message)) == message

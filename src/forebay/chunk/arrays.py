@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Bools = npt.NDArray[np.bool_]
 
@@ -61,3 +62,19 @@ def lists_of(
     ends = pa.py_buffer(np.ascontiguousarray(offsets, np.int64 if is_large else np.int32))
     validity = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if is_null.any() else None
     return pa.Array.from_buffers(data_type, len(is_null), [validity, ends], children=[values])
+
+
+def flattened(values: pa.StructArray) -> list[pa.Array]:
+    """The fields of structs, null where the structs are; a union stays as it is.
+
+    `StructArray.flatten` gives a union nulls of its own, and that ends the process.
+    """
+    children = [values.type.field(number) for number in range(values.type.num_fields)]
+    if not any(pa.types.is_union(child.type) for child in children):
+        return list(values.flatten())
+    return [
+        values.field(number)
+        if pa.types.is_union(child.type)
+        else pc.struct_field(values, indices=[number])
+        for number, child in enumerate(children)
+    ]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import lib
 
-from forebay.chunk.arrays import are_valid, positions
+from forebay.chunk.arrays import are_valid, flattened, positions
 from forebay.chunk.unify import nullable, told_type
 from forebay.errors import QueryError
 
@@ -88,7 +88,7 @@ def _struct(values: pa.StructArray, kind: pa.StructType) -> pa.Array:
     names = [field.name for field in own]
     by_place = names == [field.name for field in kind]
     # What lies below a null means nothing, and could be too large for a finer unit.
-    bare = values.flatten() if values.null_count else None
+    bare = flattened(values) if values.null_count else None
     children = []
     for number, field in enumerate(kind):
         if not by_place and field.name not in names:

@@ -40,7 +40,7 @@ from forebay.codec.schemas import (
     DenseBatch,
     SchemaCache,
 )
-from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls
+from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls, check_offsets
 from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
@@ -165,9 +165,9 @@ class ChunkDecoder:
             if packed is not None:
                 return PackedChunk(chunk_id, known.pattern.form, packed)
         if known is not None:
-            body_length, has_doubtful_nulls = known.body_length, False
+            body_length, has_doubtful_nulls, is_hollow = known.body_length, False, False
         elif schema.conversion is None and is_plain(data, begin):
-            body_length, has_doubtful_nulls = _checked_header(schema, data, begin)
+            body_length, has_doubtful_nulls, is_hollow = _checked_header(schema, data, begin)
         else:
             return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
@@ -175,10 +175,14 @@ class ChunkDecoder:
         if (buffer.address + end) % ALIGNMENT:
             whole = _aligned(data, begin, end)
         batch = pa.ipc.read_record_batch(whole, schema.arrow)
+        if is_hollow:
+            _validate(batch)
+            check_offsets(batch)
+            batch = _anew(batch)
         chunk = Chunk.validated(
             chunk_id, schema.layout, batch, known_dense=known is not None, owns_buffers=True
         )
-        if has_doubtful_nulls:
+        if has_doubtful_nulls or is_hollow:
             check_nulls(batch)
         elif known is not None:
             self._learn_pattern(schema, known, chunk, data, at=at, end=end)
@@ -234,14 +238,17 @@ class ChunkDecoder:
         with pa.ipc.open_stream(buffer, options=options) as reader:
             raw = reader.read_next_batch()
         _validate(raw)
+        is_hollow = schema.rules.is_hollow(header)
+        if is_hollow:
+            check_offsets(raw)
         check_nulls(raw)
         if conversion is None:
             batch, unread = Converted(_retyped(raw, schema.arrow), ())
         else:
             batch, unread = conversion.convert(raw, room, schema.arrow)
-        if len(data) > _HELD_FACTOR_MAX * batch.nbytes:
+        if is_hollow or len(data) > _HELD_FACTOR_MAX * batch.nbytes:
             # What is not used of the message must not be kept for what is.
-            batch = batch.take(positions(np.arange(batch.num_rows)))
+            batch = _anew(batch)
         is_whole = batch.num_columns == len(schema.arrow)
         layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
         return ConvertedChunk.of(Chunk.validated(chunk_id, layout, batch), unread)
@@ -265,15 +272,24 @@ class ChunkDecoder:
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
 
 
-def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[int, bool]:
-    """The length of a record batch's body, and whether nulls may stand where none may be.
+def _anew(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows in memory of their own, with offsets and type ids that Arrow has written."""
+    return batch.take(positions(np.arange(batch.num_rows)))
+
+
+def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[int, bool, bool]:
+    """The length of a record batch's body, and what is to be looked at in its columns.
+
+    Returns:
+        The length; whether nulls may stand where none may be; whether a list or union is hollow.
 
     Raises:
         InvalidChunkError: What the header says of the body cannot be true.
     """
     header = read_batch_header(data, begin)
     check_header(header, schema.rules)
-    return header.body_length, schema.rules.has_nulls_where_none_may_be(header)
+    rules = schema.rules
+    return header.body_length, rules.has_nulls_where_none_may_be(header), rules.is_hollow(header)
 
 
 def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:

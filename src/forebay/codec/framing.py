@@ -126,6 +126,10 @@ class StreamDecoder:
                 what = "it is empty" if not begun else f"it begins with {begun!r}"
                 msg = f"this is not a Rerun recording: {what}"
                 return NotAnRrdError(msg, byte_offset=0)
+        begun = b"".join(self._held) if self._num_held == STREAM_HEADER.size else b""
+        if self._step == self._message_header and begun.startswith(MAGIC):
+            # Another stream that has only its header, which is shorter than that of a message.
+            return _header_error(begun, self._item_offset)
         at_rest = self._step == self._message_header or (
             self._step == self._after_end and not self._footer_entries
         )
@@ -307,3 +311,12 @@ class StreamDecoder:
             msg = f"the stream footer at byte {self._item_offset} is damaged"
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._expect(self._after_end, STREAM_HEADER.size)
+
+
+def _header_error(item: bytes, at: int) -> CodecError | None:
+    """What is wrong with a stream's header, if anything is."""
+    try:
+        check_stream_header(memoryview(item), at)
+    except CodecError as error:
+        return error
+    return None

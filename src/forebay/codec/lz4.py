@@ -156,7 +156,8 @@ class Lz4Decompressor:
         at = 0
         for payload in payloads:
             if _has_prefix(payload, size):
-                view[at : at + size] = self._decompress_sealed(payload, size)
+                sealed = self._decompress_sealed(payload, size)
+                view[at : at + size] = memoryview(sealed).cast("B")  # pyarrow says signed bytes
             else:
                 _fill(self._bound, payload, view[at : at + size], size)
             at += size

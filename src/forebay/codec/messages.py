@@ -138,8 +138,8 @@ def _proto_set_store_info(msg: SetStoreInfo) -> log_msg_pb2.SetStoreInfo:
     info = log_msg_pb2.StoreInfo(store_id=_proto_store_id(msg.info.store_id))
     if msg.info.source is not None:
         info.store_source.kind = int(msg.info.source.kind)  # type: ignore[assignment]
-        if msg.info.source.extra:
-            info.store_source.extra.payload = msg.info.source.extra
+        info.store_source.extra.SetInParent()  # Rerun wants it, also if it says nothing
+        info.store_source.extra.payload = msg.info.source.extra
     if msg.info.crate_version_bits is not None:
         info.store_version.crate_version_bits = msg.info.crate_version_bits
     row_id = None if msg.row_id is None else _proto_tuid(msg.row_id)

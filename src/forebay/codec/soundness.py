@@ -15,12 +15,15 @@ system relies on besides is checked here:
 - Fields that are declared not nullable have no nulls but where their parents are null. Writers of
   Parquet and Rerun's reader refuse others.
 
-All but the last follow from the message in front of the body, so they are checked once for each
+- The first offset of a list without values lies within what it has.
+
+All but the last two follow from the message in front of the body, so they are checked once for each
 distinct one. All that is here is pure: numbers in, `InvalidChunkError` or nothing out.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from pyarrow import lib
 
+from forebay.chunk.arrays import flattened
 from forebay.errors import InvalidChunkError
 from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 
@@ -44,6 +48,12 @@ _VALUES_PER_BYTE: Final = 8
 """Booleans and validity take the least of all that takes bytes."""
 
 
+_WITH_OFFSETS: Final = {lib.Type_LIST: 4, lib.Type_LARGE_LIST: 8, lib.Type_MAP: 4}
+"""Types of lists, and the bytes of one of their offsets."""
+_HOLLOW: Final = frozenset((*_WITH_OFFSETS, lib.Type_SPARSE_UNION, lib.Type_DENSE_UNION))
+"""See `NodeRules.hollow`."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRules:
     """What the types of a schema say of the field nodes of its record batches.
@@ -55,12 +65,16 @@ class NodeRules:
         required: The nodes of fields that are not nullable.
         runs: The nodes of run-end encoded fields, which have any number of values without bytes.
             What they become is bounded where they are decoded (`plain_types`).
+        hollow: The nodes of lists and unions, which Arrow mishandles where they have no values:
+            the first offset of an empty list is not validated, and following it ends the process;
+            so does asking for the size of an empty union, whose type ids are not there.
     """
 
     num_nodes: int
     children: tuple[tuple[int, int, int], ...]
     required: tuple[int, ...]
     runs: frozenset[int]
+    hollow: tuple[int, ...]
 
     @classmethod
     def of(cls, schema: pa.Schema) -> NodeRules:
@@ -68,23 +82,30 @@ class NodeRules:
         children: list[tuple[int, int, int]] = []
         required: list[int] = []
         runs: set[int] = set()
+        hollow: list[int] = []
         count = 0
         for field in schema:
-            count = _add_rules(field, count, children, required, runs)
-        return cls(count, tuple(children), tuple(required), frozenset(runs))
+            count = _add_rules(field, count, children, required, runs, hollow)
+        return cls(count, tuple(children), tuple(required), frozenset(runs), tuple(hollow))
 
     def has_nulls_where_none_may_be(self, header: BatchHeader) -> bool:
         """Whether a field that is not nullable claims nulls, of which none may be visible."""
         nodes = header.nodes
         return any(nodes[node][1] for node in self.required)
 
+    def is_hollow(self, header: BatchHeader) -> bool:
+        """Whether a list or union has no values; then `check_offsets`, and copy the batch."""
+        nodes = header.nodes
+        return not all(nodes[node][0] for node in self.hollow)
 
-def _add_rules(
+
+def _add_rules(  # noqa: PLR0917 - one list for each rule
     field: pa.Field,
     node: int,
     children: list[tuple[int, int, int]],
     required: list[int],
     runs: set[int],
+    hollow: list[int],
 ) -> int:
     """Add the rules of a field and all within it; the number of the node behind them."""
     kind = field.type
@@ -92,6 +113,8 @@ def _add_rules(
         kind = kind.storage_type
     if not field.nullable:
         required.append(node)
+    if kind.id in _HOLLOW:
+        hollow.append(node)
     factor = None
     if kind.id in (lib.Type_STRUCT, lib.Type_SPARSE_UNION):
         factor = 1
@@ -103,7 +126,7 @@ def _add_rules(
     for number in range(kind.num_fields):
         if factor is not None:
             children.append((node, behind, factor))
-        behind = _add_rules(kind.field(number), behind, children, required, runs)
+        behind = _add_rules(kind.field(number), behind, children, required, runs, hollow)
     return behind
 
 
@@ -210,6 +233,40 @@ def are_numbers_alone(
     )
 
 
+def check_offsets(batch: pa.RecordBatch) -> None:
+    """See that the first offset of each list without values leads into what it has.
+
+    Args:
+        batch: Fully validated.
+
+    Raises:
+        InvalidChunkError: One does not; the message names the column.
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if _leads_astray(column):
+            msg = f"column {name!r} has a list without values whose offset leads out of its data"
+            raise InvalidChunkError(msg)
+
+
+def _leads_astray(array: pa.Array) -> bool:
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _leads_astray(array.storage)
+    if kind.id in _WITH_OFFSETS:
+        size = _WITH_OFFSETS[kind.id]
+        offsets = array.buffers()[1]
+        if not len(array) and offsets is not None and offsets.size >= size:
+            first = int.from_bytes(memoryview(offsets)[:size], sys.byteorder, signed=True)
+            if not 0 <= first <= len(array.values):
+                return True
+        return _leads_astray(array.values)
+    if isinstance(array, pa.StructArray | pa.UnionArray):
+        return any(_leads_astray(array.field(number)) for number in range(kind.num_fields))
+    if isinstance(array, pa.DictionaryArray):
+        return _leads_astray(array.dictionary)
+    return kind.num_fields > 0 and _leads_astray(array.values)
+
+
 def check_nulls(batch: pa.RecordBatch) -> None:
     """See that fields which are not nullable have no nulls but where their parents are null.
 
@@ -231,7 +288,7 @@ def _has_wrong_null(field: pa.Field, array: pa.Array) -> bool:
         return True
     if kind.id == lib.Type_STRUCT:
         # Flattened, a child is null where its parent is, so it must be there only.
-        for number, child in enumerate(array.flatten()):
+        for number, child in enumerate(flattened(array)):
             inner = kind.field(number)
             if not inner.nullable and child.null_count == array.null_count:
                 inner = inner.with_nullable(True)

@@ -43,6 +43,8 @@ _TAIL_BYTES: Final = frozenset((0, 2, 20, 22))
 """What may stand behind the payload: a chunk's id of 20 bytes, and whether it is static."""
 _TAIL: Final = struct.Struct("<3sQBQBB")
 """The longest of these tails."""
+_LENGTH_BYTES_MAX: Final = 5
+"""Protobuf refuses a length that takes more, even if they say nothing."""
 _TUID: Final = struct.Struct(">QQ")
 _tuid: Final[Callable[[bytes], ChunkId]] = functools.partial(bytes.__new__, ChunkId)
 """`ChunkId` of what is known to be 16 bytes."""
@@ -155,7 +157,9 @@ def _only_field(data: Payload, tag: int) -> Payload | None:
         length, at = _varint(data, 1)
     except IndexError:
         return None
-    return memoryview(data)[at:] if length == size - at else None
+    if length != size - at or at - 1 > _LENGTH_BYTES_MAX:
+        return None
+    return memoryview(data)[at:]
 
 
 def _varint(data: Payload, at: int) -> tuple[int, int]:
@@ -198,7 +202,10 @@ def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
             at += 2
         if head[at] != 0x2A or compression > 0x7F or encoding > 0x7F:
             return None
-        size, at = _varint(head, at + 1)
+        begin = at + 1
+        size, at = _varint(head, begin)
+        if at - begin > _LENGTH_BYTES_MAX:
+            return None
     except (IndexError, DecodeError, ValueError):  # the last: protobuf in pure Python, on bad UTF-8
         return None
     tail = _read_tail(view, at + size)
