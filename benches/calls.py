@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import forebay
 from forebay.bench.recordings import recording
-from forebay.codec import StreamEncoder
+from forebay.codec import StreamEncoder, decode_write_request
 from forebay.limits import RELAY_BUDGET_BYTES, PeerLimits
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
@@ -66,19 +66,24 @@ class Trace:
             self.calls.append((name[len(PACKAGE) + 1 :], frame.f_code.co_qualname))
 
 
+def receive(proxy: MessageProxy, data: bytes) -> None:
+    """What the server's method does with each request of a stream."""
+    proxy._receive(decode_write_request(data), data, "bench")  # noqa: SLF001
+
+
 def main() -> None:
     runtime = InlineRuntime()
     hub = forebay.StoreHub(runtime=runtime)
     proxy = MessageProxy(hub, Relay(RELAY_BUDGET_BYTES, runtime), None, runtime, PeerLimits())
     sent = requests(WARM_MSGS + 1)
     for data in sent[:-1]:
-        proxy._receive(data, "bench")  # noqa: SLF001 - what the server's method calls
+        receive(proxy, data)
         hub.flush()
     trace = Trace()
     db = hub.recordings()[0]
     rows = db.num_rows
     sys.setprofile(trace)
-    proxy._receive(sent[-1], "bench")  # noqa: SLF001
+    receive(proxy, sent[-1])
     db.flush()
     sys.setprofile(None)
     assert db.num_rows == rows + 1, "the message cannot be queried"
