@@ -150,6 +150,7 @@ class EntityDb(Inlet, Queries):
         That is `byte_size`, the objects around the data, which for chunks of a few rows cost more
         than it, and what else a sender can make grow: info, rejections, gaps and reports.
         """
+        self._inflow.note_other_bytes()
         return self._store.held_bytes
 
     def shrink(self, held_bytes_max: int) -> list[Event]:

@@ -237,9 +237,13 @@ class Inflow:
 
     def settle(self) -> None:
         """Do what commits entail; called with no lock held."""
-        store = self._store
-        store.note_other_bytes(self._other_bytes())
-        store.settle()
+        if self._store.has_limits:
+            self.note_other_bytes()
+        self._store.settle()
+
+    def note_other_bytes(self) -> None:
+        """Tell the store, and so its limits, what is held beyond its data."""
+        self._store.note_other_bytes(self._other_bytes())
 
     def _other_bytes(self) -> int:
         size = STORE_COST_BYTES + self._info_bytes + self._direct_rejections.held_bytes
@@ -249,7 +253,7 @@ class Inflow:
     def note_info(self, info_bytes: int) -> None:
         """What the store says of itself takes so much memory; `settle` comes next."""
         self._info_bytes = info_bytes
-        self._store.note_other_bytes(self._other_bytes())
+        self.note_other_bytes()
 
     def call_in_order(self, action: Callable[[], None]) -> None:
         """Call `action`, under the order lock, once all submitted so far is in, and no more."""
