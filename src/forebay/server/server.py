@@ -211,10 +211,10 @@ def serve(
 ) -> Server:
     """Start a server for Rerun SDKs, and return once it listens.
 
-    ```python
-    with forebay.serve("127.0.0.1:0") as server:
-        recording.connect_grpc(server.url)
-    ```
+    The server is a context manager; leaving it stops it once open streams have ended::
+
+        with forebay.serve("127.0.0.1:0") as server:
+            recording.connect_grpc(server.url)
 
     What exceeds a limit is refused with RESOURCE_EXHAUSTED and the limit's name.
 
