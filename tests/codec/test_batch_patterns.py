@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, EncodedChunk
-from forebay.codec import ChunkDecoder, batch_patterns, encode_chunk
-from forebay.codec.batch_patterns import BatchPatterns
+from forebay.codec import ChunkDecoder, encode_chunk
+from forebay.codec.chunks import batch_patterns
+from forebay.codec.chunks.batch_patterns import BatchPatterns
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, Compression, StoreId
 from tests.chunks import make_chunk

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from forebay.codec import ChunkDecoder
-from forebay.codec.schemas import SPANS_MESSAGE_BYTES_MAX, SchemaCache, Span, _variable_spans
+from forebay.codec.chunks.schemas import SPANS_MESSAGE_BYTES_MAX, SchemaCache, Span, _variable_spans
 from forebay.errors import InvalidChunkError
 from tests.codec.consumers import outcome
 from tests.codec.descriptors import Descriptors

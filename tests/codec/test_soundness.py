@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, EncodedChunk, PackedChunk, number_spans
-from forebay.codec import ChunkDecoder, soundness
-from forebay.codec.alike import AlikeDecoder
-from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import message_extent, read_batch_header
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
-from forebay.codec.soundness import are_apart, are_numbers_alone
+from forebay.codec import ChunkDecoder
+from forebay.codec.chunks import soundness
+from forebay.codec.chunks.alike import AlikeDecoder
+from forebay.codec.chunks.batch_patterns import BatchPatterns
+from forebay.codec.chunks.ipc import message_extent, read_batch_header
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
+from forebay.codec.chunks.soundness import are_apart, are_numbers_alone
 from forebay.errors import InvalidChunkError
 from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 from forebay.model import ArrowMsg, Compression

@@ -9,10 +9,10 @@ import pytest
 
 from forebay import limits
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.alike import AlikeDecoder, _Shape
-from forebay.codec.ipc import message_extent
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
+from forebay.codec.chunks.alike import AlikeDecoder, _Shape
+from forebay.codec.chunks.ipc import message_extent
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
 from forebay.errors import InvalidChunkError, LimitError
 from forebay.limits import STORE_LIMITS
 from forebay.model import ArrowMsg, Compression, StoreId

@@ -1,8 +1,8 @@
 """Bytes to messages to chunks, and back: protobuf, RRF2 framing, LZ4 and Arrow IPC."""
 
-from forebay.codec.arrow import ChunkDecoder, DecodedChunk, encode_chunk
-from forebay.codec.encoder import StreamEncoder
-from forebay.codec.framing import StreamDecoder
+from forebay.codec.chunks.arrow import ChunkDecoder, DecodedChunk, encode_chunk
+from forebay.codec.rrd.encoder import StreamEncoder
+from forebay.codec.rrd.framing import StreamDecoder
 from forebay.codec.wire import (
     decode_log_msg,
     decode_write_request,

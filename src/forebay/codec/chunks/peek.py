@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
+from forebay.codec.chunks.flatbuffer import i64, slot, table, u8
+from forebay.codec.chunks.ipc import (
+    BATCH_COMPRESSION,
+    BATCH_LENGTH,
+    BODY_LENGTH,
+    DICTIONARY_BATCH,
+    HEADER,
+    HEADER_TYPE,
+    RECORD_BATCH,
+)
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
 from forebay.errors import InvalidChunkError
 from forebay.limits import (
     DICTIONARIES_MAX,
@@ -22,16 +32,14 @@ from forebay.limits import (
 from forebay.model import ArrowMsg, Compression, Encoding
 
 if TYPE_CHECKING:
-    from forebay.chunk import ChunkLayout
-    from forebay.codec.schemas import ChunkSchema
+    from collections.abc import Callable
 
-_U16: Final = struct.Struct("<H")
+    from forebay.chunk import ChunkLayout
+    from forebay.codec.chunks.schemas import ChunkSchema
+
 _I32: Final = struct.Struct("<i")
-_I64: Final = struct.Struct("<q")
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
 _FRONT_BYTES: Final = 4096
-_DICTIONARY_BATCH: Final = 2
-_RECORD_BATCH: Final = 3
 
 
 class ChunkHead(NamedTuple):
@@ -116,7 +124,7 @@ class ChunkPeeker:
         begin = schema_end
         batch_end = _message_end(view, begin)
         num_dictionaries = 0
-        while batch_end is not None and _kind(view[begin:batch_end]) == _DICTIONARY_BATCH:
+        while batch_end is not None and _kind(view[begin:batch_end]) == DICTIONARY_BATCH:
             num_dictionaries += 1
             if num_dictionaries > DICTIONARIES_MAX:
                 text = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
@@ -208,37 +216,22 @@ def _message_end(front: memoryview, position: int) -> int | None:
 
 def _kind(message: memoryview) -> int:
     """What a message holds; 0 if it does not say."""
-    try:
-        buffer, root = _root(message)
-        kind = _field(buffer, root, 1)
-        return 0 if kind is None else buffer[kind]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    return _read(message, lambda data, root: u8(data, slot(data, root, HEADER_TYPE)))
 
 
 def _body_length(message: memoryview) -> int:
-    try:
-        buffer, root = _root(message)
-        length = _field(buffer, root, 3)
-        size: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    size = _read(message, lambda data, root: i64(data, slot(data, root, BODY_LENGTH)))
     if size < 0:
         raise _damaged_header()
     return size
 
 
 def _num_rows(message: memoryview) -> int:
-    """`Message.header.length` of a record batch: Arrow's flatbuffers, read where they stand."""
-    if _kind(message) != _RECORD_BATCH:
+    """The number of rows that the message of a record batch claims."""
+    if _kind(message) != RECORD_BATCH:
         text = "the payload's second Arrow message is not a record batch"
         raise InvalidChunkError(text)
-    try:
-        buffer, table = _batch(message)
-        length = _field(buffer, table, 0)
-        num_rows: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    num_rows = _read(message, lambda data, root: i64(data, _batch_slot(data, root, BATCH_LENGTH)))
     if num_rows < 0:
         text = f"the payload's record batch claims {num_rows} rows"
         raise InvalidChunkError(text)
@@ -247,42 +240,25 @@ def _num_rows(message: memoryview) -> int:
 
 def _is_compressed(message: memoryview) -> bool:
     """Whether the buffers of a record batch are compressed."""
+    return bool(_read(message, lambda data, root: _batch_slot(data, root, BATCH_COMPRESSION)))
+
+
+def _batch_slot(data: memoryview, root: int, wanted: int) -> int:
+    """The position of a field of the record batch in a message; 0 if it is absent."""
+    header = slot(data, root, HEADER)
+    if not header:
+        raise IndexError
+    return slot(data, table(data, header), wanted)
+
+
+def _read(message: memoryview, read: Callable[[memoryview, int], int]) -> int:
+    """What `read` finds in the flatbuffer of a message, given that and its root table."""
+    data = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
     try:
-        buffer, table = _batch(message)
-        return _field(buffer, table, 3) is not None
+        return read(data, table(data, 0))
     except (struct.error, IndexError) as error:
         raise _damaged_header() from error
 
 
-def _batch(message: memoryview) -> tuple[memoryview, int]:
-    """The flatbuffer of a message, and where the table of its record batch stands in it."""
-    buffer, root = _root(message)
-    header = _field(buffer, root, 2)
-    if header is None:
-        raise IndexError
-    return buffer, header + _I32.unpack_from(buffer, header)[0]
-
-
-def _root(message: memoryview) -> tuple[memoryview, int]:
-    """The flatbuffer of a message, and where its root table stands in it."""
-    buffer = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
-    return buffer, _I32.unpack_from(buffer, 0)[0]
-
-
 def _damaged_header() -> InvalidChunkError:
     return InvalidChunkError("the payload's record batch header is damaged")
-
-
-def _field(buffer: memoryview, table: int, index: int) -> int | None:
-    """Where field `index` of a flatbuffers table stands; `None` if it has its default."""
-    if table < 0:
-        raise IndexError
-    vtable = table - _I32.unpack_from(buffer, table)[0]
-    if vtable < 0:
-        raise IndexError
-    (size,) = _U16.unpack_from(buffer, vtable)
-    slot = 4 + 2 * index
-    if slot >= size:
-        return None
-    (offset,) = _U16.unpack_from(buffer, vtable + slot)
-    return table + offset if offset else None

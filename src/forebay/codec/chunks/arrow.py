@@ -18,10 +18,10 @@ from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, Pack
 from forebay.chunk.arrays import positions
 from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
-from forebay.codec.alike import AlikeDecoder
-from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.conversion import Converted
-from forebay.codec.ipc import (
+from forebay.codec.chunks.alike import AlikeDecoder
+from forebay.codec.chunks.batch_patterns import BatchPatterns
+from forebay.codec.chunks.conversion import Converted
+from forebay.codec.chunks.ipc import (
     CONTINUATION,
     batch_sizes,
     check_end,
@@ -29,25 +29,25 @@ from forebay.codec.ipc import (
     message_extent,
     read_batch_header,
 )
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.migration import OLD_CHUNK_ID
-from forebay.codec.outgoing import outgoing_batch
-from forebay.codec.plain_types import Room, UnreadableColumnError
-from forebay.codec.schemas import (
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.migration import OLD_CHUNK_ID
+from forebay.codec.chunks.outgoing import outgoing_batch
+from forebay.codec.chunks.plain_types import Room, UnreadableColumnError
+from forebay.codec.chunks.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
     ChunkSchema,
     DenseBatch,
     SchemaCache,
 )
-from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls
+from forebay.codec.chunks.soundness import ALIGNMENT, check_header, check_nulls
 from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forebay.codec.lz4 import FreshMemory
+    from forebay.codec.chunks.lz4 import FreshMemory
     from forebay.limits import StoreLimits
     from forebay.model import Payload, StoreId
 

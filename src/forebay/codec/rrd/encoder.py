@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from forebay.codec.arrow import ChunkDecoder
-from forebay.codec.manifest import ManifestBuilder
+from forebay.codec.chunks.arrow import ChunkDecoder
 from forebay.codec.proto import log_msg_pb2
-from forebay.codec.rrf2 import (
+from forebay.codec.rrd.manifest import ManifestBuilder
+from forebay.codec.rrd.rrf2 import (
     ARROW_MSG,
     BLUEPRINT_ACTIVATION_COMMAND,
     END,
@@ -19,8 +19,8 @@ from forebay.codec.rrf2 import (
     SET_STORE_INFO,
     STREAM_HEADER,
 )
+from forebay.codec.rrd.xxh32 import xxh32
 from forebay.codec.wire import encode_content
-from forebay.codec.xxh32 import xxh32
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, SetStoreInfo
 

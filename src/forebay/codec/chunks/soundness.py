@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forebay.chunk import Chunk
-    from forebay.codec.ipc import BatchHeader
+    from forebay.codec.chunks.ipc import BatchHeader
 
 ALIGNMENT: Final = 8
 """Buffers begin at multiples of it (Arrow's columnar format asks for that, and suggests 64)."""

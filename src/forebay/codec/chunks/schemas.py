@@ -23,15 +23,15 @@ from pyarrow import lib
 from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH
-from forebay.codec.conversion import planned
-from forebay.codec.ipc import check_schema
-from forebay.codec.migration import OLD_CHUNK_ID, migrated
-from forebay.codec.soundness import NodeRules, are_apart
+from forebay.codec.chunks.conversion import planned
+from forebay.codec.chunks.ipc import check_schema
+from forebay.codec.chunks.migration import OLD_CHUNK_ID, migrated
+from forebay.codec.chunks.soundness import NodeRules, are_apart
 from forebay.errors import InvalidChunkError, LimitError
 
 if TYPE_CHECKING:
-    from forebay.codec.alike import Pattern
-    from forebay.codec.conversion import Conversion
+    from forebay.codec.chunks.alike import Pattern
+    from forebay.codec.chunks.conversion import Conversion
 
 SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
 SDK_GRPC_SINK: Final = b"rerun:timestamp_sdk_grpc_sink"

@@ -9,27 +9,24 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from forebay.codec.chunks.flatbuffer import i64, pairs, slot, table, u8, u16
 from forebay.limits import DICTIONARIES_MAX
 
 CONTINUATION: Final = 0xFFFFFFFF
 _PREFIX: Final = struct.Struct("<Ii")
-_U16: Final = struct.Struct("<H")
-_I32: Final = struct.Struct("<i")
-_U32: Final = struct.Struct("<I")
 _I64: Final = struct.Struct("<q")
-_PAIR: Final = struct.Struct("<qq")
 
-_SCHEMA: Final = 1
-_DICTIONARY_BATCH: Final = 2
-_RECORD_BATCH: Final = 3
+SCHEMA: Final = 1
+DICTIONARY_BATCH: Final = 2
+RECORD_BATCH: Final = 3
 # Slots of the flatbuffers tables, as offsets into their vtables (format/Message.fbs, Schema.fbs).
-_HEADER_TYPE: Final = 6
-_HEADER: Final = 8
-_BODY_LENGTH: Final = 10
-_BATCH_LENGTH: Final = 4
-_BATCH_NODES: Final = 6
-_BATCH_BUFFERS: Final = 8
-_BATCH_COMPRESSION: Final = 10
+HEADER_TYPE: Final = 6
+HEADER: Final = 8
+BODY_LENGTH: Final = 10
+BATCH_LENGTH: Final = 4
+BATCH_NODES: Final = 6
+BATCH_BUFFERS: Final = 8
+BATCH_COMPRESSION: Final = 10
 _DICTIONARY_DATA: Final = 6
 _SCHEMA_ENDIANNESS: Final = 4
 _NOT_COMPRESSED: Final = -1
@@ -64,9 +61,9 @@ def is_plain(data: memoryview, begin: int) -> bool:
         ValueError: It is neither a record batch nor a dictionary.
         struct.error, IndexError: It leads out of the data.
     """
-    message = _table(data, begin)
-    is_batch = _message_kind(data, message) == _RECORD_BATCH
-    return is_batch and not _slot(data, _header(data, message), _BATCH_COMPRESSION)
+    message = table(data, begin)
+    is_batch = _message_kind(data, message) == RECORD_BATCH
+    return is_batch and not slot(data, _header(data, message), BATCH_COMPRESSION)
 
 
 class BatchHeader(NamedTuple):
@@ -94,14 +91,14 @@ def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
         ValueError: It has no header.
         struct.error, IndexError: It leads out of the data.
     """
-    message = _table(data, begin)
+    message = table(data, begin)
     batch = _header(data, message)
     return BatchHeader(
-        _i64(data, _slot(data, batch, _BATCH_LENGTH)),
-        _pairs(data, _slot(data, batch, _BATCH_NODES)),
-        _pairs(data, _slot(data, batch, _BATCH_BUFFERS)),
+        i64(data, slot(data, batch, BATCH_LENGTH)),
+        pairs(data, slot(data, batch, BATCH_NODES)),
+        pairs(data, slot(data, batch, BATCH_BUFFERS)),
         _body_length(data, message),
-        bool(_slot(data, batch, _BATCH_COMPRESSION)),
+        bool(slot(data, batch, BATCH_COMPRESSION)),
     )
 
 
@@ -131,20 +128,20 @@ def batch_sizes(data: memoryview, at: int) -> BatchSizes:
     claimed = 0
     for number in range(DICTIONARIES_MAX + 1):
         begin, end = message_extent(data, at)
-        message = _table(data, begin)
+        message = table(data, begin)
         kind = _message_kind(data, message)
         batch = _header(data, message)
-        if kind == _DICTIONARY_BATCH:
-            position = _slot(data, batch, _DICTIONARY_DATA)
-            batch = _table(data, position) if position else 0
+        if kind == DICTIONARY_BATCH:
+            position = slot(data, batch, _DICTIONARY_DATA)
+            batch = table(data, position) if position else 0
         body_length = _body_length(data, message)
         if not 0 <= body_length <= len(data) - end:
             msg = f"a batch claims {body_length} bytes; there are {len(data) - end}"
             raise ValueError(msg)
-        if batch and _slot(data, batch, _BATCH_COMPRESSION):
+        if batch and slot(data, batch, BATCH_COMPRESSION):
             claimed += _claimed_bytes(data, batch, end, body_length)
         at = end + body_length
-        if kind == _RECORD_BATCH:
+        if kind == RECORD_BATCH:
             check_end(data, end, body_length)
             return BatchSizes(begin, number, claimed)
     msg = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
@@ -154,7 +151,7 @@ def batch_sizes(data: memoryview, at: int) -> BatchSizes:
 def _claimed_bytes(data: memoryview, batch: int, body: int, body_length: int) -> int:
     """What the compressed buffers of a batch claim to become, together."""
     total = 0
-    for offset, length in _pairs(data, _slot(data, batch, _BATCH_BUFFERS)):
+    for offset, length in pairs(data, slot(data, batch, BATCH_BUFFERS)):
         if not 0 <= offset <= offset + length <= body_length or length < 0:
             msg = f"a buffer of {length} bytes at byte {offset} leaves the body of its batch"
             raise ValueError(msg)
@@ -172,8 +169,8 @@ def _claimed_bytes(data: memoryview, batch: int, body: int, body_length: int) ->
 
 
 def _message_kind(data: memoryview, message: int) -> int:
-    kind = _u8(data, _slot(data, message, _HEADER_TYPE))
-    if kind not in (_RECORD_BATCH, _DICTIONARY_BATCH):
+    kind = u8(data, slot(data, message, HEADER_TYPE))
+    if kind not in (RECORD_BATCH, DICTIONARY_BATCH):
         msg = f"the Arrow stream has message {kind} where its record batch should be"
         raise ValueError(msg)
     return kind
@@ -181,15 +178,15 @@ def _message_kind(data: memoryview, message: int) -> int:
 
 def _header(data: memoryview, message: int) -> int:
     """The table of the batch that a message describes."""
-    position = _slot(data, message, _HEADER)
+    position = slot(data, message, HEADER)
     if not position:
         msg = "the record batch has no header"
         raise ValueError(msg)
-    return _table(data, position)
+    return table(data, position)
 
 
 def _body_length(data: memoryview, message: int) -> int:
-    return _i64(data, _slot(data, message, _BODY_LENGTH))
+    return i64(data, slot(data, message, BODY_LENGTH))
 
 
 def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
@@ -214,46 +211,12 @@ def check_schema(data: memoryview) -> None:
         ValueError: It is not.
     """
     begin, _ = message_extent(data, 0)
-    message = _table(data, begin)
-    if _u8(data, _slot(data, message, _HEADER_TYPE)) != _SCHEMA:
+    message = table(data, begin)
+    if u8(data, slot(data, message, HEADER_TYPE)) != SCHEMA:
         msg = "the Arrow stream does not begin with a schema"
         raise ValueError(msg)
-    header = _slot(data, message, _HEADER)
-    endianness = _slot(data, _table(data, header), _SCHEMA_ENDIANNESS) if header else 0
-    if endianness and _U16.unpack_from(data, endianness)[0] != 0:
+    header = slot(data, message, HEADER)
+    endianness = slot(data, table(data, header), _SCHEMA_ENDIANNESS) if header else 0
+    if u16(data, endianness):
         msg = "the chunk is big-endian; Rerun's are little-endian"
         raise ValueError(msg)
-
-
-def _u8(data: memoryview, position: int) -> int:
-    return data[position] if position else 0
-
-
-def _i64(data: memoryview, position: int) -> int:
-    return int(_I64.unpack_from(data, position)[0]) if position else 0
-
-
-def _pairs(data: memoryview, position: int) -> list[tuple[int, int]]:
-    """The vector of pairs of 64-bit integers that the offset at `position` leads to."""
-    if not position:
-        return []
-    begin = _table(data, position)
-    end = begin + 4 + _PAIR.size * int(_U32.unpack_from(data, begin)[0])
-    if end > len(data):
-        msg = "a vector of the record batch message leads out of it"
-        raise ValueError(msg)
-    return list(_PAIR.iter_unpack(data[begin + 4 : end]))
-
-
-def _table(data: memoryview, position: int) -> int:
-    """Where the table is that the offset at `position` leads to."""
-    return position + int(_U32.unpack_from(data, position)[0])
-
-
-def _slot(data: memoryview, table: int, slot: int) -> int:
-    """Position of a table's field; 0 if it has none."""
-    vtable = table - _I32.unpack_from(data, table)[0]
-    if vtable < 0 or slot >= _U16.unpack_from(data, vtable)[0]:
-        return 0
-    offset: int = _U16.unpack_from(data, vtable + slot)[0]
-    return table + offset if offset else 0

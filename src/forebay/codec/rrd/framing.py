@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forebay.codec.rrf2 import (
+from forebay.codec.rrd.rrf2 import (
     ARROW_MSG,
     BLUEPRINT_ACTIVATION_COMMAND,
     END,
@@ -24,7 +24,7 @@ from forebay.codec.rrf2 import (
     arrow_msg_extents,
     check_stream_header,
 )
-from forebay.codec.scan import ArrowMsgScanner
+from forebay.codec.rrd.scan import ArrowMsgScanner
 from forebay.codec.wire import (
     decode_activation,
     decode_arrow_msg,

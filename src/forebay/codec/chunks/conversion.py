@@ -17,12 +17,12 @@ import pyarrow as pa
 from forebay.chunk import UnreadColumn
 from forebay.chunk.arrays import Bools, are_valid, lists_of, positions
 from forebay.chunk.layout import COMPONENT, CONTROL_KINDS, INDEX_KINDS, KIND
-from forebay.codec.plain_types import UnreadableColumnError, plain_field, to_plain
+from forebay.codec.chunks.plain_types import UnreadableColumnError, plain_field, to_plain
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
-    from forebay.codec.migration import Migrated
-    from forebay.codec.plain_types import Room
+    from forebay.codec.chunks.migration import Migrated
+    from forebay.codec.chunks.plain_types import Room
 
 _NAME_CHARS_MAX: Final = 200
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from forebay.chunk import BatchForm, number_spans
-from forebay.codec.schemas import DENSE_BATCH_BYTES_MAX
-from forebay.codec.soundness import ALIGNMENT, are_numbers_alone
+from forebay.codec.chunks.schemas import DENSE_BATCH_BYTES_MAX
+from forebay.codec.chunks.soundness import ALIGNMENT, are_numbers_alone
 from forebay.limits import (
     BATCH_MESSAGES_SEEN_MAX,
     BATCH_PATTERN_BYTES_MAX,
@@ -28,7 +28,7 @@ from forebay.limits import (
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk, ChunkLayout
-    from forebay.codec.schemas import ChunkSchema, Columns
+    from forebay.codec.chunks.schemas import ChunkSchema, Columns
 
 _FORM_BYTES: Final = 256
 """What a form counts for."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
-from forebay.codec.soundness import are_apart, are_numbers_alone
+from forebay.codec.chunks.soundness import are_apart, are_numbers_alone
 from forebay.limits import (
     ALIKE_BYTES_MAX,
     ALIKE_MESSAGE_BYTES_MAX,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.chunk import Chunk
-    from forebay.codec.lz4 import Lz4Decompressor
-    from forebay.codec.schemas import Span
+    from forebay.codec.chunks.lz4 import Lz4Decompressor
+    from forebay.codec.chunks.schemas import Span
 
 _ID_DIGITS: Final = 32
 _NAMES: Final = (b"", b"chunk_")

@@ -1,0 +1,1 @@
+"""Chunks in Arrow IPC payloads: decompression, validation, conversion, and encoding."""
