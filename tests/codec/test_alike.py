@@ -270,7 +270,7 @@ def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.Mon
         for number in range(3):
             decoder.decode(row("/a", number, [float(number)] * length))
         shapes = [shape for some in decoder._alike._shapes.values() for shape in some]
-        held = sum(len(one.rest) for shape in shapes for one in shape.known.values())
+        held = sum(len(one.fixed) for shape in shapes for one in shape.known.values())
         assert held <= decoder._alike._num_bytes <= 10_000
 
 

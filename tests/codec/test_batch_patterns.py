@@ -141,7 +141,7 @@ def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.Mon
         for number in range(3):
             decoder.decode(encoded(message("/a", number, rows)))
         patterns: BatchPatterns = decoder._batches
-        held = sum(len(one.rest) for one in patterns._known.values())
+        held = sum(len(one.fixed) for one in patterns._known.values())
         assert held <= patterns._num_bytes <= 4096
 
 

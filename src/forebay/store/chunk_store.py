@@ -17,7 +17,7 @@ from forebay.model import (
     DeletionReason,
     to_index_value,
 )
-from forebay.store import removal, statics
+from forebay.store import removal
 from forebay.store.compaction import append, merge, put, put_rows
 from forebay.store.leaf import Leaf
 from forebay.store.state import StoreState
@@ -182,7 +182,7 @@ class ChunkStore:
             return True
         state.ledger.add(chunk)
         state.count(entity, 1, rows)
-        for gone in statics.insert(entity, chunk):
+        for gone in entity.insert_static(chunk):
             state.known.discard(gone.id)
             state.ledger.remove(gone)
             diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))

@@ -128,6 +128,19 @@ class EntityIndex:
         ]
         return clone
 
+    def insert_static(self, chunk: Chunk) -> list[Chunk]:
+        """Add a static chunk; the caller owns this index.
+
+        Args:
+            chunk: A static chunk.
+
+        Returns:
+            The chunks that no longer have a visible cell; the new chunk may be among them.
+        """
+        if self.statics.epoch != self.epoch:
+            self.statics = self.statics.copy(self.epoch)
+        return self.statics.insert(chunk)
+
     @property
     def static_cells(self) -> Mapping[str, Cell]:
         """For each component, the static cell with the greatest row id."""

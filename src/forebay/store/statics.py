@@ -11,7 +11,6 @@ from forebay.store.cell import Cell, Row
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk
-    from forebay.store.entity import EntityIndex
 
 KEPT_ARCHETYPES: Final = frozenset({"rerun.archetypes.Transform3D", "rerun.archetypes.Pinhole"})
 """Shadowed static chunks of these archetypes remain in the store (`re_chunk_store::writes`).
@@ -102,22 +101,6 @@ class Statics:
 
 NO_STATICS: Final = Statics(-1)
 """Shared by all entities without static data; its epoch never matches, so it never changes."""
-
-
-def insert(entity: EntityIndex, chunk: Chunk) -> list[Chunk]:
-    """Add a static chunk to an index that the caller owns.
-
-    Args:
-        entity: The index; its epoch is the writer's.
-        chunk: A static chunk.
-
-    Returns:
-        The chunks that no longer have a visible cell; the new chunk may be among them.
-    """
-    statics = entity.statics
-    if statics.epoch != entity.epoch:
-        statics = entity.statics = statics.copy(entity.epoch)
-    return statics.insert(chunk)
 
 
 def _last_valid(chunk: Chunk, component: str) -> int | None:

@@ -1,12 +1,12 @@
-"""Messages of many rows that equal an earlier one in all but their numbers.
+"""Recognition of messages with several rows whose record batch matches a pattern (see `spans`).
 
-Whoever logs at a steady pace sends chunks with the same number of rows each time: then their
-record batches lie in the same places, and where lists have the same lengths, nothing differs but
-row ids, times and numbers. Of those any bytes are valid. So a message that equals a sound one
-everywhere else is as sound, and needs neither be parsed nor validated.
+A program that logs at a steady rate sends chunks with the same number of rows each time. Their
+record batches then have the same structure, and if lists have the same lengths, only row ids, times
+and numbers differ: the free spans, in which any bytes are valid. So a record batch with the same
+fixed bytes as a valid one is valid too, and is neither parsed nor validated.
 
-Such a message is kept and opened later, so it matters that the bytes that may differ are numbers
-and nothing else at the same time (`soundness.are_numbers_alone`).
+The message is kept and opened later. So it is important that the free spans contain numbers and
+nothing else (`soundness.are_numbers_alone`).
 """
 
 from __future__ import annotations
@@ -29,57 +29,58 @@ from forebay.limits import (
 if TYPE_CHECKING:
     from forebay.chunk import Chunk, ChunkLayout
     from forebay.codec.chunks.schemas import ChunkSchema, Columns
+    from forebay.codec.chunks.spans import Span
 
 _FORM_BYTES: Final = 256
-"""What a form counts for."""
+"""The memory that a form is counted as, in bytes."""
 
 
 @dataclass(slots=True)
 class _Pattern:
-    """A message that was found sound; what stands where is counted from its record batch on.
+    """A valid record batch message with its body; positions are relative to its begin.
 
     Attributes:
-        fixed: The spans in which its kin are the same.
-        rest: What stands there.
-        rows: How many it has.
-        byte_size: Bytes that its columns refer to.
-        forms: Of chunks like it, by their layout and where their record batch begins.
+        fixed_spans: The ranges between the free spans.
+        fixed: The fixed bytes, concatenated.
+        rows: The number of rows.
+        byte_size: The number of bytes that the columns use.
+        forms: Forms of matching chunks, by their layout and the position of the record batch.
     """
 
-    fixed: tuple[tuple[int, int], ...]
-    rest: bytes
+    fixed_spans: tuple[Span, ...]
+    fixed: bytes
     rows: int
     byte_size: int
     forms: dict[tuple[ChunkLayout, int], BatchForm] = field(default_factory=dict)
 
 
 class BatchPatterns:
-    """Remembers sound messages up to a bound, then starts afresh.
+    """A bounded set of patterns; it is cleared when it is full.
 
-    Not for several threads at once.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
-        # What a record batch means depends on the types of its columns, not on whose they are: one
-        # pattern is for all entities that log alike.
+        # The meaning of a record batch depends on the types of its columns, not on the entity: one
+        # pattern serves all entities that log the same.
         self._known: dict[tuple[Columns, int], _Pattern] = {}
         self._num_bytes = 0
         self._seen: set[tuple[Columns, bytes]] = set()
 
     def match(self, schema: ChunkSchema, message: memoryview, begin: int) -> BatchForm | None:
-        """The form of a message if it is like one that is known.
+        """Return the form of a message that matches a pattern; `None` if none matches.
 
         Args:
-            schema: Its schema.
-            message: The whole of it.
-            begin: Where the message of the record batch begins.
+            schema: The schema of the message.
+            message: The whole message.
+            begin: The position of the record batch message.
         """
         key = schema.columns, len(message) - begin
         if key not in self._known or begin % ALIGNMENT:
             return None
-        pattern = self._known[key]  # Not `get`: see docs/free-threading.md.
+        pattern = self._known[key]  # Not `get` (docs/free-threading.md).
         batch = message[begin:]
-        if b"".join([batch[begin:end] for begin, end in pattern.fixed]) != pattern.rest:
+        if b"".join([batch[begin:end] for begin, end in pattern.fixed_spans]) != pattern.fixed:
             return None
         place = schema.layout, begin
         if place in pattern.forms:
@@ -91,7 +92,12 @@ class BatchPatterns:
         return form
 
     def is_second(self, schema: ChunkSchema, batch_message: bytes) -> bool:
-        """Whether a record batch message was asked about before, of whatever entity."""
+        """Return whether the same record batch message was passed before, for any entity.
+
+        Args:
+            schema: The schema of the message.
+            batch_message: The record batch message without its body.
+        """
         if len(batch_message) > DENSE_BATCH_BYTES_MAX:
             return False
         key = schema.columns, batch_message
@@ -110,17 +116,18 @@ class BatchPatterns:
         batch_begin: int,
         body_begin: int,
     ) -> bool:
-        """Take a sound message as the pattern of others; whether it can be one.
+        """Learn a valid message as a pattern; return whether it can be one.
 
         Args:
-            schema: Its schema.
-            chunk: What it holds, opened in place.
-            message: The whole of it.
-            batch_begin: Where the message of the record batch begins.
-            body_begin: Where its body begins.
+            schema: The schema of the message.
+            chunk: The decoded chunk; its columns refer to `message`.
+            message: The whole message.
+            batch_begin: The position of the record batch message.
+            body_begin: The position of its body.
         """
         if chunk.num_rows < 2 or chunk.is_static or batch_begin % ALIGNMENT:
-            return False  # One row is merged at once, a static chunk opened: nothing to save.
+            # One row is merged soon, and a static chunk is opened at once: nothing to gain.
+            return False
         size = len(message)
         address = pa.py_buffer(message).address
         found = number_spans(chunk)
@@ -129,20 +136,20 @@ class BatchPatterns:
         free = sorted([(begin - address, end - address) for begin, end in found])
         if not are_numbers_alone(chunk, free, address, body_begin, size):
             return False
-        fixed = []
+        fixed_spans = []
         at = batch_begin
         for begin, end in free:
             if begin > at:
-                fixed.append((at - batch_begin, begin - batch_begin))
+                fixed_spans.append((at - batch_begin, begin - batch_begin))
             at = end
-        fixed.append((at - batch_begin, size - batch_begin))
+        fixed_spans.append((at - batch_begin, size - batch_begin))
         batch = message[batch_begin:]
-        rest = b"".join([batch[begin:end] for begin, end in fixed])
-        if len(rest) > BATCH_PATTERN_BYTES_MAX:
+        fixed = b"".join([batch[begin:end] for begin, end in fixed_spans])
+        if len(fixed) > BATCH_PATTERN_BYTES_MAX:
             return False
-        self._make_room(len(rest))
+        self._make_room(len(fixed))
         self._known[schema.columns, len(batch)] = _Pattern(
-            tuple(fixed), rest, chunk.num_rows, chunk.byte_size
+            tuple(fixed_spans), fixed, chunk.num_rows, chunk.byte_size
         )
         return True
 

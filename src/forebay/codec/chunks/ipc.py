@@ -1,7 +1,7 @@
-"""The frame around a chunk: an Arrow IPC stream of one schema and one record batch.
+"""The Arrow IPC stream around a chunk: one schema message and one record batch message.
 
-Only the few numbers that bound the messages are read here; pyarrow reads the rest. Offsets come
-from the sender, so each is read through `struct`, which refuses to leave the buffer.
+This module reads only the numbers that bound the messages; pyarrow reads everything else. Offsets
+come from the sender, so each is checked when it is followed (`flatbuffer`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _I64: Final = struct.Struct("<q")
 SCHEMA: Final = 1
 DICTIONARY_BATCH: Final = 2
 RECORD_BATCH: Final = 3
-# Slots of the flatbuffers tables, as offsets into their vtables (format/Message.fbs, Schema.fbs).
+# Slots of the flatbuffers tables: offsets into their vtables (format/Message.fbs, Schema.fbs).
 HEADER_TYPE: Final = 6
 HEADER: Final = 8
 BODY_LENGTH: Final = 10
@@ -30,12 +30,16 @@ BATCH_COMPRESSION: Final = 10
 _DICTIONARY_DATA: Final = 6
 _SCHEMA_ENDIANNESS: Final = 4
 _NOT_COMPRESSED: Final = -1
-"""What a buffer says that is as it is, though the others of its batch are compressed."""
+"""The size that a buffer claims if it is not compressed although its batch is."""
 _END_OF_STREAM: Final = (b"", b"\0\0\0\0", b"\xff\xff\xff\xff\0\0\0\0")
 
 
 def message_extent(data: memoryview, at: int) -> tuple[int, int]:
-    """Begin and end of the flatbuffer of the message that begins at `at`.
+    """Return begin and end of the flatbuffer of the message at `at`.
+
+    Args:
+        data: The stream.
+        at: The position of the encapsulated message.
 
     Raises:
         ValueError: No message begins there.
@@ -55,11 +59,15 @@ def message_extent(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def is_plain(data: memoryview, begin: int) -> bool:
-    """Whether the flatbuffer at `begin` is that of a record batch without compressed buffers.
+    """Return whether a flatbuffer is that of a record batch without compressed buffers.
+
+    Args:
+        data: The stream.
+        begin: The position of the flatbuffer.
 
     Raises:
-        ValueError: It is neither a record batch nor a dictionary.
-        struct.error, IndexError: It leads out of the data.
+        ValueError: The message is neither a record batch nor a dictionary.
+        struct.error, IndexError: An offset points outside the data.
     """
     message = table(data, begin)
     is_batch = _message_kind(data, message) == RECORD_BATCH
@@ -67,14 +75,14 @@ def is_plain(data: memoryview, begin: int) -> bool:
 
 
 class BatchHeader(NamedTuple):
-    """What the message of a record batch says of the body behind it; nothing of it is checked.
+    """The header of a record batch message. Nothing in it is validated.
 
     Attributes:
-        rows: How many.
-        nodes: Values and nulls of each field, parents before their children.
-        buffers: Offset in the body, and length, of each buffer.
-        body_length: Bytes of the body.
-        is_compressed: Whether the buffers are compressed one by one.
+        rows: The number of rows.
+        nodes: The numbers of values and nulls of each field, parents before their children.
+        buffers: Offset in the body and length of each buffer, in bytes.
+        body_length: The length of the body in bytes.
+        is_compressed: Whether the buffers are compressed individually.
     """
 
     rows: int
@@ -85,11 +93,15 @@ class BatchHeader(NamedTuple):
 
 
 def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
-    """Read the flatbuffer at `begin`, which is that of a record batch (see `is_plain`).
+    """Read the header of a record batch message.
+
+    Args:
+        data: The stream.
+        begin: The position of the flatbuffer, which is that of a record batch (see `is_plain`).
 
     Raises:
-        ValueError: It has no header.
-        struct.error, IndexError: It leads out of the data.
+        ValueError: The message has no header.
+        struct.error, IndexError: An offset points outside the data.
     """
     message = table(data, begin)
     batch = _header(data, message)
@@ -103,12 +115,12 @@ def read_batch_header(data: memoryview, begin: int) -> BatchHeader:
 
 
 class BatchSizes(NamedTuple):
-    """What stands behind the schema of a stream.
+    """The sizes of the messages after the schema of a stream.
 
     Attributes:
-        begin: Where the flatbuffer of the record batch begins.
-        num_dictionaries: Dictionary batches before the record batch.
-        claimed_bytes: What compressed buffers claim to become.
+        begin: The position of the record batch's flatbuffer.
+        num_dictionaries: The number of dictionary batches before the record batch.
+        claimed_bytes: The claimed size of all compressed buffers after decompression, in bytes.
     """
 
     begin: int
@@ -117,13 +129,18 @@ class BatchSizes(NamedTuple):
 
 
 def batch_sizes(data: memoryview, at: int) -> BatchSizes:
-    """See that at `at` there is one record batch, with dictionaries before it, and nothing else.
+    """Check that dictionaries, one record batch and nothing else follow at `at`.
 
-    Nothing is decompressed: what compressed buffers become is what they say of themselves.
+    Nothing is decompressed: sizes after decompression are those that the buffers claim.
+
+    Args:
+        data: The stream.
+        at: The position of the first message after the schema.
 
     Raises:
-        ValueError: There is something else, a body is cut off, there are more dictionaries than
-            `limits.DICTIONARIES_MAX`, or a buffer claims a size that none has.
+        ValueError: There is another message, a body is truncated, there are more dictionaries than
+            `limits.DICTIONARIES_MAX`, or a buffer claims an impossible size.
+        struct.error, IndexError: An offset points outside the data.
     """
     claimed = 0
     for number in range(DICTIONARIES_MAX + 1):
@@ -149,7 +166,7 @@ def batch_sizes(data: memoryview, at: int) -> BatchSizes:
 
 
 def _claimed_bytes(data: memoryview, batch: int, body: int, body_length: int) -> int:
-    """What the compressed buffers of a batch claim to become, together."""
+    """Return the total size that the compressed buffers of a batch claim."""
     total = 0
     for offset, length in pairs(data, slot(data, batch, BATCH_BUFFERS)):
         if not 0 <= offset <= offset + length <= body_length or length < 0:
@@ -177,7 +194,7 @@ def _message_kind(data: memoryview, message: int) -> int:
 
 
 def _header(data: memoryview, message: int) -> int:
-    """The table of the batch that a message describes."""
+    """Return the position of the batch table of a message."""
     position = slot(data, message, HEADER)
     if not position:
         msg = "the record batch has no header"
@@ -190,10 +207,15 @@ def _body_length(data: memoryview, message: int) -> int:
 
 
 def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
-    """See that the record batch's body is there, and that nothing follows.
+    """Check that the record batch's body is complete and that nothing follows it.
+
+    Args:
+        data: The stream.
+        batch_end: The position at which the body begins.
+        body_length: The length of the body in bytes.
 
     Raises:
-        ValueError: It is cut off, or there is more than one batch.
+        ValueError: The body is truncated, or there is more than one batch.
     """
     body_end = batch_end + body_length
     if not batch_end <= body_end <= len(data):
@@ -205,10 +227,13 @@ def check_end(data: memoryview, batch_end: int, body_length: int) -> None:
 
 
 def check_schema(data: memoryview) -> None:
-    """See that the message is a schema of little-endian numbers.
+    """Check that a message is a schema of little-endian numbers.
+
+    Args:
+        data: The schema message.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is another message, or big-endian.
     """
     begin, _ = message_extent(data, 0)
     message = table(data, begin)

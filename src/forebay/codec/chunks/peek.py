@@ -1,7 +1,7 @@
-"""What a chunk says of itself in its first bytes, without decompressing its data.
+"""The head of a chunk: its layout and number of rows, read without decompressing the data.
 
-An `ArrowMsg` holds an Arrow IPC stream: the schema message, then one record batch whose header
-gives the number of rows. Both stand in front, so of a bulky chunk only the front is decompressed.
+An `ArrowMsg` has an Arrow IPC stream: a schema message, then one record batch whose header has the
+number of rows. Both are at the front, so only the front of a large payload is decompressed.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _FRONT_BYTES: Final = 4096
 
 
 class ChunkHead(NamedTuple):
-    """What stands in front of a chunk's data.
+    """The information in front of a chunk's data.
 
     Attributes:
         layout: The columns of the chunk.
-        num_rows: How many rows they have.
-        batch: Where the header of its record batch begins and ends in the message, if its times
-            lie behind that as they are; else `None`.
+        num_rows: The number of rows.
+        batch: Begin and end of the record batch's header in the message, if its times follow in
+            plain form; else `None`.
     """
 
     layout: ChunkLayout
@@ -58,9 +58,9 @@ class ChunkHead(NamedTuple):
 
 
 class ChunkPeeker:
-    """Reads chunk heads; chunks that share a schema share one layout.
+    """Reads the heads of chunks; chunks with the same schema share one layout.
 
-    Not for several threads at once.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -70,10 +70,13 @@ class ChunkPeeker:
     def peek(self, msg: ArrowMsg) -> ChunkHead:
         """Read the head of one chunk.
 
-        Its data is not looked at: a chunk whose head is sound may still be rejected by a worker.
+        The data is not examined: a chunk with a valid head may still be rejected by a worker.
+
+        Args:
+            msg: The message.
 
         Raises:
-            InvalidChunkError: The head is not that of a chunk, with the store and the byte offset.
+            InvalidChunkError: The head is invalid. The error has the store and the byte offset.
         """
         try:
             return self._peek(msg)
@@ -99,7 +102,7 @@ class ChunkPeeker:
             wanted *= 4
 
     def _front(self, msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
-        """At least `wanted` bytes of the payload, if it has as many, and whether it is all."""
+        """Return at least `wanted` bytes of the payload if available, and whether they are all of it."""
         size = msg.uncompressed_size
         if msg.compression == Compression.NONE:
             return msg.payload, True
@@ -116,7 +119,7 @@ class ChunkPeeker:
             raise InvalidChunkError(text) from error
 
     def _parse(self, front: bytes | memoryview) -> ChunkHead | None:
-        """The head, or `None` if the front is too short for it."""
+        """Return the head; `None` if the front is too short for it."""
         view = memoryview(front).cast("B")
         schema_end = _message_end(view, 0)
         if schema_end is None:
@@ -148,10 +151,15 @@ class ChunkPeeker:
 
 
 def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
-    """Decompress the front of an LZ4 block: `wanted` bytes or a little more, or all there is.
+    """Decompress the front of an LZ4 block.
+
+    Args:
+        block: The block.
+        wanted: The number of bytes to decompress. The result may be a little longer, or shorter if
+            the block contains less.
 
     Raises:
-        InvalidChunkError: The block contradicts itself before that.
+        InvalidChunkError: The block is invalid before that position.
     """
     source = memoryview(block).cast("B")
     out = bytearray()
@@ -164,7 +172,7 @@ def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
             if length == 15:
                 length, position = _long_length(source, position, length)
             if length:
-                # A literal can be as long as the chunk: only as much of it as was asked for.
+                # A run of literals can be as long as the chunk: copy only as much as wanted.
                 out += source[position : position + min(length, wanted)]
                 position += length
             if len(out) >= wanted or position >= len(source):
@@ -201,7 +209,10 @@ def _long_length(source: memoryview, position: int, length: int) -> tuple[int, i
 
 
 def _message_end(front: memoryview, position: int) -> int | None:
-    """Where the encapsulated Arrow message at `position` ends, its body not counted."""
+    """Return the end of the encapsulated Arrow message at `position`, without its body.
+
+    Returns `None` if the front is too short.
+    """
     if len(front) < position + 8:
         return None
     if bytes(front[position : position + 4]) == _CONTINUATION:
@@ -215,7 +226,7 @@ def _message_end(front: memoryview, position: int) -> int | None:
 
 
 def _kind(message: memoryview) -> int:
-    """What a message holds; 0 if it does not say."""
+    """Return the kind of a message; 0 if it has none."""
     return _read(message, lambda data, root: u8(data, slot(data, root, HEADER_TYPE)))
 
 
@@ -227,7 +238,7 @@ def _body_length(message: memoryview) -> int:
 
 
 def _num_rows(message: memoryview) -> int:
-    """The number of rows that the message of a record batch claims."""
+    """Return the number of rows that the message of a record batch claims."""
     if _kind(message) != RECORD_BATCH:
         text = "the payload's second Arrow message is not a record batch"
         raise InvalidChunkError(text)
@@ -239,12 +250,12 @@ def _num_rows(message: memoryview) -> int:
 
 
 def _is_compressed(message: memoryview) -> bool:
-    """Whether the buffers of a record batch are compressed."""
+    """Return whether the buffers of a record batch are compressed."""
     return bool(_read(message, lambda data, root: _batch_slot(data, root, BATCH_COMPRESSION)))
 
 
 def _batch_slot(data: memoryview, root: int, wanted: int) -> int:
-    """The position of a field of the record batch in a message; 0 if it is absent."""
+    """Return the position of a field of the record batch in a message; 0 if it is absent."""
     header = slot(data, root, HEADER)
     if not header:
         raise IndexError
@@ -252,7 +263,7 @@ def _batch_slot(data: memoryview, root: int, wanted: int) -> int:
 
 
 def _read(message: memoryview, read: Callable[[memoryview, int], int]) -> int:
-    """What `read` finds in the flatbuffer of a message, given that and its root table."""
+    """Apply `read` to the flatbuffer of a message and the position of its root table."""
     data = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
     try:
         return read(data, table(data, 0))

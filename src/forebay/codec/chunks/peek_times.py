@@ -1,7 +1,7 @@
-"""First and last times of a chunk that will not be decoded, from its front.
+"""The time ranges of a chunk that will not be decoded, read from the front of its message.
 
-An SDK writes row ids and times before the data, so the times of a bulky chunk stand right behind
-its head. Where they stand elsewhere, or are not plain, there is no answer.
+SDKs write row ids and times before the data, so the times of a large chunk follow its head. If they
+are elsewhere, or not in plain form, the result is empty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ _TIME_BYTES: Final = 8
 
 
 def peek_time_ranges(peeker: ChunkPeeker, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
-    """First and last time by timeline, as far as the front of the message tells.
+    """Return first and last time by timeline, as far as the front of the message has them.
+
+    Args:
+        peeker: Reads the head of the chunk.
+        msg: The message.
 
     Raises:
         InvalidChunkError: The front is not that of a chunk.
@@ -52,7 +56,7 @@ def _time_ranges(peeker: ChunkPeeker, msg: ArrowMsg) -> Mapping[str, tuple[int, 
     ranges: dict[str, tuple[int, int]] = {}
     for name, index in head.layout.indexes.items():
         if head.layout.row_ids != 0 or index.position != 1 + len(ranges):
-            break  # a column of another shape may stand before it
+            break  # a column of another form may precede it
         _, num_nulls = header.nodes[index.position]
         offset, length = header.buffers[2 * index.position + 1]
         end = offset + _TIME_BYTES * head.num_rows
