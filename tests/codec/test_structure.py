@@ -122,7 +122,7 @@ def test_schemas_that_vary_in_ever_new_places_are_looked_up_in_few_ways() -> Non
         _, end = message_extent(payload.cast("B"), 0)
         cache.read(payload.cast("B")[:end])
     assert max(len(alike) for alike in cache._known.values()) <= limits.SCHEMA_SPANS_MAX
-    assert max(len(alike) for alike in cache._kindred.values()) <= limits.SCHEMA_SPANS_MAX
+    assert max(len(alike) for alike in cache._other_entities.values()) <= limits.SCHEMA_SPANS_MAX
 
 
 def test_patterns_of_ever_new_shapes_are_tried_in_few_ways() -> None:

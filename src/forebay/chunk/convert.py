@@ -42,7 +42,7 @@ def converted(values: pa.Array, kind: pa.DataType, entity_path: object, componen
     except _DoesNotFitError as error:
         msg = (
             f"component {component!r} of {entity_path} was logged as {told_type(error.own)} and as "
-            f"{told_type(error.kind)}, and not all values of the one fit into the other; ask for "
+            f"{told_type(error.kind)}, and not all values of one fit into the other; ask for "
             "other components, for a `range` with only one of the types, or for single cells with "
             "`latest_at`"
         )

@@ -163,7 +163,9 @@ class ChunkLayout:
             claims_sorted = described.get(IS_SORTED) == b"true"
             if kind in CONTROL_KINDS:
                 if field.type != ROW_ID_TYPE or row_ids is not None:
-                    msg = f"control column {field.name!r} of type {field.type} is no row-id column"
+                    msg = (
+                        f"control column {field.name!r} of type {field.type} is not a row-id column"
+                    )
                     raise InvalidChunkError(msg)
                 row_ids = position, claims_sorted
             elif kind in INDEX_KINDS:

@@ -62,7 +62,7 @@ def unified(types: Iterable[pa.DataType], entity_path: object, component: str) -
         return _common(distinct)
     except _NoCommonTypeError:
         first, second, where = _conflict(distinct)
-    place = f" (they part at {told_type('.'.join(where))})" if where else ""
+    place = f" (they differ at {told_type('.'.join(where))})" if where else ""
     msg = (
         f"component {component!r} of {entity_path} was logged as {told_type(first)} and as "
         f"{told_type(second)}, and no type holds the values of both{place}; ask for other "

@@ -47,7 +47,7 @@ def parse(message_class: type[MessageT], data: Payload, byte_offset: int | None)
         name = message_class.DESCRIPTOR.name
         at = "" if byte_offset is None else f" at byte {byte_offset}"
         # Not protobuf's own text, which differs between its implementations.
-        msg = f"the {name}{at} is damaged: it is no protobuf message of that type"
+        msg = f"the {name}{at} is damaged: it is not a protobuf message of that type"
         raise CorruptError(msg, byte_offset=byte_offset) from error
     return message
 

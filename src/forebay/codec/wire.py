@@ -72,7 +72,7 @@ def decode_log_msg(data: Payload, byte_offset: int | None = None) -> LogMsg:
         case "blueprint_activation_command":
             return activation_of(message.blueprint_activation_command, byte_offset)
         case _:
-            msg = "a message of no kind that Forebay knows; its sender may be newer"
+            msg = "the message is of an unknown kind; its sender may be newer"
             raise CorruptError(msg, byte_offset=byte_offset)
 
 

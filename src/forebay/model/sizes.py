@@ -39,7 +39,7 @@ def to_bytes(size: Size, *, least: int = 1, most: int | None = None) -> int:
     """
     number = _number(size)
     if number is None:
-        msg = f"{_shown(size)} is no size; write 500MB, 1.5GiB or a number of bytes"
+        msg = f"{_shown(size)} is not a size; write 500MB, 1.5GiB or a number of bytes"
         raise ValueError(msg)
     if number < least or (most is not None and number > most):
         upper = "" if most is None else f" and at most {most:,}"

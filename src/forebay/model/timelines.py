@@ -90,7 +90,7 @@ def _from_numpy(time: np.datetime64 | np.timedelta64, timeline: Timeline) -> int
     if timeline.type is not wanted:
         raise _mismatch(time, timeline)
     if np.isnat(time):
-        msg = f"NaT is no time on timeline {timeline.name!r}"
+        msg = f"NaT is not a time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
     converted = time.astype(kind)
     # NumPy overflows without an error, except for units finer than nanoseconds and values without a

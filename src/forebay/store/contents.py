@@ -177,10 +177,10 @@ def _check(expression: str, path: str, offset: int) -> None:
                     msg = r"a unicode escape has one to six hexadecimal digits, as in `\u{262E}`"
                     raise _fault(expression, offset + index, msg)
                 if not is_scalar_value(int(code[1], 16)):
-                    msg = f"there is no character of the number {code[1]}"
+                    msg = f"there is no Unicode character with the number {code[1]}"
                     raise _fault(expression, offset + index, msg)
             elif following.isalnum() and following not in _ESCAPABLE_LETTERS:
-                msg = f"`\\{following}` is no escape; write `{following}`"
+                msg = f"`\\{following}` is not an escape; write `{following}`"
                 raise _fault(expression, offset + index, msg)
             index += 2
             continue
@@ -188,7 +188,7 @@ def _check(expression: str, path: str, offset: int) -> None:
             msg = "`*` is understood only in a trailing `/**`; a literal one is written `\\*`"
             raise _fault(expression, offset + index, msg)
         if char == "$":
-            msg = "there is nothing to put in place of `$…`; a literal one is written `\\$`"
+            msg = "`$…` is not supported; a literal dollar sign is written `\\$`"
             raise _fault(expression, offset + index, msg)
         index += 1
 

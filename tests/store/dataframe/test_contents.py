@@ -81,7 +81,7 @@ def test_selects_what_rerun_selects(expression: str | list[str] | None) -> None:
         ("/a -", 4, "needs an entity path"),
         ("-\n/a", 1, "needs an entity path"),
         ("/a\\", 3, "escapes nothing"),
-        (r"/a\q", 3, "no escape"),
+        (r"/a\q", 3, "not an escape"),
         (r"/a\u{}", 3, "hexadecimal"),
         (r"/a\u{0001F642}", 3, "hexadecimal"),
         (r"/a\u1F642", 3, "hexadecimal"),

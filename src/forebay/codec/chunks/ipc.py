@@ -170,7 +170,7 @@ def _claimed_bytes(data: memoryview, batch: int, body: int, body_length: int) ->
     total = 0
     for offset, length in pairs(data, slot(data, batch, BATCH_BUFFERS)):
         if not 0 <= offset <= offset + length <= body_length or length < 0:
-            msg = f"a buffer of {length} bytes at byte {offset} leaves the body of its batch"
+            msg = f"a buffer of {length} bytes at byte {offset} is outside the body of its batch"
             raise ValueError(msg)
         if not length:
             continue

@@ -102,7 +102,7 @@ class ChunkPeeker:
             wanted *= 4
 
     def _front(self, msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
-        """Return at least `wanted` bytes of the payload if available, and whether they are all of it."""
+        """Return at least `wanted` bytes of the payload if available, and whether that is all."""
         size = msg.uncompressed_size
         if msg.compression == Compression.NONE:
             return msg.payload, True
@@ -219,7 +219,7 @@ def _message_end(front: memoryview, position: int) -> int | None:
         position += 4
     (length,) = _I32.unpack_from(front, position)
     if length <= 0:
-        text = "the payload is no Arrow IPC stream of a schema and a record batch"
+        text = "the payload is not an Arrow IPC stream of a schema and a record batch"
         raise InvalidChunkError(text)
     end = position + 4 + length
     return end if end <= len(front) else None

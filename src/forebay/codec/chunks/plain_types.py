@@ -108,7 +108,7 @@ def plain_type(data_type: pa.DataType) -> pa.DataType:
     """
     number = data_type.id
     if number in _DECIMALS and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
-        msg = f"{data_type} has a scale that no number of Python's has"
+        msg = f"{data_type} has a scale that Python's decimals do not support"
         raise UnreadableColumnError(msg)
     if number in _PLAIN:
         return data_type

@@ -121,7 +121,7 @@ class SchemaCache:
         """
         self._structure = structure
         self._known: _Schemas = {}
-        self._kindred: _Schemas = {}
+        self._other_entities: _Schemas = {}
         self._types: dict[pa.DataType, int] = {}
         self._num_types = 0
         self._num_bytes = 0
@@ -140,8 +140,8 @@ class SchemaCache:
         if (known := _find(self._known, message)) is not None:
             schema, spans = known
             return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
-        if (kin := _find(self._kindred, message)) is not None:
-            return self._of_kin(kin[0], message, kin[1])
+        if (similar := _find(self._other_entities, message)) is not None:
+            return self._of_other_entity(similar[0], message, similar[1])
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
@@ -173,25 +173,25 @@ class SchemaCache:
         if spans is not None:
             self._remember(self._known, message, spans, known)
         if wider is not None:
-            self._remember(self._kindred, message, wider, known)
+            self._remember(self._other_entities, message, wider, known)
         return known, values
 
-    def _of_kin(
-        self, kin: ChunkSchema, message: memoryview, wider: tuple[ValueSpan, ...]
+    def _of_other_entity(
+        self, similar: ChunkSchema, message: memoryview, wider: tuple[ValueSpan, ...]
     ) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
         """Return the schema of a message that differs from a known one only in the entity path."""
         values = {key: bytes(message[begin:end]) for key, begin, end in wider}
         path = values.pop(ENTITY_PATH)
         self._check_path(path)
         schema = ChunkSchema(
-            kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
-            self._within_limits(kin.layout.of_entity(path)),
-            kin.columns,
-            kin.rules,
-            kin.spans,
+            similar.arrow.with_metadata({**(similar.arrow.metadata or {}), ENTITY_PATH: path}),
+            self._within_limits(similar.layout.of_entity(path)),
+            similar.columns,
+            similar.rules,
+            similar.spans,
         )
-        if kin.spans is not None:
-            self._remember(self._known, message, kin.spans, schema)
+        if similar.spans is not None:
+            self._remember(self._known, message, similar.spans, schema)
         return schema, values
 
     def _check_path(self, path: bytes) -> None:
@@ -230,7 +230,7 @@ class SchemaCache:
             return
         if self._num_bytes + size > limits.SCHEMA_CACHE_BYTES_MAX:
             self._known.clear()
-            self._kindred.clear()
+            self._other_entities.clear()
             self._num_bytes = 0
         self._num_bytes += size
         alike = there.setdefault(size, [])

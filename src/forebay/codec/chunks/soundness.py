@@ -177,10 +177,10 @@ def _wrong_buffer(header: BatchHeader, number: int) -> InvalidChunkError:
     offset, length = header.buffers[number]
     where = f"buffer {number} of the record batch ({length} bytes at {offset})"
     if not 0 <= offset <= offset + length <= header.body_length:
-        return InvalidChunkError(f"{where} lies outside of its body of {header.body_length} bytes")
+        return InvalidChunkError(f"{where} is outside the body of {header.body_length} bytes")
     if offset % ALIGNMENT:
         return InvalidChunkError(f"{where} does not begin at a multiple of {ALIGNMENT}")
-    return InvalidChunkError(f"{where} and another one lie over each other")
+    return InvalidChunkError(f"{where} and another one overlap")
 
 
 def are_apart(extents: Iterable[tuple[int, int]]) -> bool:

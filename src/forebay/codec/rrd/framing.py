@@ -141,7 +141,7 @@ class StreamDecoder:
         if at_rest and not self._held and not self._skip:
             return None
         msg = (
-            f"the stream ends at byte {self._offset}, inside what begins at byte "
+            f"the stream ends at byte {self._offset}, inside the item that begins at byte "
             f"{self._message_begin}; everything before that is readable"
         )
         return TruncatedError(msg, byte_offset=self._message_begin)
@@ -198,7 +198,7 @@ class StreamDecoder:
     def _read_arrow_msgs(
         self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
     ) -> int:
-        """Read complete `ArrowMsg`s in the usual form; leave all other items to the single steps."""
+        """Read complete `ArrowMsg`s in the usual form; leave other items to the single steps."""
         scanner = self._scanner
         while True:
             begins, ends = arrow_msg_extents(view, at)

@@ -158,7 +158,7 @@ def _from_numpy(values: npt.NDArray[np.generic], timeline: Timeline) -> Int64s:
     if wanted is None or values.dtype.kind != np.dtype(wanted).kind:
         raise _mismatch(values.dtype, timeline)
     if np.isnat(values).any():
-        msg = f"NaT is no time on timeline {timeline.name!r}"
+        msg = f"NaT is not a time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
     nanoseconds = values.astype(wanted)
     # NumPy overflows without an error. Units finer than nanoseconds cannot overflow, but lose their
@@ -183,7 +183,7 @@ def _mismatch(what: object, timeline: Timeline) -> TimeTypeError:
         TimeType.TIMESTAMP: "nanoseconds as integers, datetime or datetime64",
     }[timeline.type]
     msg = (
-        f"{what!r} are no index values on the {timeline.type} timeline {timeline.name!r}; "
+        f"{what!r} are not index values on the {timeline.type} timeline {timeline.name!r}; "
         f"give a sequence, NumPy or Arrow array of {accepted}"
     )
     return TimeTypeError(msg)
