@@ -13,7 +13,7 @@ ChunkT = TypeVar("ChunkT", covariant=True)
 
 
 class DeletionReason(enum.StrEnum):
-    """The reason why data was removed from a store."""
+    """The reason why data was removed from a store: overwritten, collected or dropped."""
 
     OVERWRITTEN = "overwritten"
     """Static data of which newer static data shadows every cell."""

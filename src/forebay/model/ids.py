@@ -64,12 +64,12 @@ class StoreId:
 
     @property
     def is_recording(self) -> bool:
-        """Whether the store is a recording."""
+        """Whether the store is a recording, that is, it holds logged data."""
         return self.kind is StoreKind.RECORDING
 
     @property
     def is_blueprint(self) -> bool:
-        """Whether the store is a blueprint."""
+        """Whether the store is a blueprint, that is, it holds the layout of a viewer."""
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
@@ -150,7 +150,7 @@ class RowId(Tuid):
 
 
 class ChunkId(Tuid):
-    """The id of one chunk."""
+    """The id of one chunk. Two chunks with the same id hold the same rows."""
 
     __slots__ = ()
     prefix = "chunk"

@@ -133,7 +133,10 @@ class ArrowMsg(NamedTuple):
 class BlueprintActivationCommand:
     """The message that activates a blueprint after all its chunks were sent.
 
-    The two flags say whether the blueprint becomes the active one, the default one, or both.
+    Attributes:
+        blueprint_id: The blueprint.
+        make_active: Whether it becomes the active blueprint of its application.
+        make_default: Whether it becomes the default blueprint of its application.
     """
 
     blueprint_id: StoreId

@@ -32,7 +32,12 @@ class TimeType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timeline:
-    """An index of a recording: its name and the type of its times."""
+    """An index of a recording: its name and the type of its times.
+
+    Attributes:
+        name: The name, unique within a recording.
+        type: The meaning of its times.
+    """
 
     name: str
     type: TimeType

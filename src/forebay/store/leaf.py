@@ -277,7 +277,7 @@ class Leaf:
             key: The timeline and the component.
         """
         columns = self._columns
-        if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+        if key in columns:  # Not `get` (docs/free-threading.md). No key is ever removed.
             return columns[key]
         column = self.attempt(lambda: self._open(*key), None)
         columns[key] = column

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """Items in order of arrival: a leaf or inner node of the tree.
+    """A node of the tree: items (chunks or other nodes) in order of arrival.
 
     The writer appends to `items`. A snapshot knows how many of them belong to it and reads no
     further, so appending needs no copy. A complete run is stored in a dict with one assignment, so

@@ -29,22 +29,22 @@ def table(data: memoryview, position: int) -> int:
     return position + int(_U32.unpack_from(data, position)[0])
 
 
-def slot(data: memoryview, table: int, slot: int) -> int:
+def slot(data: memoryview, at: int, field: int) -> int:
     """Return the position of a table's field; 0 if the table does not have the field.
 
     Args:
         data: The buffer.
-        table: The position of the table.
-        slot: The offset of the field in the vtable in bytes: 4 + 2 * (number of the field).
+        at: The position of the table.
+        field: The offset of the field in the vtable in bytes: 4 + 2 * (number of the field).
     """
-    vtable = table - _I32.unpack_from(data, table)[0]
+    vtable = at - _I32.unpack_from(data, at)[0]
     if vtable < 0:
         msg = "a vtable is in front of its flatbuffer"
         raise IndexError(msg)
-    if slot >= _U16.unpack_from(data, vtable)[0]:
+    if field >= _U16.unpack_from(data, vtable)[0]:
         return 0
-    offset: int = _U16.unpack_from(data, vtable + slot)[0]
-    return table + offset if offset else 0
+    offset: int = _U16.unpack_from(data, vtable + field)[0]
+    return at + offset if offset else 0
 
 
 def u8(data: memoryview, position: int) -> int:

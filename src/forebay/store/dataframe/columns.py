@@ -208,7 +208,7 @@ def component_columns(
         snapshot: The store.
         contents: The selection of entities.
         components: Identifiers of components to keep; `None` keeps all.
-        static_only: Whether to leave out temporal data.
+        static_only: Whether to leave out columns without static data.
         include_semantically_empty_columns: Whether to keep columns with only nulls and empty lists.
         include_tombstone_columns: Whether to keep the columns of `Clear`.
 

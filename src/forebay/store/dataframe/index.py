@@ -93,10 +93,10 @@ class RowIndex:
 
 
 def parsed_index_values(values: IndexValues, timeline: Timeline) -> Int64s:
-    """Convert index values given by a caller to ascending integers; nulls are removed.
+    """Convert index values given by a caller to ascending integers.
 
     Args:
-        values: The index values, in any order.
+        values: The index values, in any order. Nulls of an Arrow array are removed.
         timeline: The timeline of the index.
 
     Raises:

@@ -225,6 +225,7 @@ def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColum
         query: The query.
 
     Raises:
+        UnknownTimelineError: There is no timeline with the name of the index.
         UnknownComponentError: No selected entity has one of the components.
         ExpressionError: The contents are invalid.
     """
