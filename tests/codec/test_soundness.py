@@ -175,7 +175,9 @@ HOSTILE: dict[str, Hostile] = {
     "five row ids of 95 bytes": Hostile(
         "scalars", moved("values", ROW_ID, content=bytes(range(95))), None
     ),
-    "times and a byte more": Hostile("scalars", longer("values", "frame", by=1), "over each"),
+    "times and a byte more": Hostile(
+        "scalars", longer("values", "frame", by=1), "another one overlap"
+    ),
     "row ids too short": Hostile("scalars", longer("values", ROW_ID, by=-1), "too small"),
     "row ids of no bytes": Hostile("scalars", buffer("values", ROW_ID, length=0), "too small"),
     "offsets too short": Hostile("scalars", longer("offsets", "S:x", by=-1), "isn't large|small"),
