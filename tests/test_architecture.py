@@ -165,3 +165,48 @@ def test_the_engine_alone_needs_neither_rpc_nor_command_line() -> None:
         [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
     assert {"click", "grpc", "rerun", "rich"}.isdisjoint(done.stdout.split())
+
+
+FREE_OF_CIRCLES = {"errors", "model", "chunk", "store", "codec"}
+
+
+def imported_modules(path: Path, names: set[str]) -> set[str]:
+    """The modules of this project that a file imports, also those for the type checker alone."""
+    found = set()
+    for name in imported(ast.parse(path.read_text())):
+        module = name if name in names else name.rpartition(".")[0]
+        if module in names:
+            found.add(module)
+    return found
+
+
+def in_circles(graph: dict[str, set[str]]) -> set[str]:
+    """What is left after repeatedly removing modules that import nothing, or are not imported."""
+    left = dict(graph)
+    while True:
+        used = set().union(*left.values())
+        ends = [name for name, needs in left.items() if name not in used or not needs & set(left)]
+        if not ends:
+            return set(left)
+        for name in ends:
+            del left[name]
+
+
+def test_no_module_of_these_layers_is_in_an_import_circle() -> None:
+    paths = {
+        ".".join(("forebay", *path.relative_to(SOURCE).with_suffix("").parts)): path
+        for path in MODULES
+        if path.stem not in SURFACE or path.parent != SOURCE
+    }
+    modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    graph = {
+        name: imported_modules(path, set(modules)) - {name}
+        for name, path in modules.items()
+        if name.split(".")[1] in FREE_OF_CIRCLES
+    }
+    assert not in_circles(graph), "move what both need into a module below them"
+
+
+def test_an_import_circle_is_seen() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "e"}, "e": set[str]()}
+    assert in_circles(graph) == {"b", "c"}

@@ -45,7 +45,7 @@ from forebay.printable import named, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from forebay.model import ChunkId, StoreId
+    from forebay.model.ids import ChunkId, StoreId
 
 
 _SHOWN_MAX: Final = 32

@@ -69,8 +69,8 @@ def test_columns_that_say_nothing_are_data_of_their_name() -> None:
     ("fields", "reason"),
     [
         ([data("x")], "no row-id column"),
-        ([control(), control("again")], "no row-id column"),
-        ([pa.field("r", pa.binary(8), metadata={"rerun:kind": "control"})], "no row-id column"),
+        ([control(), control("again")], "not a row-id column"),
+        ([pa.field("r", pa.binary(8), metadata={"rerun:kind": "control"})], "not a row-id column"),
         ([control(), index("t", pa.timestamp("us"))], "a timeline is"),
         ([control(), index("t", pa.float64())], "a timeline is"),
         ([control(), index("t", pa.int64()), index("t", pa.int64())], "two columns"),

@@ -169,7 +169,7 @@ def test_the_error_names_two_types_that_part_and_where() -> None:
     text = union_of(pa.null(), deep[0], pa.struct([F("z", I8)]), deep[1])
     assert isinstance(text, str)
     assert f"logged as {deep[0]} and as {deep[1]}, and no type" in text
-    assert "they part at p.item.q" in text
+    assert "they differ at p.item.q" in text
     many = [*(pa.timestamp(unit) for unit in arrow_types.UNITS), *deep, I8, I16]
     texts = {union_of(*random.Random(seed).sample(many, len(many))) for seed in range(20)}
     assert len(texts) == 1

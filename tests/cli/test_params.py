@@ -14,7 +14,7 @@ from forebay.ingest import policy_from
 
 def test_a_size_that_is_none_is_wrong_usage() -> None:
     assert byte_size()("4GB") == 4 * 10**9
-    with pytest.raises(click.BadParameter, match="is no size; write 500MB"):
+    with pytest.raises(click.BadParameter, match="is not a size; write 500MB"):
         byte_size()("4G")
     with pytest.raises(click.BadParameter, match="give at least 1 bytes and at most 1,000"):
         byte_size(most=1000)("1kiB")

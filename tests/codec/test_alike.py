@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forebay import limits
 from forebay.chunk import Chunk, PackedChunk
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.lz4 import Lz4Decompressor
+from forebay.codec.chunks.lz4 import Lz4Decompressor
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, ChunkId, Compression, StoreId
 from tests.chunks import make_chunk
@@ -179,7 +179,7 @@ def test_patterns_are_bounded_when_every_row_differs_where_it_should_not(
         said(chunk or decoder.decode(msg))
         for msg, chunk in zip(msgs, decoder.decode_alike(msgs), strict=True)
     ]
-    monkeypatch.setattr("forebay.codec.alike.ALIKE_BYTES_MAX", 4000)
+    monkeypatch.setattr("forebay.codec.chunks.alike.ALIKE_BYTES_MAX", 4000)
     decoder = trained()
     assert decoder._alike._num_bytes <= 4000
 
@@ -264,13 +264,13 @@ def test_what_is_learnt_again_is_the_same_form() -> None:
 
 
 def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.codec.alike.ALIKE_BYTES_MAX", 10_000)
+    monkeypatch.setattr("forebay.codec.chunks.alike.ALIKE_BYTES_MAX", 10_000)
     decoder = ChunkDecoder()
     for length in range(1, 40):
         for number in range(3):
             decoder.decode(row("/a", number, [float(number)] * length))
         shapes = [shape for some in decoder._alike._shapes.values() for shape in some]
-        held = sum(len(one.rest) for shape in shapes for one in shape.known.values())
+        held = sum(len(one.fixed) for shape in shapes for one in shape.known.values())
         assert held <= decoder._alike._num_bytes <= 10_000
 
 

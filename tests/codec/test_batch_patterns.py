@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, EncodedChunk
-from forebay.codec import ChunkDecoder, batch_patterns, encode_chunk
-from forebay.codec.batch_patterns import BatchPatterns
+from forebay.codec import ChunkDecoder, encode_chunk
+from forebay.codec.chunks import batch_patterns
+from forebay.codec.chunks.batch_patterns import BatchPatterns
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, Compression, StoreId
 from tests.chunks import make_chunk
@@ -140,7 +141,7 @@ def test_patterns_are_forgotten_before_they_are_too_many(monkeypatch: pytest.Mon
         for number in range(3):
             decoder.decode(encoded(message("/a", number, rows)))
         patterns: BatchPatterns = decoder._batches
-        held = sum(len(one.rest) for one in patterns._known.values())
+        held = sum(len(one.fixed) for one in patterns._known.values())
         assert held <= patterns._num_bytes <= 4096
 
 

@@ -12,9 +12,9 @@ import pytest
 import forebay
 from forebay.chunk import ConvertedChunk, EncodedChunk, PackedChunk
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.ipc import message_extent
-from forebay.codec.peek import ChunkPeeker
-from forebay.codec.peek_times import peek_time_ranges
+from forebay.codec.chunks.ipc import message_extent
+from forebay.codec.chunks.peek import ChunkPeeker
+from forebay.codec.chunks.peek_times import peek_time_ranges
 from forebay.errors import InvalidChunkError, LoadError
 from forebay.ingest import ByteBudget, rejected_columns
 from forebay.limits import REJECTED_COLUMNS_TOLD_MAX
@@ -354,7 +354,7 @@ def test_a_turn_ends_when_its_chunks_became_large(monkeypatch: pytest.MonkeyPatc
 
 
 def test_more_dictionaries_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.codec.ipc.DICTIONARIES_MAX", 2)
+    monkeypatch.setattr("forebay.codec.chunks.ipc.DICTIONARIES_MAX", 2)
     texts = pa.array(["a"]).dictionary_encode()
     fits = foreign_batch(*((texts, {"rerun:component": f"c{number}"}) for number in range(2)))
     assert ChunkDecoder().decode(message(fits)).num_rows == 1

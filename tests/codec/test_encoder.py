@@ -15,9 +15,9 @@ import pytest
 import rerun.chunk
 
 from forebay.codec import ChunkDecoder, StreamDecoder, StreamEncoder, encode_chunk
-from forebay.codec.encoder import CHECKSUM_SEED
 from forebay.codec.proto import log_msg_pb2
-from forebay.codec.xxh32 import xxh32
+from forebay.codec.rrd.encoder import CHECKSUM_SEED
+from forebay.codec.rrd.xxh32 import xxh32
 from forebay.model import ArrowMsg, LogMsg, StoreId
 from tests.codec.support import data_of, decompressed, messages_of
 from tests.corpus import RECORDINGS, recording

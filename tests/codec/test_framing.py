@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import limits
-from forebay.codec import StreamDecoder, StreamEncoder, framing, rrf2, scan
-from forebay.codec.rrf2 import MESSAGE_HEADER
+from forebay.codec import StreamDecoder, StreamEncoder
+from forebay.codec.rrd import framing, rrf2, scan
+from forebay.codec.rrd.rrf2 import MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.errors import (
     CodecError,

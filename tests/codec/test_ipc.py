@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from forebay.codec.ipc import check_end, check_schema, message_extent, read_batch_header
+from forebay.codec.chunks.ipc import check_end, check_schema, message_extent, read_batch_header
 from tests.codec.descriptors import Descriptors
 from tests.codec.lessons import stream
 
@@ -72,5 +72,5 @@ def test_vectors_that_leave_the_message_are_refused_before_they_are_read(count: 
     for claim in (Descriptors.count_nodes, Descriptors.count_buffers):
         edited = Descriptors(stream("texts", "several", 4))
         claim(edited, count)
-        with pytest.raises(ValueError, match="leads out of it"):
+        with pytest.raises(IndexError, match="not within its flatbuffer"):
             read_batch_header(memoryview(edited.data), edited.batch + 8)

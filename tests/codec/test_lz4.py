@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.codec import lz4
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.peek import lz4_block_front
+from forebay.codec.chunks import lz4
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.peek import lz4_block_front
 
 WAYS = ("as installed", "without cramjam")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import forebay
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.migration import migrated
-from forebay.codec.peek import ChunkPeeker
+from forebay.codec.chunks.migration import migrated
+from forebay.codec.chunks.peek import ChunkPeeker
 from forebay.errors import InvalidChunkError
 from tests.codec.foreign import (
     CHUNK_ID,

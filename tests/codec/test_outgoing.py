@@ -20,7 +20,7 @@ from rerun.chunk import RrdReader
 import forebay
 from forebay.chunk import Chunk, concatenated, picked, split
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.outgoing import SORBET_VERSION_WRITTEN, outgoing_batch
+from forebay.codec.chunks.outgoing import SORBET_VERSION_WRITTEN, outgoing_batch
 from forebay.model import ArrowMsg, StoreId
 from forebay.store import ChunkStore, StoreSnapshot
 from tests.chunks import make_chunk

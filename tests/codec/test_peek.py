@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.peek import ChunkPeeker, lz4_block_front
+from forebay.codec.chunks.peek import ChunkPeeker, lz4_block_front
 from forebay.errors import InvalidChunkError
 from forebay.limits import PEEK_WHOLE_BYTES_MAX
 from forebay.model import ArrowMsg, Compression, StoreId, Timeline, TimeType

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, ConvertedChunk
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.plain_types import Room, UnreadableColumnError, plain_type, to_plain
+from forebay.codec.chunks.plain_types import Room, UnreadableColumnError, plain_type, to_plain
 from forebay.limits import EXPANDED_BYTES_MAX, EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX
 from tests.codec.foreign import (
     cells_of,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from forebay.codec import StreamEncoder, rrf2
-from forebay.codec.rrf2 import ARROW_MSG, MESSAGE_HEADER, SET_STORE_INFO
+from forebay.codec import StreamEncoder
+from forebay.codec.rrd import rrf2
+from forebay.codec.rrd.rrf2 import ARROW_MSG, MESSAGE_HEADER, SET_STORE_INFO
 from forebay.errors import CorruptError, NotAnRrdError, UnsupportedRrdError
 
 HEADER = StreamEncoder().header()

@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from forebay.codec import ChunkDecoder
-from forebay.codec.schemas import SPANS_MESSAGE_BYTES_MAX, SchemaCache, Span, _variable_spans
+from forebay.codec.chunks.schemas import SPANS_MESSAGE_BYTES_MAX, SchemaCache, _variable_spans
+from forebay.codec.chunks.spans import ValueSpan
 from forebay.errors import InvalidChunkError
 from tests.codec.consumers import outcome
 from tests.codec.descriptors import Descriptors
@@ -42,7 +43,7 @@ def text(value: bytes) -> bytes:
     ],
 )
 def test_values_are_strings_of_their_own(
-    message: bytes, values: dict[bytes, bytes], wanted: tuple[Span, ...] | None
+    message: bytes, values: dict[bytes, bytes], wanted: tuple[ValueSpan, ...] | None
 ) -> None:
     assert _variable_spans(message, values) == wanted
 

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.chunk import Chunk, EncodedChunk, PackedChunk, number_spans
-from forebay.codec import ChunkDecoder, soundness
-from forebay.codec.alike import AlikeDecoder
-from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.ipc import message_extent, read_batch_header
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
-from forebay.codec.soundness import are_apart, are_numbers_alone
+from forebay.codec import ChunkDecoder
+from forebay.codec.chunks import soundness
+from forebay.codec.chunks.alike import AlikeDecoder
+from forebay.codec.chunks.batch_patterns import BatchPatterns
+from forebay.codec.chunks.ipc import message_extent, read_batch_header
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
+from forebay.codec.chunks.soundness import are_apart, are_numbers_alone
 from forebay.errors import InvalidChunkError
 from forebay.limits import BODILESS_VALUES_PER_ROW_MAX
 from forebay.model import ArrowMsg, Compression
@@ -176,7 +177,9 @@ HOSTILE: dict[str, Hostile] = {
     "five row ids of 95 bytes": Hostile(
         "scalars", moved("values", ROW_ID, content=bytes(range(95))), None
     ),
-    "times and a byte more": Hostile("scalars", longer("values", "frame", by=1), "over each"),
+    "times and a byte more": Hostile(
+        "scalars", longer("values", "frame", by=1), "another one overlap"
+    ),
     "row ids too short": Hostile("scalars", longer("values", ROW_ID, by=-1), "too small"),
     "row ids of no bytes": Hostile("scalars", buffer("values", ROW_ID, length=0), "too small"),
     "offsets too short": Hostile("scalars", longer("offsets", "S:x", by=-1), "isn't large|small"),
@@ -198,22 +201,22 @@ HOSTILE: dict[str, Hostile] = {
     "a buffer between": Hostile("scalars", buffer("values", "frame", offset=81), "at a multiple"),
     # Buffers over one another.
     "times over row ids": Hostile(
-        "scalars", over("values", "frame", of=("values", ROW_ID)), "over each other"
+        "scalars", over("values", "frame", of=("values", ROW_ID)), "and another one overlap"
     ),
     "times over offsets": Hostile(
-        "scalars", over("values", "frame", of=("offsets", "S:x")), "over each other"
+        "scalars", over("values", "frame", of=("offsets", "S:x")), "and another one overlap"
     ),
     "values over offsets": Hostile(
-        "scalars", over("values", *X, of=("offsets", "S:x")), "over each other"
+        "scalars", over("values", *X, of=("offsets", "S:x")), "and another one overlap"
     ),
     "offsets over times": Hostile(
-        "scalars", over("offsets", "S:x", of=("values", "frame")), "over each other"
+        "scalars", over("offsets", "S:x", of=("values", "frame")), "and another one overlap"
     ),
     "type ids over values": Hostile(
-        "dense unions", over("type_ids", *X, of=("values", ROW_ID)), "over each other"
+        "dense unions", over("type_ids", *X, of=("values", ROW_ID)), "and another one overlap"
     ),
     "validity over values": Hostile(
-        "nulls in cells", over("validity", "S:x", of=("values", ROW_ID)), "over each other"
+        "nulls in cells", over("validity", "S:x", of=("values", ROW_ID)), "and another one overlap"
     ),
     # Field nodes.
     "more rows than columns have": Hostile("scalars", batch_rows(6), "did not match"),
@@ -232,8 +235,10 @@ HOSTILE: dict[str, Hostile] = {
     ),
     "too few nodes": Hostile("scalars", claimed(nodes=3), "3 field nodes"),
     "too few buffers": Hostile("scalars", claimed(buffers=7), "out of range"),
-    "nodes without end": Hostile("scalars", claimed(nodes=2**32 - 1), "leads out"),
-    "buffers without end": Hostile("scalars", claimed(buffers=2**32 - 1), "leads out"),
+    "nodes without end": Hostile("scalars", claimed(nodes=2**32 - 1), "not within its flatbuffer"),
+    "buffers without end": Hostile(
+        "scalars", claimed(buffers=2**32 - 1), "not within its flatbuffer"
+    ),
     # Null counts.
     "more nulls than values": Hostile("scalars", node(*X, nulls=6), "claims 6 nulls"),
     "nulls not counted": Hostile("scalars", node("frame", nulls=-1), "claims -1 nulls"),
@@ -356,7 +361,7 @@ def test_times_that_are_offsets_teach_no_decoder_anything(rows: int) -> None:
     for data in (lesson, bytes(other.data)):
         msg = plain_msg(data)
         for _ in range(COPIES):
-            with pytest.raises(InvalidChunkError, match="over each other"):
+            with pytest.raises(InvalidChunkError, match="and another one overlap"):
                 decoder.decode(msg)
         block = pa.Codec("lz4_raw").compress(data, asbytes=True)
         packed = msg._replace(payload=block, compression=Compression.LZ4)
@@ -535,7 +540,7 @@ def test_a_hundred_columns_cannot_share_one_buffer() -> None:
         edited.set_buffer(
             edited.find("values", f"S:{number}", "item"), offset=shared, length=10_000
         )
-    with pytest.raises(InvalidChunkError, match="over each other"):
+    with pytest.raises(InvalidChunkError, match="and another one overlap"):
         ChunkDecoder().decode(edited.msg())
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from forebay import limits
 from forebay.codec import ChunkDecoder, encode_chunk
-from forebay.codec.alike import AlikeDecoder, _Shape
-from forebay.codec.ipc import message_extent
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
+from forebay.codec.chunks.alike import AlikeDecoder, _Shape
+from forebay.codec.chunks.ipc import message_extent
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
 from forebay.errors import InvalidChunkError, LimitError
 from forebay.limits import STORE_LIMITS
 from forebay.model import ArrowMsg, Compression, StoreId
@@ -122,7 +122,7 @@ def test_schemas_that_vary_in_ever_new_places_are_looked_up_in_few_ways() -> Non
         _, end = message_extent(payload.cast("B"), 0)
         cache.read(payload.cast("B")[:end])
     assert max(len(alike) for alike in cache._known.values()) <= limits.SCHEMA_SPANS_MAX
-    assert max(len(alike) for alike in cache._kindred.values()) <= limits.SCHEMA_SPANS_MAX
+    assert max(len(alike) for alike in cache._other_entities.values()) <= limits.SCHEMA_SPANS_MAX
 
 
 def test_patterns_of_ever_new_shapes_are_tried_in_few_ways() -> None:

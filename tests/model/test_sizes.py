@@ -33,7 +33,7 @@ def test_sizes(text: str | int, size: int) -> None:
     "size", ["", "-1", "1e3", "4G", "GB", "1 000", "٣MB", "75%", "9" * 5000, 1.5, None, True]
 )
 def test_what_is_no_size(size: Any) -> None:
-    with pytest.raises(ValueError, match="is no size; write 500MB") as error:
+    with pytest.raises(ValueError, match="is not a size; write 500MB") as error:
         to_bytes(size)
     assert len(str(error.value)) < 200
 

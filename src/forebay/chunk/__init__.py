@@ -1,4 +1,4 @@
-"""`Chunk`: immutable rows of one entity as Arrow columns, and the layout that explains them."""
+"""`Chunk`: immutable rows of one entity as Arrow columns, and the layout that describes them."""
 
 from forebay.chunk.chunk import Chunk
 from forebay.chunk.convert import converted

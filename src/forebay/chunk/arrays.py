@@ -1,7 +1,7 @@
-"""Between Arrow and NumPy without `pa.array` and `to_numpy`.
+"""Conversion between Arrow and NumPy without `pa.array` and `to_numpy`.
 
-Both import pandas where there is one: half a second, at the first call of a process, and maybe
-with a store's lock held.
+Both of these import pandas if it is installed. That takes half a second at the first call in a
+process, possibly while a store's lock is held.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ Bools = npt.NDArray[np.bool_]
 
 
 def positions(rows: npt.NDArray[np.integer]) -> pa.Int64Array:
-    """Positions as `take` wants them, shape `(len(rows),)`."""
+    """Return row positions in the form that `pa.Array.take` accepts, shape `(len(rows),)`.
+
+    Args:
+        rows: Positions of any integer type, shape `(rows,)`.
+    """
     data = np.ascontiguousarray(rows, np.int64)
     return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)], 0)
 
 
 def truths(flags: pa.BooleanArray) -> Bools:
-    """The values of a boolean array (anything where one is null), shape `(len(flags),)`."""
+    """Return the values of a boolean array, shape `(len(flags),)`.
+
+    Args:
+        flags: The array. The result is undefined where a value is null.
+    """
     bits = flags.buffers()[1]
     if bits is None or not len(flags):
         return np.zeros(0, np.bool_)
@@ -32,12 +40,20 @@ def truths(flags: pa.BooleanArray) -> Bools:
 
 
 def are_valid(column: pa.Array) -> Bools:
-    """Which values are not null, shape `(len(column),)`."""
+    """Return a mask of the values that are not null, shape `(len(column),)`.
+
+    Args:
+        column: An array of any type.
+    """
     return truths(column.is_valid())
 
 
 def integers(column: pa.Array) -> npt.NDArray[np.int64]:
-    """The values of an array of integers (anything where one is null), shape `(len(column),)`."""
+    """Return the values of an array of integers, shape `(len(column),)`.
+
+    Args:
+        column: An array of integers of any width. The result is undefined where a value is null.
+    """
     bits = column.buffers()[1]
     if bits is None or not len(column):
         return np.zeros(0, np.int64)
@@ -50,13 +66,13 @@ def integers(column: pa.Array) -> npt.NDArray[np.int64]:
 def lists_of(
     data_type: pa.DataType, offsets: npt.NDArray[np.int64], is_null: Bools, values: pa.Array
 ) -> pa.Array:
-    """Lists, or large lists, of values.
+    """Build an array of lists, or of large lists, from offsets, a null mask and values.
 
     Args:
         data_type: The type of the lists.
-        offsets: Where each begins and the last one ends, shape `(lists + 1,)`.
-        is_null: Which are null, shape `(lists,)`.
-        values: What they hold, one behind the other.
+        offsets: The offsets of the lists in `values`, shape `(lists + 1,)`.
+        is_null: The lists that are null, shape `(lists,)`.
+        values: The concatenated items of all lists.
     """
     is_large = pa.types.is_large_list(data_type)
     ends = pa.py_buffer(np.ascontiguousarray(offsets, np.int64 if is_large else np.int32))

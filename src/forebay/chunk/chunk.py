@@ -22,17 +22,17 @@ _TIME: Final = struct.Struct("=q")
 
 
 class Chunk:
-    """Rows of one entity, sorted by row id, as one Arrow record batch and the layout to read it by.
+    """Rows of one entity, sorted by row id: an Arrow record batch and the layout that describes it.
 
-    Columns are opened when they are first asked for and kept; opening twice from two threads
-    gives the same value twice, so no lock is needed.
+    Immutable and thread-safe. Columns are decoded on first access and cached. Two threads that
+    decode the same column at once store equal values, so no lock is needed.
 
     Attributes:
-        id: Unique for ever: two chunks of one id hold the same rows.
-        layout: What each column is.
+        id: Globally unique: two chunks with the same id hold the same rows.
+        layout: The meaning of each column.
         batch: The columns; `batch.num_rows` rows.
-        owns_buffers: Whether the buffers of the columns hold nothing else.
-        is_checked: Whether all of the batch was looked at, as `validated` does.
+        owns_buffers: Whether the buffers of the columns hold no other data.
+        is_checked: Whether the whole batch was validated, as `validated` does.
     """
 
     __slots__ = (
@@ -79,17 +79,17 @@ class Chunk:
         known_dense: bool = False,
         owns_buffers: bool = False,
     ) -> Chunk:
-        """A chunk from a batch that nobody has looked at yet, sorted by row id.
+        """Make a chunk of a batch that was not validated yet; its rows are sorted by row id.
 
         Args:
-            id: Its id.
+            id: The chunk's id.
             layout: The layout of the batch.
-            batch: The rows. Every offset in it is checked before anything follows one.
-            known_dense: Row ids and times are known to have no nulls.
-            owns_buffers: The buffers of the batch hold nothing else.
+            batch: The rows. Every offset in it is validated before it is followed.
+            known_dense: Whether row ids and times are known to have no nulls.
+            owns_buffers: Whether the buffers of the batch hold no other data.
 
         Raises:
-            InvalidChunkError: Null row ids or times, or a batch that contradicts itself.
+            InvalidChunkError: Row ids or times have nulls, or the batch contradicts itself.
         """
         try:
             batch.validate(full=True)
@@ -111,19 +111,20 @@ class Chunk:
 
     @property
     def is_static(self) -> bool:
-        """Whether the rows are timeless."""
+        """Whether the rows are static, that is, the chunk has no timeline."""
         return self.layout.is_static
 
     @property
     def num_rows(self) -> int:
-        """Rows, also those whose cells are all null."""
+        """The number of rows, including rows in which every cell is null."""
         return int(self.batch.num_rows)
 
     @property
     def byte_size(self) -> int:
-        """Bytes that the columns refer to (a slice counts only its part)."""
+        """The number of bytes that the columns use; a slice counts only its own part."""
         if self.owns_buffers:
-            # Which is their size, and asked for in a fortieth of the time in WebAssembly.
+            # Buffers without other data: their total size is the same, and 40 times cheaper to get
+            # in WebAssembly.
             return int(self.batch.get_total_buffer_size())
         size = self._byte_size
         if size < 0:
@@ -132,39 +133,42 @@ class Chunk:
 
     @property
     def byte_size_max(self) -> int:
-        """An upper bound of `byte_size` that costs less: a slice counts for whole buffers."""
+        """An upper bound of `byte_size` that costs less: a slice counts whole buffers."""
         return int(self.batch.get_total_buffer_size())
 
     @property
     def timelines(self) -> Iterable[str]:
-        """Names of the timelines that the rows have times on."""
+        """The names of the timelines on which the rows have times."""
         return self.layout.indexes.keys()
 
     @property
     def components(self) -> Iterable[str]:
-        """Identifiers of the components that there are columns for."""
+        """The identifiers of the components that have a column."""
         return self.layout.components.keys()
 
     @property
     def row_ids(self) -> RowIdArray:
-        """Row ids, shape `(rows,)`, never decreasing."""
+        """The row ids, shape `(rows,)`, never decreasing."""
         row_ids = self._row_ids
         if row_ids is None:
             row_ids = self._row_ids = row_id_array(self.batch.column(self.layout.row_ids))
         return row_ids
 
     def row_id_at(self, row: int) -> RowId:
-        """The row id of one row."""
+        """Return the row id of one row, given its position."""
         return RowId(self.batch.column(self.layout.row_ids)[row].as_py())
 
     def times(self, timeline: str) -> npt.NDArray[np.int64]:
-        """Times on one timeline, shape `(rows,)`: sequence numbers, or nanoseconds.
+        """Return the times on one timeline, shape `(rows,)`: sequence numbers, or nanoseconds.
+
+        Args:
+            timeline: The name of the timeline.
 
         Raises:
             KeyError: The chunk has no such timeline.
         """
         known = self._times
-        if timeline not in known:  # Not `get`: see docs/free-threading.md. Nothing is taken out.
+        if timeline not in known:  # Not `get` (docs/free-threading.md). No key is ever removed.
             column = self.batch.column(self.layout.indexes[timeline].position)
             known[timeline] = (
                 np.frombuffer(
@@ -176,7 +180,10 @@ class Chunk:
         return known[timeline]
 
     def component(self, component: str) -> pa.ListArray:
-        """The cells of one component, one list (or null) a row.
+        """Return the cells of one component: a list array with one list (or null) per row.
+
+        Args:
+            component: The identifier of the component.
 
         Raises:
             KeyError: The chunk has no such component.
@@ -184,18 +191,26 @@ class Chunk:
         return self.batch.column(self.layout.components[component].position)
 
     def time_at(self, timeline: str, row: int) -> int:
-        """The time of one row, without opening the column for good.
+        """Return the time of one row without caching the decoded column.
+
+        Args:
+            timeline: The name of the timeline.
+            row: The position of the row.
 
         Raises:
             KeyError: The chunk has no such timeline.
         """
         times = self.batch.column(self.layout.indexes[timeline].position)
-        # A buffer may be longer than its values, and then no multiple of their size.
+        # A buffer may be longer than its values, and its size then need not be a multiple of
+        # theirs.
         time: int = _TIME.unpack_from(times.buffers()[1], _TIME.size * (times.offset + row))[0]
         return time
 
     def null_count(self, component: str) -> int:
-        """Rows that have no cell of a component.
+        """Return the number of rows that have no cell of a component.
+
+        Args:
+            component: The identifier of the component.
 
         Raises:
             KeyError: The chunk has no such component.
@@ -203,7 +218,11 @@ class Chunk:
         return int(self.component(component).null_count)
 
     def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
-        """The chunk of the same id with `rows` in that order."""
+        """Return a chunk with the same id and the given rows, in the given order.
+
+        Args:
+            rows: Positions of rows, shape `(rows of the result,)`.
+        """
         return Chunk(self.id, self.layout, self.batch.take(positions(rows)))
 
     def __repr__(self) -> str:

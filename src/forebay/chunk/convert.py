@@ -1,8 +1,8 @@
-"""Arrow arrays in the common type of a column (see `unify`), every value as it was logged.
+"""Conversion of Arrow arrays to the common type of a column (see `unify`), without loss of values.
 
-Nested arrays are taken apart and put together again, because Arrow's own cast drops fields of
-structs and knows no missing ones; and what Arrow casts is checked, because not all of its casts
-notice an overflow.
+Nested arrays are decomposed and rebuilt, because Arrow's own cast drops fields of structs and does
+not support missing fields. The results of Arrow's casts are checked, because not all casts report
+an overflow.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from forebay.errors import QueryError
 
 
 def converted(values: pa.Array, kind: pa.DataType, entity_path: object, component: str) -> pa.Array:
-    """Values in a type that `unified` gave for them and others.
+    """Convert values to the type that `unified` returned for them and for others.
 
     Args:
-        values: Of any type that took part in `kind`; lists that are all null may be of another.
-        kind: The type wanted.
-        entity_path: The entity, for the error.
-        component: The identifier of the component, for the error.
+        values: An array of any type that was passed to `unified`. An array of lists that are all
+            null may have another type.
+        kind: The target type.
+        entity_path: The entity, for the error message.
+        component: The identifier of the component, for the error message.
 
     Returns:
-        The values themselves if they have the type already, else an array of the same length.
+        `values` itself if it has the target type, else an array of the same length.
 
     Raises:
-        QueryError: A value is too large for the finer unit of `kind`.
+        QueryError: A value does not fit the finer unit of `kind`.
     """
     if values.type == kind:
         return values
@@ -41,7 +42,7 @@ def converted(values: pa.Array, kind: pa.DataType, entity_path: object, componen
     except _DoesNotFitError as error:
         msg = (
             f"component {component!r} of {entity_path} was logged as {told_type(error.own)} and as "
-            f"{told_type(error.kind)}, and not all values of the one fit into the other; ask for "
+            f"{told_type(error.kind)}, and not all values of one fit into the other; ask for "
             "other components, for a `range` with only one of the types, or for single cells with "
             "`latest_at`"
         )
@@ -49,7 +50,11 @@ def converted(values: pa.Array, kind: pa.DataType, entity_path: object, componen
 
 
 def as_nullable(values: pa.Array) -> pa.Array:
-    """The same values in a type that allows for nulls in structs and fixed-size lists."""
+    """Return the same values in a type that permits nulls in structs and fixed-size lists.
+
+    Args:
+        values: An array of any type.
+    """
     return _converted(values, nullable(values.type))
 
 
@@ -63,7 +68,7 @@ def _converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 class _DoesNotFitError(Exception):
-    """Values of one type that another, into which they should go, cannot hold."""
+    """Some values of one type cannot be represented in another type."""
 
     def __init__(self, own: pa.DataType, kind: pa.DataType) -> None:
         super().__init__(own, kind)
@@ -74,7 +79,8 @@ class _DoesNotFitError(Exception):
 def _leaf(values: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         found = values.cast(kind)
-        # Arrow wraps seconds of a day around in milliseconds; so look at what came of them.
+        # Arrow's cast of a time of day from seconds to milliseconds wraps around on overflow. So
+        # cast back and compare.
         fits = not pa.types.is_temporal(kind) or found.cast(values.type, safe=False).equals(values)
     except pa.ArrowException as error:
         raise _DoesNotFitError(values.type, kind) from error
@@ -87,7 +93,7 @@ def _struct(values: pa.StructArray, kind: pa.StructType) -> pa.Array:
     own = values.type
     names = [field.name for field in own]
     by_place = names == [field.name for field in kind]
-    # What lies below a null means nothing, and could be too large for a finer unit.
+    # A value below a null has no meaning, and could overflow in a finer unit.
     bare = flattened(values) if values.null_count else None
     children = []
     for number, field in enumerate(kind):
@@ -113,7 +119,7 @@ def _fixed_size_list(values: pa.FixedSizeListArray, kind: pa.DataType) -> pa.Arr
         child = values.values.slice(values.offset * size, len(values) * size)
         child = _converted(child, kind.value_type)
         return pa.Array.from_buffers(kind, len(values), [_validity(values)], children=[child])
-    # Flattening leaves out what lies below nulls.
+    # `flatten` omits the values below nulls.
     child = _converted(values.flatten(), kind.value_type)
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum(np.where(are_valid(values), size, 0), out=offsets[1:])
@@ -136,7 +142,7 @@ def _map(values: pa.MapArray, kind: pa.MapType) -> pa.Array:
 
 
 def _offsets(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.integer]]:
-    """Lists, and their offsets; lists below nulls are empty."""
+    """Return lists and their offsets; lists below nulls are made empty."""
     count = len(values)
     dtype = np.dtype(np.int64 if values.type.id == lib.Type_LARGE_LIST else np.int32)
     buffer = values.buffers()[1]
@@ -151,7 +157,7 @@ def _offsets(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.integer]]:
 def _from_offsets(
     kind: pa.DataType, offsets: npt.NDArray[np.integer], values: pa.Array, child: pa.Array
 ) -> pa.Array:
-    """Lists of a type with these offsets, null where `values` are."""
+    """Return lists of a type with the given offsets, null where `values` is null."""
     dtype = np.int64 if kind.id == lib.Type_LARGE_LIST else np.int32
     if len(child) > np.iinfo(dtype).max:
         raise _DoesNotFitError(values.type, kind)
@@ -174,4 +180,4 @@ _CONVERSIONS: Final = {
     lib.Type_FIXED_SIZE_LIST: _fixed_size_list,
     lib.Type_MAP: _map,
 }
-"""How nested arrays are converted, by the id of their type."""
+"""Converters of nested arrays, by the id of their Arrow type."""

@@ -1,7 +1,7 @@
-"""Chunks that cannot be opened, whatever let them in.
+"""Chunks that cannot be opened although they were accepted.
 
-What is accepted is checked before, so there should be none. Should one be there all the same, it
-must not take its neighbours with it: the store puts it aside, says so, and goes on without it.
+Chunks are validated before they are accepted, so there should be none. If there is one, it must not
+make other chunks unavailable: the store puts it aside, reports it, and continues without it.
 """
 
 from __future__ import annotations
@@ -28,23 +28,30 @@ DAMAGE: Final = (
     TypeError,
     ValueError,
 )
-"""What NumPy and pyarrow raise over columns that contradict themselves.
+"""The exceptions that NumPy and pyarrow raise over columns that contradict themselves.
 
-Arrow's own `ArrowMemoryError` is among them, and says nothing of a chunk: see `is_of_chunk`.
+They include Arrow's `ArrowMemoryError`, which does not concern the chunk: see `is_of_chunk`.
 """
 
 
 def is_of_chunk(error: Exception) -> bool:
-    """Whether one of `DAMAGE` tells of the chunk, and not of a machine that is out of memory."""
+    """Return whether an exception of `DAMAGE` concerns the chunk, not a lack of memory.
+
+    Args:
+        error: An exception of one of the types in `DAMAGE`.
+    """
     return not isinstance(error, MemoryError)
 
 
 def open_fully(chunk: Chunk, *, values: bool = True) -> None:
-    """Look into all columns of a chunk; raises one of `DAMAGE` if that cannot be done.
+    """Read all columns of a chunk, to find out whether it is damaged.
 
     Args:
         chunk: Any chunk.
-        values: Look at every offset and text too, and not only at the lengths of buffers.
+        values: Whether to validate every offset and text too, not only the lengths of buffers.
+
+    Raises:
+        ValueError, pa.ArrowException, TypeError, …: A column cannot be read; one of `DAMAGE`.
     """
     rows = chunk.num_rows
     chunk.batch.validate(full=values)
@@ -57,7 +64,11 @@ def open_fully(chunk: Chunk, *, values: bool = True) -> None:
 
 
 def is_sound(chunk: Chunk) -> bool:
-    """Whether all of a chunk can be opened."""
+    """Return whether all columns of a chunk can be opened.
+
+    Args:
+        chunk: Any chunk; it is opened completely.
+    """
     try:
         open_fully(chunk)
     except DAMAGE as error:
@@ -68,11 +79,11 @@ def is_sound(chunk: Chunk) -> bool:
 
 
 class DamagedChunk(Chunk):
-    """What stands in the place of a chunk that cannot be opened: the same id, and no rows.
+    """A chunk without rows that replaces a chunk which cannot be opened; it has the same id.
 
     Attributes:
-        original: The chunk as it was, which still takes memory.
-        cause: Why it cannot be opened, in a bounded number of characters.
+        original: The damaged chunk, which still uses memory.
+        cause: The reason why it cannot be opened, in a bounded number of characters.
     """
 
     __slots__ = ("cause", "original")
@@ -85,7 +96,7 @@ class DamagedChunk(Chunk):
 
     @property
     def lost_rows(self) -> int:
-        """Rows of the chunk as it was."""
+        """The number of rows of the damaged chunk, which queries no longer return."""
         return self.original.num_rows
 
     def __repr__(self) -> str:
@@ -94,7 +105,7 @@ class DamagedChunk(Chunk):
 
 
 def _no_rows(chunk: Chunk) -> pa.RecordBatch:
-    """A batch of the chunk's layout without rows, made without opening the chunk."""
+    """Return a batch of the chunk's layout without rows; does not open the chunk."""
     layout = chunk.layout
     fields = {layout.row_ids: pa.field("row_id", pa.binary(16))}
     for name, index in layout.indexes.items():

@@ -1,4 +1,4 @@
-"""Chunks that stay the message they came in until somebody asks for their columns."""
+"""Chunks that remain an encoded message until their columns are requested."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchForm:
-    """What messages share that differ in numbers alone.
+    """What messages have in common that differ only in numbers.
 
     Attributes:
         layout: The layout of the chunks.
-        schema: Of their batches.
-        begin: Where the record batch begins in the message.
-        rows: How many each chunk has.
-        byte_size: Bytes that the columns of each refer to.
+        schema: The Arrow schema of their record batches.
+        begin: The position of the record batch message in the whole message, in bytes.
+        rows: The number of rows of each chunk.
+        byte_size: The number of bytes that the columns of each chunk use.
     """
 
     layout: ChunkLayout
@@ -35,11 +35,11 @@ class BatchForm:
 
 
 class EncodedChunk(UnopenedChunk):
-    """A chunk whose record batch is opened when it is asked for.
+    """A chunk whose record batch is opened on first access.
 
     Attributes:
-        form: How to open it, and what is known of it before.
-        message: The Arrow message, which is known to be sound, but for the order of its rows.
+        form: How to open it, and what is known before it is opened.
+        message: The Arrow message. It is known to be valid, except for the order of its rows.
     """
 
     __slots__ = ("message",)
@@ -63,10 +63,17 @@ class EncodedChunk(UnopenedChunk):
 
     @property
     def num_rows(self) -> int:
-        """Rows; known without opening it."""
+        """The number of rows; does not open the chunk."""
         return self.form.rows
 
     def null_count(self, component: str) -> int:
-        """None: a chunk with nulls is opened at once. KeyError if there is no such component."""
+        """Return 0: a chunk with nulls is never kept encoded.
+
+        Args:
+            component: The identifier of the component.
+
+        Raises:
+            KeyError: The chunk has no such component.
+        """
         self.layout.components[component]
         return 0

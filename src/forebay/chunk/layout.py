@@ -1,4 +1,4 @@
-"""What the columns of a chunk are: the Arrow schema of a chunk, read once and shared by its kin."""
+"""The meaning of a chunk's columns: its Arrow schema, parsed once and shared by similar chunks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SORBET_VERSION: Final = b"sorbet:version"
 CONTROL_KINDS: Final = (b"control", b"row_id")
 INDEX_KINDS: Final = (b"index", b"time")
 DATA_KINDS: Final = (b"data", b"component")
-"""What columns may be; Rerun writes the first name of each and reads both."""
+"""Values of `rerun:kind` for component columns: Rerun writes the first one and reads both."""
 
 ROW_ID_TYPE: Final = pa.binary(16)
 TIME_TYPES: Final[Mapping[pa.DataType, TimeType]] = MappingProxyType(
@@ -43,10 +43,10 @@ ARROW_TIME_TYPES: Final[Mapping[TimeType, pa.DataType]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ComponentDescriptor:
-    """Names a component column as Rerun does.
+    """The name of a component column, with the same three parts as in Rerun.
 
     Attributes:
-        component: The identifier, unique on its entity (`Points3D:positions`).
+        component: The identifier, unique within its entity (`Points3D:positions`).
         archetype: The archetype's full name (`rerun.archetypes.Points3D`), if any.
         component_type: The component type's full name (`rerun.components.Position3D`), if any.
     """
@@ -58,7 +58,13 @@ class ComponentDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class IndexColumn:
-    """Where a timeline's times stand in the record batch."""
+    """The column of a record batch that holds the times on one timeline.
+
+    Attributes:
+        timeline: The timeline.
+        position: The number of the column.
+        claims_sorted: Whether the sender claims that the times never decrease.
+    """
 
     timeline: Timeline
     position: int
@@ -67,7 +73,13 @@ class IndexColumn:
 
 @dataclass(frozen=True, slots=True)
 class DataColumn:
-    """Where a component's cells stand in the record batch."""
+    """The column of a record batch that holds the cells of one component.
+
+    Attributes:
+        descriptor: The name of the component.
+        position: The number of the column.
+        type: The Arrow type of the column, a list type.
+    """
 
     descriptor: ComponentDescriptor
     position: int
@@ -76,15 +88,15 @@ class DataColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkLayout:
-    """The schema of a chunk, understood. Chunks that share a schema share one layout.
+    """The parsed schema of a chunk. Chunks with the same schema share one layout object.
 
     Attributes:
         entity_path: The entity that the rows belong to.
-        row_ids: Position of the row-id column.
-        row_ids_claim_sorted: What the sender says of the order of row ids.
-        indexes: By timeline name.
-        components: By component identifier.
-        timelines: The timelines in lexical order; only chunks that agree here can merge.
+        row_ids: The number of the row-id column.
+        row_ids_claim_sorted: Whether the sender claims that row ids never decrease.
+        indexes: Index columns by timeline name.
+        components: Component columns by component identifier.
+        timelines: The timelines in lexical order; only chunks with equal timelines can be merged.
     """
 
     entity_path: EntityPath
@@ -99,7 +111,7 @@ class ChunkLayout:
         object.__setattr__(self, "timelines", tuple(timelines))
 
     def is_same_as(self, other: ChunkLayout) -> bool:
-        """Whether batches of both layouts have the same columns in the same places."""
+        """Return whether both layouts describe the same columns at the same positions."""
         return self is other or (
             self.entity_path == other.entity_path
             and self.row_ids == other.row_ids
@@ -114,20 +126,26 @@ class ChunkLayout:
 
     @property
     def is_static(self) -> bool:
-        """Whether the rows are timeless."""
+        """Whether the rows are static, that is, there is no index column."""
         return not self.indexes
 
     def of_entity(self, path: bytes) -> ChunkLayout:
-        """The same columns of another entity, whose path stands in the metadata of its schema.
+        """Return the layout of the same columns for another entity.
+
+        Args:
+            path: The entity's path as UTF-8, as the metadata of its schema has it.
 
         Raises:
-            InvalidChunkError: The path is not text.
+            InvalidChunkError: The path is not valid UTF-8.
         """
         return dataclasses.replace(self, entity_path=EntityPath(_text(path)))
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> ChunkLayout:
-        """Read the metadata that Rerun's SDKs put on a chunk (`re_sorbet`).
+        """Parse the metadata that Rerun's SDKs write into the schema of a chunk (`re_sorbet`).
+
+        Args:
+            schema: The Arrow schema of the record batch.
 
         Raises:
             InvalidChunkError: The schema is not that of a chunk; the message says what is missing.
@@ -145,7 +163,9 @@ class ChunkLayout:
             claims_sorted = described.get(IS_SORTED) == b"true"
             if kind in CONTROL_KINDS:
                 if field.type != ROW_ID_TYPE or row_ids is not None:
-                    msg = f"control column {field.name!r} of type {field.type} is no row-id column"
+                    msg = (
+                        f"control column {field.name!r} of type {field.type} is not a row-id column"
+                    )
                     raise InvalidChunkError(msg)
                 row_ids = position, claims_sorted
             elif kind in INDEX_KINDS:
@@ -178,7 +198,7 @@ def _timeline(field: pa.Field, described: Mapping[bytes, bytes]) -> Timeline:
             "a timeline is int64, duration[ns] or timestamp[ns]"
         )
         raise InvalidChunkError(msg)
-    time_type = TIME_TYPES[field.type]  # Not `get`: see docs/free-threading.md.
+    time_type = TIME_TYPES[field.type]  # Not `get` (docs/free-threading.md).
     return Timeline(_text(described.get(INDEX_NAME, field.name.encode())), time_type)
 
 

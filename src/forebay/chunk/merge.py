@@ -1,4 +1,4 @@
-"""Cutting chunks into smaller ones and joining them into larger ones: the same rows, other ids."""
+"""Splitting and merging of chunks: the rows stay the same, the chunk ids change."""
 
 from __future__ import annotations
 
@@ -29,17 +29,21 @@ if TYPE_CHECKING:
 
 
 def derived_id(first: ChunkId, *origin: bytes) -> ChunkId:
-    """The id of a chunk that was made out of others.
+    """Return the id of a chunk that was made from other chunks.
 
-    It follows from what it was made of, so two chunks of one id still hold the same rows, in
-    every copy of a store; no clock or random number is needed. Its time is that of `first`.
+    The id is a function of its origin: no clock or random number is used. So two chunks with the
+    same id hold the same rows in every copy of a store.
+
+    Args:
+        first: The chunk whose time part the new id takes.
+        origin: Bytes that identify the chunks and the operation.
     """
     digest = hashlib.blake2b(b"".join(origin), digest_size=8, person=b"forebay")
     return ChunkId(first[:8] + digest.digest())
 
 
 def is_time_sorted(chunk: Chunk) -> bool:
-    """Whether the times never decrease, on any timeline."""
+    """Return whether the times never decrease on any timeline of a chunk."""
     for name in chunk.timelines:
         times = chunk.times(name)
         if len(times) > 1 and not bool(np.all(times[:-1] <= times[1:])):
@@ -48,7 +52,10 @@ def is_time_sorted(chunk: Chunk) -> bool:
 
 
 def fits_limits(chunk: Chunk) -> bool:
-    """Whether a temporal chunk is within Rerun's limits; a single row always is."""
+    """Return whether a temporal chunk is within Rerun's limits for splitting.
+
+    A chunk of one row always is. The limit of rows is smaller if the times are unsorted.
+    """
     rows = chunk.num_rows
     if rows <= 1:
         return True
@@ -58,23 +65,29 @@ def fits_limits(chunk: Chunk) -> bool:
 
 
 def byte_size_exceeds(chunk: Chunk, bytes_max: int) -> bool:
-    """Whether `chunk.byte_size > bytes_max`, mostly without adding it up.
+    """Return whether `chunk.byte_size > bytes_max`, usually without computing `byte_size`.
 
-    The size of whole buffers is a cheap upper bound; only what it cannot decide is measured.
+    The size of whole buffers is a cheap upper bound. The exact size is measured only if the bound
+    exceeds `bytes_max`.
+
+    Args:
+        chunk: Any chunk.
+        bytes_max: The limit in bytes.
     """
     return chunk.byte_size_max > bytes_max and chunk.byte_size > bytes_max
 
 
 def split(chunk: Chunk) -> list[Chunk]:
-    """Neighbouring parts of a temporal chunk, each within Rerun's limits; no data is copied.
+    """Split a temporal chunk into parts of adjacent rows, each within Rerun's limits.
 
-    A chunk that fits comes back alone, as it is. The parts are in the order of their rows, unless
-    rows of one row id come apart: then the last part is first, as if it had come first, because
-    the later row of a chunk counts, but of two chunks the one that came first (`latest_first`).
+    No data is copied. A chunk that is within the limits is returned alone, as the same object. The
+    parts are in row order, except if rows with one row id are in different parts: then the parts
+    are in reverse order. The reason is `latest_first`: within a chunk the later row counts, but of
+    two chunks the one that arrived first.
     """
     if fits_limits(chunk):
         return [chunk]
-    # Looked at once, and not for each part again: that would be all rows for each few of them.
+    # Computed once: each part would examine all rows again.
     is_sorted = chunk.num_rows <= CHUNK_SPLIT_ROWS_MAX_UNSORTED or is_time_sorted(chunk)
     rows_max = CHUNK_SPLIT_ROWS_MAX if is_sorted else CHUNK_SPLIT_ROWS_MAX_UNSORTED
     parts = list(_parts(chunk, 0, chunk.num_rows, rows_max))
@@ -98,14 +111,27 @@ def _parts(chunk: Chunk, start: int, length: int, rows_max: int) -> Iterable[Chu
 
 
 def sliced(chunk: Chunk, start: int, length: int) -> Chunk:
-    """Neighbouring rows as a chunk of its own; shares the buffers."""
+    """Return adjacent rows as a chunk with an id of its own; buffers are shared.
+
+    Args:
+        chunk: The chunk.
+        start: The position of the first row.
+        length: The number of rows.
+    """
     origin = start.to_bytes(8, "big") + length.to_bytes(8, "big")
     derived = derived_id(chunk.id, b"slice", chunk.id, origin)
     return Chunk(derived, chunk.layout, chunk.batch.slice(start, length))
 
 
 def picked(chunk: Chunk, rows: npt.NDArray[np.intp]) -> Chunk:
-    """Some rows, in rising order, as a chunk of its own; a run of neighbours shares the buffers."""
+    """Return some rows as a chunk with an id of its own.
+
+    Buffers are shared if the rows are adjacent, else copied.
+
+    Args:
+        chunk: The chunk.
+        rows: Positions in ascending order, at least one.
+    """
     first, last = int(rows[0]), int(rows[-1])
     if last - first + 1 == len(rows):
         return sliced(chunk, first, len(rows))
@@ -114,13 +140,14 @@ def picked(chunk: Chunk, rows: npt.NDArray[np.intp]) -> Chunk:
 
 
 def concatenated(chunks: Sequence[Chunk]) -> Chunk:
-    """All rows of chunks that `concatenable` allows, as one chunk, sorted by row id.
+    """Merge chunks for which `concatenable` holds into one chunk, sorted by row id.
 
-    A component that only some of them have is null in the rows of the others. Of rows with one
-    row id those of the first chunk come last, so that they still count (`latest_first`).
+    A component that only some of the chunks have is null in the rows of the others. Of rows with
+    the same row id, those of the first chunk come last, so they keep their precedence
+    (`latest_first`).
 
     Args:
-        chunks: In the order of their arrival.
+        chunks: The chunks in their order of arrival.
     """
     first = chunks[0]
     derived = derived_id(first.id, b"concat", *(chunk.id for chunk in chunks))
@@ -138,10 +165,14 @@ def concatenated(chunks: Sequence[Chunk]) -> Chunk:
 
 
 def concatenable(columns: Mapping[str, DataColumn], layout: ChunkLayout) -> bool:
-    """Whether the components that a layout shares with `columns` mean the same, type and all.
+    """Return whether a layout's components agree, including type, with those in `columns`.
 
-    Types that are not one (down to the names, metadata and nullability of nested fields) are kept
-    apart, as Rerun does: a merged chunk has the cells of its parts in the type they were logged in.
+    Types that differ in any way (also in the names, metadata or nullability of nested fields) are
+    not merged, as in Rerun: a merged chunk keeps every cell in the type in which it was logged.
+
+    Args:
+        columns: Component columns by identifier.
+        layout: The layout to compare; components that are not in `columns` do not matter.
     """
     for name, column in layout.components.items():
         other = columns.get(name)
@@ -155,10 +186,10 @@ def concatenable(columns: Mapping[str, DataColumn], layout: ChunkLayout) -> bool
 def _concat_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(parts) == 1:
         return parts[0]
-    # Only pyarrow 18.1 and later have it at the top level; WebAssembly may have an older one.
+    # Only pyarrow 18.1 and later export it at the top level; WebAssembly may have an older version.
     concat = getattr(pa, "concat_batches", None)
     if concat is not None:
-        # Metadata may differ (each schema carries a chunk id), which Arrow's comparison ignores.
+        # Metadata may differ (each schema contains a chunk id); Arrow's comparison ignores it.
         return concat(parts)
     return pa.Table.from_batches(parts, parts[0].schema).combine_chunks().to_batches()[0]
 

@@ -1,10 +1,10 @@
-"""Chunks of one row that are kept as the few bytes in which they differ from their kin.
+"""Chunks of one row, stored as only the bytes in which they differ from similar chunks.
 
-Whoever logs row by row sends chunks that are alike but for a row id, times and numbers. As a
-record batch each would cost microseconds to open and kilobytes to hold, and the store would merge
-most of them away before anybody looked. So such a chunk is its numbers, end to end, and a
-`RowForm` that says what they mean; Arrow is built when it is asked for, of many rows at once where
-they are merged.
+A program that logs row by row sends chunks that are equal except for a row id, times and numbers.
+As a record batch each of them would take microseconds to open and kilobytes of memory, and the
+store merges most of them before any query reads them. So such a chunk is stored as its concatenated
+numbers, and a `RowForm` that describes them. Arrow arrays are built on demand, for many rows at
+once when chunks are merged.
 """
 
 from __future__ import annotations
@@ -39,12 +39,17 @@ UINT8 INT8 UINT16 INT16 UINT32 INT32 UINT64 INT64 HALF_FLOAT FLOAT DOUBLE TIMEST
 FIXED_SIZE_BINARY
 """
 _NUMBERS = frozenset(getattr(lib, f"Type_{name}") for name in _NUMBER_NAMES.split())
-"""Types of which any bytes are a valid value."""
+"""Ids of the Arrow types for which every bit pattern is a valid value."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberForm:
-    """`size` bytes at `begin` of a packed row are `count` values of a type."""
+    """A column of numbers in packed rows: `count` values per row.
+
+    Attributes:
+        begin: The position of the values in a packed row, in bytes.
+        size: Their size in bytes.
+    """
 
     type: pa.DataType
     count: int
@@ -52,7 +57,11 @@ class NumberForm:
     size: int
 
     def build(self, packed: Rows) -> pa.Array:
-        """The values of all rows."""
+        """Return the values of all rows as an Arrow array.
+
+        Args:
+            packed: The packed rows, shape `(rows, bytes of a row)`.
+        """
         values = np.ascontiguousarray(packed[:, self.begin : self.begin + self.size])
         return pa.Array.from_buffers(
             self.type, len(packed) * self.count, [None, pa.py_buffer(values)], 0
@@ -61,14 +70,22 @@ class NumberForm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListForm:
-    """Lists whose lengths are the same in each row; `ends` has where each ends, within its row."""
+    """A column of lists whose lengths are the same in each row.
+
+    Attributes:
+        ends: The end offset of each list within its row.
+    """
 
     type: pa.DataType
     ends: npt.NDArray[np.int32]
     child: Form
 
     def build(self, packed: Rows) -> pa.Array:
-        """The lists of all rows."""
+        """Return the lists of all rows as an Arrow array.
+
+        Args:
+            packed: The packed rows, shape `(rows, bytes of a row)`.
+        """
         rows, count = len(packed), len(self.ends)
         offsets = np.zeros(rows * count + 1, np.int32)
         if count:
@@ -86,14 +103,18 @@ class ListForm:
 
 @dataclass(frozen=True, slots=True)
 class NestedForm:
-    """Structs or fixed-size lists: `count` in each row, without data of their own."""
+    """A column of structs or fixed-size lists: `count` values per row, no data of its own."""
 
     type: pa.DataType
     count: int
     children: tuple[Form, ...]
 
     def build(self, packed: Rows) -> pa.Array:
-        """The values of all rows."""
+        """Return the values of all rows as an Arrow array.
+
+        Args:
+            packed: The packed rows, shape `(rows, bytes of a row)`.
+        """
         children = [child.build(packed) for child in self.children]
         return pa.Array.from_buffers(
             self.type, len(packed) * self.count, [None], 0, children=children
@@ -104,15 +125,15 @@ Form: TypeAlias = NumberForm | ListForm | NestedForm
 
 
 class RowForm:
-    """What the bytes of a packed row mean: row id first, then the times, then all else.
+    """The meaning of the bytes of a packed row: row id first, then the times, then all other data.
 
     Attributes:
         layout: The layout of the chunks.
-        schema: Of their batches.
-        times: Where the times on each timeline stand, 8 bytes each.
-        packed_bytes: The length of a packed row.
-        byte_size: Bytes of the Arrow buffers of one row.
-        spans: Where the bytes of a packed row stand in the message of its chunk, begin and end.
+        schema: The Arrow schema of their record batches.
+        times: The position of the time on each timeline in a packed row; a time has 8 bytes.
+        packed_bytes: The length of a packed row in bytes.
+        byte_size: The size of the Arrow buffers of one row in bytes.
+        spans: Begin and end of the packed bytes in the message of a chunk.
     """
 
     __slots__ = ("byte_size", "columns", "layout", "packed_bytes", "schema", "spans", "times")
@@ -136,9 +157,11 @@ class RowForm:
 
     @classmethod
     def of(cls, chunk: Chunk, address: int) -> RowForm | None:
-        """The form of a chunk of one row in a message at `address`.
+        """Return the form of a chunk of one row; `None` if the chunk has other data than numbers.
 
-        `None` if the chunk has other data than numbers.
+        Args:
+            chunk: The chunk, opened in place.
+            address: The memory address at which its message begins.
         """
         found = _forms_of(chunk)
         if found is None:
@@ -149,20 +172,28 @@ class RowForm:
         return cls(chunk.layout, chunk.batch.schema, in_order, tuple(spans))
 
     def build(self, packed: bytes, rows: int) -> pa.RecordBatch:
-        """The record batch of rows that are packed end to end."""
+        """Return the record batch of packed rows.
+
+        Args:
+            packed: The rows, concatenated.
+            rows: Their number.
+        """
         matrix = np.frombuffer(packed, np.uint8).reshape(rows, self.packed_bytes)
         arrays = [column.build(matrix) for column in self.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
 def number_spans(chunk: Chunk) -> list[tuple[int, int]] | None:
-    """Begin and end of all numbers in memory; `None` if the chunk has nulls or other data."""
+    """Return begin and end of all numbers of a chunk, as memory addresses.
+
+    Returns `None` if the chunk has nulls or data that is not numbers.
+    """
     found = _forms_of(chunk)
     return None if found is None else found[1]
 
 
 def _forms_of(chunk: Chunk) -> tuple[dict[int, Form], list[tuple[int, int]]] | None:
-    """The form of each column by its position, and where their numbers stand in memory."""
+    """Return the form of each column by its position, and the memory spans of their numbers."""
     layout = chunk.layout
     spans: list[tuple[int, int]] = []
     columns: dict[int, Form] = {}
@@ -177,7 +208,7 @@ def _forms_of(chunk: Chunk) -> tuple[dict[int, Form], list[tuple[int, int]]] | N
 
 
 def _form_of(array: pa.Array, spans: list[tuple[int, int]]) -> Form | None:
-    """The form of a column; adds where its numbers stand."""
+    """Return the form of a column, and append the memory spans of its numbers to `spans`."""
     type_ = array.type
     buffers = array.buffers()
     if buffers[0] is not None or array.offset:
@@ -215,10 +246,10 @@ def _list_form_of(array: pa.ListArray, spans: list[tuple[int, int]]) -> ListForm
 
 
 class PackedChunk(UnopenedChunk):
-    """A temporal chunk of one row; its record batch is made when it is asked for.
+    """A temporal chunk of one row; its record batch is built on first access.
 
     Attributes:
-        form: What the packed bytes mean.
+        form: The meaning of the packed bytes.
         packed: The row.
     """
 
@@ -237,37 +268,56 @@ class PackedChunk(UnopenedChunk):
 
     @property
     def num_rows(self) -> int:
-        """One."""
+        """The number of rows, always 1."""
         return 1
 
     @property
     def row_ids(self) -> RowIdArray:
-        """Row ids, shape `(1,)`."""
+        """The row ids, shape `(1,)`."""
         return np.frombuffer(self.packed, "S16", 1)
 
     def row_id_at(self, row: int) -> RowId:
-        """The row id of the row, which is number 0."""
+        """Return the row id of the only row, whose position is 0.
+
+        Raises:
+            IndexError: `row` is another position.
+        """
         if row not in (0, -1):
             msg = f"a chunk of one row has no row {row}"
             raise IndexError(msg)
         return RowId(self.packed[:ROW_ID_BYTES])
 
     def time_at(self, timeline: str, row: int) -> int:
-        """The time of the row; raises KeyError if there is no such timeline."""
+        """Return the time of the row, without building the record batch.
+
+        Raises:
+            KeyError: The chunk has no such timeline.
+        """
         begin = self.form.times[timeline] + TIME_BYTES * row
         return int.from_bytes(self.packed[begin : begin + TIME_BYTES], sys.byteorder, signed=True)
 
     def null_count(self, component: str) -> int:  # noqa: ARG002
-        """None: a row with a null is not packed."""
+        """Return 0: a row with a null is never packed.
+
+        Raises:
+            KeyError: The chunk has no such component.
+        """
         return 0
 
     def times(self, timeline: str) -> npt.NDArray[np.int64]:
-        """Times on one timeline, shape `(1,)`; raises KeyError if there is no such timeline."""
+        """Return the times on one timeline, shape `(1,)`, without building the record batch.
+
+        Raises:
+            KeyError: The chunk has no such timeline.
+        """
         return np.frombuffer(self.packed, np.int64, 1, self.form.times[timeline])
 
 
 def batches(chunks: Sequence[Chunk]) -> list[pa.RecordBatch]:
-    """The rows of chunks, in their order; neighbours of one form become one batch."""
+    """Return the rows of chunks as record batches, in the given order.
+
+    Adjacent packed chunks with the same form become one batch.
+    """
     found: list[pa.RecordBatch] = []
     form: RowForm | None = None
     rows: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Row ids as NumPy sees them."""
+"""Row ids as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 RowIdArray: TypeAlias = npt.NDArray[np.bytes_]
-"""Shape `(rows,)`, dtype `S16`. NumPy compares it byte by byte, which is Rerun's order; only
-taking out a single item strips trailing zeros, so use `row_id_at` for that."""
+"""Row ids, shape `(rows,)`, dtype `S16`.
+
+NumPy compares them byte by byte, which is Rerun's order. But reading a single item removes trailing
+zero bytes: use `row_id_at` for that.
+"""
 
 
 def row_id_array(column: pa.Array) -> RowIdArray:
-    """View a `FixedSizeBinary(16)` column without copying."""
+    """Return a NumPy view of a `FixedSizeBinary(16)` column, shape `(rows,)`; no copy.
+
+    Args:
+        column: The row-id column, without nulls.
+    """
     data = column.buffers()[1]
     if data is None or len(column) == 0:
         return np.empty(0, dtype="S16")
@@ -23,30 +30,34 @@ def row_id_array(column: pa.Array) -> RowIdArray:
 
 
 def row_id_halves(row_ids: RowIdArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """The nanoseconds and the counters, each of shape `(rows,)`, in native byte order."""
+    """Return the nanoseconds and the counters of row ids as native integers.
+
+    Returns:
+        Two arrays, each of shape `(rows,)`.
+    """
     halves = np.ascontiguousarray(row_ids).view(">u8").reshape(-1, 2).astype(np.uint64)
     return halves[:, 0], halves[:, 1]
 
 
 def are_sorted(row_ids: RowIdArray) -> bool:
-    """Whether row ids never decrease."""
+    """Return whether row ids never decrease."""
     return len(row_ids) < 2 or bool((row_ids[:-1] <= row_ids[1:]).all())
 
 
 def are_rising(row_ids: RowIdArray) -> bool:
-    """Whether each row id is greater than the one before: sorted, and none twice."""
+    """Return whether row ids strictly increase: they are sorted, and none occurs twice."""
     return len(row_ids) < 2 or bool((row_ids[:-1] < row_ids[1:]).all())
 
 
 def latest_first(counts: Sequence[int]) -> npt.NDArray[np.intp]:
-    """A sort key that puts rows of a later chunk before those of an earlier one.
+    """Return a sort key, shape `(rows,)`, that puts later chunks before earlier chunks.
 
-    Of two rows with one row id at one time the last one counts, wherever they lie: in one chunk
-    the later row, of two chunks (as in Rerun) that of the chunk that came first. So among equal
-    rows the first chunk's come last.
+    Of two rows with the same row id and time, the last one in sort order counts. Within a chunk
+    this is the later row. Of two chunks it is, as in Rerun, the row of the chunk that arrived
+    first. So among equal rows those of the first chunk must come last.
 
     Args:
-        counts: The rows of each chunk, in the order of arrival.
+        counts: The number of rows of each chunk, in order of arrival.
     """
     return np.repeat(-np.arange(len(counts), dtype=np.intp), counts)
 
@@ -54,7 +65,12 @@ def latest_first(counts: Sequence[int]) -> npt.NDArray[np.intp]:
 def sorting(
     row_ids: RowIdArray, among_equals: npt.NDArray[np.intp] | None = None
 ) -> npt.NDArray[np.intp]:
-    """The stable permutation that sorts row ids, equal ones by `among_equals` if it is given."""
+    """Return the stable permutation that sorts row ids, shape `(rows,)`.
+
+    Args:
+        row_ids: The row ids.
+        among_equals: A second sort key for equal row ids, shape `(rows,)`.
+    """
     times, counters = row_id_halves(row_ids)
     keys = (counters, times) if among_equals is None else (among_equals, counters, times)
     return np.lexsort(keys)

@@ -1,23 +1,24 @@
-"""One Arrow type for what was logged with several: the rule of all queries over many chunks.
+"""One common Arrow type for data that was logged with several types, used by all queries.
 
-The type is found from all types together, never from one after another, so it does not depend on
-the order of chunks: `uint32`, `int32` and `float64` give `float64`, whichever came first.
+The type is derived from the set of all types, never pairwise in order of arrival. So it does not
+depend on the order of chunks: `uint32`, `int32` and `float64` give `float64` in any order.
 
-- Numbers: the narrowest type that holds every value of every type exactly. A `bool` joins with
-  integers, as 0 or 1, and with nothing else. A decimal joins with integers and decimals.
+- Numbers: the narrowest type that represents every value of every type exactly. `bool` has a common
+  type only with integers, as 0 or 1. Decimals have one with integers and decimals.
 - Instants: dates and timestamps in the finest unit among them. Timestamps of several time zones
-  are the same instants in UTC. A type with a time zone and one without have no common type.
-- Times of day and durations: in the finest unit among them.
-- Text and bytes: large offsets if one type has them; fixed sizes that differ become `binary`.
-- Lists: of the common item; `fixed_size_list` only where all have that size.
-- Maps: of the common key and item.
-- Structs: of all fields. Their order is that of the types if they agree on it, else by name.
-- `null` is no kind of its own: its rows are null in the type of the others. A field is nullable if
-  it is nullable, missing or `null` in one of the types.
-- Names of list items and metadata of fields stay where all types agree on them.
-- All others (unions, dictionaries, views, extensions, intervals) only with themselves.
+  become UTC. A type with a time zone and one without have no common type.
+- Times of day and durations: the finest unit among them.
+- Text and bytes: large offsets if one type has them; different fixed sizes become `binary`.
+- Lists: a list of the common item type; `fixed_size_list` only if all have the same size.
+- Maps: a map of the common key and item types.
+- Structs: all fields of all types. If the types agree on the order of fields it is kept, else
+  fields are sorted by name.
+- `null` takes the type of the others. A field is nullable if it is nullable, missing or `null` in
+  one of the types.
+- Names of list items and metadata of fields are kept if all types agree on them.
+- All other types (unions, dictionaries, views, extensions, intervals) only match themselves.
 
-Whether a value fits a finer unit is not a matter of types: see `convert`.
+Whether each value fits a finer unit cannot be derived from types: see `convert`.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ Types: TypeAlias = "Sequence[pa.DataType]"
 
 _UNITS: Final = ("s", "ms", "us", "ns")
 _DIGITS: Final = {8: 3, 16: 5, 32: 10, 64: 19}
-"""Decimal digits of integers by their width in bits; unsigned ones of 64 bits have one more."""
+"""Decimal digits of integers by their width in bits; `uint64` has one more."""
 
 _MANTISSA_BITS: Final = {32: 24, 64: 53}
 _DECIMALS: Final = ((38, pa.decimal128), (76, pa.decimal256))
 
 
 def unified(types: Iterable[pa.DataType], entity_path: object, component: str) -> pa.DataType:
-    """The type that holds all values of some types of one component.
+    """Return the type that represents all values of several types of one component.
 
     Args:
-        types: At least one; mostly the same one many times.
-        entity_path: The entity, for the error.
-        component: The identifier of the component, for the error.
+        types: At least one type; repetitions are expected.
+        entity_path: The entity, for the error message.
+        component: The identifier of the component, for the error message.
 
     Raises:
-        QueryError: No type holds them all. The message names two that do not go together, the
-            same two in whatever order they are given.
+        QueryError: There is no common type. The message names two types that conflict; the choice
+            does not depend on the order of `types`.
     """
     distinct = _distinct(types)
     if len(distinct) == 1:
@@ -61,7 +62,7 @@ def unified(types: Iterable[pa.DataType], entity_path: object, component: str) -
         return _common(distinct)
     except _NoCommonTypeError:
         first, second, where = _conflict(distinct)
-    place = f" (they part at {told_type('.'.join(where))})" if where else ""
+    place = f" (they differ at {told_type('.'.join(where))})" if where else ""
     msg = (
         f"component {component!r} of {entity_path} was logged as {told_type(first)} and as "
         f"{told_type(second)}, and no type holds the values of both{place}; ask for other "
@@ -73,7 +74,15 @@ def unified(types: Iterable[pa.DataType], entity_path: object, component: str) -
 def unified_or_null(
     types: Iterable[pa.DataType], entity_path: object, component: str
 ) -> pa.DataType:
-    """The same for a column without a single cell: `null` where no type holds them all."""
+    """Return `unified`, or the `null` type if there is no common type.
+
+    For columns without a single cell, where the type does not matter.
+
+    Args:
+        types: As for `unified`.
+        entity_path: As for `unified`.
+        component: As for `unified`.
+    """
     try:
         return unified(types, entity_path, component)
     except QueryError:
@@ -81,12 +90,12 @@ def unified_or_null(
 
 
 def same_type(one: pa.DataType, other: pa.DataType) -> bool:
-    """Whether two types are one to the last name and metadata of a nested field."""
+    """Return whether two types are equal, including names and metadata of nested fields."""
     return one is other or bool(one.equals(other, check_metadata=True))
 
 
 class _NoCommonTypeError(Exception):
-    """No type holds the values of some types; `where` names the nested fields that part."""
+    """Some types have no common type; `where` is the path of the nested fields that conflict."""
 
     def __init__(self, where: tuple[str, ...]) -> None:
         super().__init__(where)
@@ -94,7 +103,7 @@ class _NoCommonTypeError(Exception):
 
 
 def _distinct(types: Iterable[pa.DataType]) -> list[pa.DataType]:
-    """Each type once."""
+    """Return the distinct types."""
     by_identity = {id(kind): kind for kind in types}
     found: dict[str, list[pa.DataType]] = {}
     first: pa.DataType | None = None
@@ -110,7 +119,7 @@ def _distinct(types: Iterable[pa.DataType]) -> list[pa.DataType]:
 
 
 def _conflict(distinct: Types) -> tuple[pa.DataType, pa.DataType, tuple[str, ...]]:
-    """Two of the types that do not go together, and the nested fields in which they part."""
+    """Return two types that conflict, and the path of nested fields in which they do."""
     ordered = sorted(distinct, key=str)
 
     def parts(kinds: Types) -> tuple[str, ...] | None:
@@ -120,7 +129,7 @@ def _conflict(distinct: Types) -> tuple[pa.DataType, pa.DataType, tuple[str, ...
             return error.where
         return None
 
-    # The last of the shortest row of types that do not go together is one of the two.
+    # The last type of the shortest conflicting prefix is one of the two.
     lengths = range(1, len(ordered))
     last = 1 + bisect.bisect_left(
         lengths, True, key=lambda length: parts(ordered[: length + 1]) is not None
@@ -133,13 +142,13 @@ def _conflict(distinct: Types) -> tuple[pa.DataType, pa.DataType, tuple[str, ...
 
 
 def told_type(kind: object) -> str:
-    """A type for a message that a person reads, cut short."""
+    """Return the text of a type for an error message, cut to a bounded length."""
     text = str(kind)
     return text if len(text) <= TYPE_TOLD_CHARS_MAX else text[: TYPE_TOLD_CHARS_MAX - 1] + "…"
 
 
 def _common(types: Types, where: tuple[str, ...] = ()) -> pa.DataType:
-    """The common type of some distinct types."""
+    """Return the common type of distinct types."""
     some = [kind for kind in types if kind.id != lib.Type_NA]
     if not some:
         return types[0]
@@ -151,16 +160,16 @@ def _common(types: Types, where: tuple[str, ...] = ()) -> pa.DataType:
         if family is not None and not families:
             kind = family(some, where)
         elif all(kind == some[0] for kind in some):
-            kind = min(some, key=str)  # types of their own kind that differ in metadata only
+            kind = min(some, key=str)  # other types that differ only in metadata
         else:
             raise _NoCommonTypeError(where)
     return kind if len(some) == len(types) else nullable(kind)
 
 
 def nullable(kind: pa.DataType) -> pa.DataType:
-    """The type of values that may be missing, and with them all that they are made of.
+    """Return a type for values that may be null, and make its nested fields nullable too.
 
-    Below a null struct lie nulls, also where its fields are said to have none.
+    Below a null struct all fields are null, even if they are declared as not nullable.
     """
     if kind.id == lib.Type_STRUCT:
         return pa.struct([_nullable_field(field) for field in kind])
@@ -176,7 +185,7 @@ def _nullable_field(field: pa.Field) -> pa.Field:
 def _field(
     fields: Sequence[pa.Field], where: tuple[str, ...], *, missing: bool = False
 ) -> pa.Field:
-    """The common field of some fields; `missing` says that some types have no such field."""
+    """Return the common field of several fields; `missing`: some types lack the field."""
     first = fields[0]
     types = _distinct([field.type for field in fields])
     names = {field.name for field in fields}
@@ -210,7 +219,7 @@ def _number(types: Types, where: tuple[str, ...]) -> pa.DataType:
 
 
 def _integer(integers: Types) -> pa.DataType | None:
-    """The narrowest integer that holds all; a `bool` is held by any."""
+    """Return the narrowest integer type that represents all; any integer can represent `bool`."""
     signed = max((kind.bit_width for kind in integers if _is_signed(kind)), default=0)
     unsigned = max((kind.bit_width for kind in integers if not _is_signed(kind)), default=0)
     if not signed:
@@ -228,7 +237,7 @@ def _integer_of(width: int, *, signed: bool) -> pa.DataType:
 
 
 def _float(floats: Types, integers: Types) -> pa.DataType | None:
-    """The narrowest float that holds all, of 32 bits at least if there are integers."""
+    """Return the narrowest float type that represents all; 32 bits at least with integers."""
     width = max(kind.bit_width for kind in floats)
     bits = max((kind.bit_width - _is_signed(kind) for kind in integers), default=0)
     if bits:
@@ -309,7 +318,7 @@ def _struct(types: Types, where: tuple[str, ...]) -> pa.DataType:
         together = zip(*types, strict=True)
         return pa.struct([_field(fields, where) for fields in together])
     if any(len(set(order)) < len(order) for order in orders):
-        raise _NoCommonTypeError(where)  # which of two fields of one name would it be?
+        raise _NoCommonTypeError(where)  # a field name occurs twice, so it is ambiguous
     found: dict[str, list[pa.Field]] = {}
     for kind in types:
         for field in kind:
@@ -326,7 +335,7 @@ _Family: TypeAlias = "Callable[[Types, tuple[str, ...]], pa.DataType]"
 
 
 def _ids(names: str) -> list[int]:
-    # An older Arrow has not got the narrow decimals.
+    # Older versions of Arrow lack the narrow decimals.
     return [getattr(lib, f"Type_{name}") for name in names.split() if hasattr(lib, f"Type_{name}")]
 
 
@@ -346,4 +355,4 @@ _FAMILIES: Final[dict[int, _Family]] = {
     )
     for id_ in _ids(names)
 }
-"""How types of one kind come together, by the id of the type."""
+"""The function that combines types of one family, by the id of the type."""

@@ -1,8 +1,8 @@
-"""`UnopenedChunk`: a chunk that becomes Arrow columns when somebody asks for them.
+"""`UnopenedChunk`: a chunk whose Arrow columns are created on first access.
 
-Most chunks of a recording differ from an earlier one of their entity in numbers alone. Such a
-chunk is known to be sound without Arrow's opening and validating it, so it is opened when it is
-first looked into: most of a large recording never is, or not before it is merged.
+Most chunks of a recording differ from an earlier chunk of their entity only in numbers. Such a
+chunk is known to be valid without being opened and validated by Arrow. It is opened on first
+access; most chunks of a large recording are never opened, or only when they are merged.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class ChunkForm(Protocol):
-    """What chunks share that differ in numbers alone."""
+    """The properties shared by chunks that differ only in numbers."""
 
     @property
     def layout(self) -> ChunkLayout:
-        """Their layout."""
+        """The layout of the chunks."""
         ...
 
     @property
     def byte_size(self) -> int:
-        """Bytes that the columns of each refer to."""
+        """The number of bytes that the columns of each chunk use."""
         ...
 
 
 class UnopenedChunk(Chunk):
-    """A chunk that begins as an id, a layout and a form; all else is worked out when asked for.
+    """A chunk that starts as an id, a layout and a form; everything else is computed on demand.
 
     Attributes:
-        form: How to open it, and what is known of it before.
+        form: How to open it, and what is known before it is opened.
     """
 
     __slots__ = ("form",)
@@ -43,11 +43,11 @@ class UnopenedChunk(Chunk):
     form: ChunkForm
 
     def _opened(self) -> pa.RecordBatch:
-        """The columns, now that somebody asks."""
+        """Return the record batch; called on first access."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> object:
-        # Called for slots that are still empty. Two threads may both fill one, with the same.
+        # Called for empty slots. Two threads may fill the same slot, with equal values.
         value: object
         if name == "batch":
             self.batch = value = self._opened()
@@ -64,15 +64,15 @@ class UnopenedChunk(Chunk):
 
     @property
     def is_checked(self) -> bool:  # type: ignore[override]
-        """Yes: it equals a chunk that was, in all but numbers."""
+        """Always true: the chunk equals a validated chunk except for numbers."""
         return True
 
     @property
     def byte_size(self) -> int:
-        """Bytes that the columns refer to, or will."""
+        """The number of bytes that the columns use once they are opened."""
         return self.form.byte_size
 
     @property
     def byte_size_max(self) -> int:
-        """The same."""
+        """The same as `byte_size`."""
         return self.form.byte_size

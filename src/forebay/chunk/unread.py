@@ -1,4 +1,4 @@
-"""Chunks whose columns had to be made, for they do not lie in the message as a store keeps them."""
+"""Chunks whose columns had to be converted, because the message has them in another form."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class UnreadColumn(NamedTuple):
-    """A component column of a message that did not become part of the chunk.
+    """A component column of a message that could not be included in the chunk.
 
     Attributes:
         component: Its identifier, cut to a bounded length.
-        reason: Why, in a sentence.
+        reason: The reason, as a sentence.
     """
 
     component: str
@@ -23,7 +23,7 @@ class UnreadColumn(NamedTuple):
 
 
 class ConvertedChunk(Chunk):
-    """A chunk that takes memory of its own, which its message did not tell the size of.
+    """A chunk that uses memory of its own; the size of its message does not tell how much.
 
     Attributes:
         unread: The columns of the message that could not be read.
@@ -35,7 +35,12 @@ class ConvertedChunk(Chunk):
 
     @classmethod
     def of(cls, chunk: Chunk, unread: tuple[UnreadColumn, ...]) -> Self:
-        """The chunk, with what is missing from it."""
+        """Return a chunk as a `ConvertedChunk`.
+
+        Args:
+            chunk: The columns that could be read.
+            unread: The columns that could not be read.
+        """
         converted = cls(chunk.id, chunk.layout, chunk.batch)
         converted.unread = unread
         return converted

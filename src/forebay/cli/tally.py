@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.cli.report import EntitySummary, StoreSummary
 from forebay.codec import StreamDecoder
-from forebay.codec.peek import ChunkPeeker
+from forebay.codec.chunks.peek import ChunkPeeker
 from forebay.errors import InvalidChunkError
 from forebay.hub.sources import open_file, read_blocks
 from forebay.model import ArrowMsg, EntityPath, LogMsg, StoreId

@@ -1,8 +1,12 @@
-"""Bytes to messages to chunks, and back: protobuf, RRF2 framing, LZ4 and Arrow IPC."""
+"""Decoding and encoding: bytes, messages and chunks.
 
-from forebay.codec.arrow import ChunkDecoder, DecodedChunk, encode_chunk
-from forebay.codec.encoder import StreamEncoder
-from forebay.codec.framing import StreamDecoder
+`rrd` reads and writes RRD streams (RRF2), `wire` and `messages` convert protobuf, and `chunks`
+decodes and encodes the Arrow IPC payloads.
+"""
+
+from forebay.codec.chunks.arrow import ChunkDecoder, DecodedChunk, encode_chunk
+from forebay.codec.rrd.encoder import StreamEncoder
+from forebay.codec.rrd.framing import StreamDecoder
 from forebay.codec.wire import (
     decode_log_msg,
     decode_write_request,

@@ -1,4 +1,4 @@
-"""Protobuf's message objects to ours, and back."""
+"""Conversion between protobuf message objects and those of `forebay.model`."""
 
 from __future__ import annotations
 
@@ -30,22 +30,35 @@ TuidT = TypeVar("TuidT", bound=Tuid)
 
 
 def parse(message_class: type[MessageT], data: Payload, byte_offset: int | None) -> MessageT:
-    """Parse one message; `byte_offset` is for the `CorruptError` that damage raises."""
+    """Parse a protobuf message.
+
+    Args:
+        message_class: The class of the message.
+        data: Its bytes.
+        byte_offset: The position in the file, for the error.
+
+    Raises:
+        CorruptError: The bytes are not a message of that type.
+    """
     try:
         message = message_class()
         message.MergeFromString(bytes(data))
     except (DecodeError, ValueError) as error:
         name = message_class.DESCRIPTOR.name
         at = "" if byte_offset is None else f" at byte {byte_offset}"
-        # Not protobuf's own words: its implementations have different ones.
-        msg = f"the {name}{at} is damaged: it is no protobuf message of that type"
+        # Not protobuf's own text, which differs between its implementations.
+        msg = f"the {name}{at} is damaged: it is not a protobuf message of that type"
         raise CorruptError(msg, byte_offset=byte_offset) from error
     return message
 
 
 def store_id_of(proto: common_pb2.StoreId) -> StoreId:
-    """The store named; an application that is not named is the empty string."""
-    # Rerun takes every kind but "blueprint" for a recording, the unspecified one included.
+    """Convert a store id; a missing application id becomes the empty string.
+
+    Args:
+        proto: The protobuf message.
+    """
+    # As in Rerun, every kind but "blueprint" is a recording, including the unspecified one.
     blueprint = proto.kind == common_pb2.STORE_KIND_BLUEPRINT
     kind = StoreKind.BLUEPRINT if blueprint else StoreKind.RECORDING
     return StoreId(kind, proto.application_id.id, proto.recording_id)
@@ -56,7 +69,15 @@ def _tuid(tuid_class: type[TuidT], proto: common_pb2.Tuid) -> TuidT:
 
 
 def arrow_msg_of(proto: log_msg_pb2.ArrowMsg, byte_offset: int | None) -> ArrowMsg:
-    """Our `ArrowMsg`; `CorruptError` if it names no store."""
+    """Convert an `ArrowMsg`.
+
+    Args:
+        proto: The protobuf message.
+        byte_offset: The position in the file, if known.
+
+    Raises:
+        CorruptError: It names no store.
+    """
     _require_store(proto, "store_id", byte_offset)
     return ArrowMsg(
         store_id_of(proto.store_id),
@@ -71,7 +92,15 @@ def arrow_msg_of(proto: log_msg_pb2.ArrowMsg, byte_offset: int | None) -> ArrowM
 
 
 def set_store_info_of(proto: log_msg_pb2.SetStoreInfo, byte_offset: int | None) -> SetStoreInfo:
-    """Our `SetStoreInfo`; `CorruptError` if it names no store."""
+    """Convert a `SetStoreInfo`.
+
+    Args:
+        proto: The protobuf message.
+        byte_offset: The position in the file, if known.
+
+    Raises:
+        CorruptError: It names no store.
+    """
     info = proto.info
     _require_store(info, "store_id", byte_offset)
     store_id = store_id_of(info.store_id)
@@ -97,7 +126,15 @@ def _source(proto: log_msg_pb2.StoreSource) -> StoreSource:
 def activation_of(
     proto: log_msg_pb2.BlueprintActivationCommand, byte_offset: int | None
 ) -> BlueprintActivationCommand:
-    """Our `BlueprintActivationCommand`; `CorruptError` if it names no store."""
+    """Convert a `BlueprintActivationCommand`.
+
+    Args:
+        proto: The protobuf message.
+        byte_offset: The position in the file, if known.
+
+    Raises:
+        CorruptError: It names no store.
+    """
     _require_store(proto, "blueprint_id", byte_offset)
     return BlueprintActivationCommand(
         store_id_of(proto.blueprint_id), proto.make_active, proto.make_default
@@ -111,7 +148,14 @@ def _require_store(proto: Message, field: str, byte_offset: int | None) -> None:
 
 
 def to_proto(msg: LogMsg) -> Message:
-    """What stands inside a `LogMsg`; `ValueError` if a field does not fit its protobuf type."""
+    """Convert a message to the protobuf message inside a `LogMsg`.
+
+    Args:
+        msg: The message.
+
+    Raises:
+        ValueError: A field does not fit its protobuf type.
+    """
     if isinstance(msg, ArrowMsg):
         arrow = log_msg_pb2.ArrowMsg(
             store_id=_proto_store_id(msg.store_id),
@@ -119,7 +163,7 @@ def to_proto(msg: LogMsg) -> Message:
             payload=bytes(msg.payload),
             is_static=msg.is_static,
         )
-        # Open enums: a number that we do not know goes out as it came in.
+        # Open enums: an unknown number is written as it was read.
         arrow.compression = msg.compression  # type: ignore[assignment]
         arrow.encoding = msg.encoding  # type: ignore[assignment]
         if msg.chunk_id is not None:

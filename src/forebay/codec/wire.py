@@ -1,9 +1,9 @@
-"""Protobuf on one side, our messages on the other.
+"""Decoding and encoding of protobuf.
 
-Nearly all traffic is `ArrowMsg`, nearly all of it in the one form that Rerun's SDKs write. That
-form is read here field by field, so that a payload is cut out of its buffer instead of copied;
-whatever departs from it (unknown or repeated fields, long varints, groups) goes to protobuf. The
-scan therefore never has to decide a hard case, and cannot disagree with protobuf about one.
+Almost all traffic is `ArrowMsg`, almost always in the one form that Rerun's SDKs write. This form
+is read here field by field, so that a payload is a view of its buffer and not a copy. Every other
+form (unknown or repeated fields, long varints, groups) is left to protobuf. So this code never
+decides a difficult case, and cannot disagree with protobuf.
 """
 
 from __future__ import annotations
@@ -38,26 +38,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HEAD_BYTES: Final = 192
-"""More than all that stands before the payload: a store id of at most 129 bytes, and numbers."""
+"""More than the bytes before a payload: a store id of at most 129 bytes, and numbers."""
 _TAIL_BYTES: Final = frozenset((0, 2, 20, 22))
-"""What may stand behind the payload: a chunk's id of 20 bytes, and whether it is static."""
+"""The lengths of the fields after a payload: a chunk id (20 bytes), a static flag (2 bytes)."""
 _TAIL: Final = struct.Struct("<3sQBQBB")
 """The longest of these tails."""
 _LENGTH_BYTES_MAX: Final = 5
 """Protobuf refuses a length that takes more, even if they say nothing."""
 _TUID: Final = struct.Struct(">QQ")
 _tuid: Final[Callable[[bytes], ChunkId]] = functools.partial(bytes.__new__, ChunkId)
-"""`ChunkId` of what is known to be 16 bytes."""
+"""`ChunkId` of bytes that are known to be 16."""
 _STATIC: Final = (b"\x38\x00", b"\x38\x01")
 
 
 def decode_log_msg(data: Payload, byte_offset: int | None = None) -> LogMsg:
-    """Read one `rerun.log_msg.v1alpha1.LogMsg`.
+    """Decode one `rerun.log_msg.v1alpha1.LogMsg`.
 
-    The payload of an `ArrowMsg` may be a view into `data`, which must then not change.
+    Args:
+        data: The bytes of the message. The payload of an `ArrowMsg` may be a view of them, so they
+            must not change afterwards.
+        byte_offset: The position of the message in its file, if known.
 
     Raises:
-        CorruptError: It is not one, or it names no store.
+        CorruptError: The bytes are not such a message, or it names no store.
     """
     content = _only_field(data, 0x12)
     if content is not None:
@@ -71,15 +74,18 @@ def decode_log_msg(data: Payload, byte_offset: int | None = None) -> LogMsg:
         case "blueprint_activation_command":
             return activation_of(message.blueprint_activation_command, byte_offset)
         case _:
-            msg = "a message of no kind that Forebay knows; its sender may be newer"
+            msg = "the message is of an unknown kind; its sender may be newer"
             raise CorruptError(msg, byte_offset=byte_offset)
 
 
 def decode_write_request(data: Payload) -> LogMsg:
-    """Read one `WriteMessagesRequest` (or `ReadMessagesResponse`: the same on the wire).
+    """Decode one `WriteMessagesRequest` (or `ReadMessagesResponse`, which has the same encoding).
+
+    Args:
+        data: The bytes of the message; see `decode_log_msg`.
 
     Raises:
-        CorruptError: It is not one, or it names no store.
+        CorruptError: The bytes are not such a message, or it names no store.
     """
     content = _only_field(data, 0x0A)
     if content is None:
@@ -89,18 +95,42 @@ def decode_write_request(data: Payload) -> LogMsg:
 
 
 def decode_set_store_info(data: Payload, byte_offset: int | None = None) -> SetStoreInfo:
-    """Read one `SetStoreInfo`; raises as `decode_log_msg`."""
+    """Decode one `SetStoreInfo`.
+
+    Args:
+        data: The bytes of the message.
+        byte_offset: The position of the message in its file, if known.
+
+    Raises:
+        CorruptError: As for `decode_log_msg`.
+    """
     return set_store_info_of(parse(log_msg_pb2.SetStoreInfo, data, byte_offset), byte_offset)
 
 
 def decode_activation(data: Payload, byte_offset: int | None = None) -> BlueprintActivationCommand:
-    """Read one `BlueprintActivationCommand`; raises as `decode_log_msg`."""
+    """Decode one `BlueprintActivationCommand`.
+
+    Args:
+        data: The bytes of the message.
+        byte_offset: The position of the message in its file, if known.
+
+    Raises:
+        CorruptError: As for `decode_log_msg`.
+    """
     parsed = parse(log_msg_pb2.BlueprintActivationCommand, data, byte_offset)
     return activation_of(parsed, byte_offset)
 
 
 def decode_arrow_msg(data: Payload, byte_offset: int | None = None) -> ArrowMsg:
-    """Read one `ArrowMsg`; raises as `decode_log_msg`."""
+    """Decode one `ArrowMsg`; its payload may be a view of `data`.
+
+    Args:
+        data: The bytes of the message.
+        byte_offset: The position of the message in its file, if known.
+
+    Raises:
+        CorruptError: As for `decode_log_msg`.
+    """
     scanned = scan_arrow_msg(data, byte_offset)
     if scanned is not None:
         return scanned
@@ -108,7 +138,10 @@ def decode_arrow_msg(data: Payload, byte_offset: int | None = None) -> ArrowMsg:
 
 
 def encode_log_msg(msg: LogMsg) -> bytes:
-    """Write one `rerun.log_msg.v1alpha1.LogMsg`.
+    """Encode a message as `rerun.log_msg.v1alpha1.LogMsg`.
+
+    Args:
+        msg: The message.
 
     Raises:
         CorruptError: A field does not fit its protobuf type.
@@ -118,16 +151,30 @@ def encode_log_msg(msg: LogMsg) -> bytes:
 
 
 def encode_read_response(msg: LogMsg) -> bytes:
-    """Write one `ReadMessagesResponse` (or `WriteMessagesRequest`); raises as `encode_log_msg`."""
+    """Encode a message as `ReadMessagesResponse` (or `WriteMessagesRequest`, the same encoding).
+
+    Args:
+        msg: The message.
+
+    Raises:
+        CorruptError: A field does not fit its protobuf type.
+    """
     return _enclosed(0x0A, encode_log_msg(msg))
 
 
 encode_write_request = encode_read_response
-"""The same on the wire."""
+"""The same encoding as `encode_read_response`."""
 
 
 def encode_content(msg: LogMsg) -> bytes:
-    """Write what stands inside a `LogMsg`, and behind a message header in a file."""
+    """Encode the content of a `LogMsg`, which also follows a message header in a file.
+
+    Args:
+        msg: The message.
+
+    Raises:
+        CorruptError: A field does not fit its protobuf type.
+    """
     try:
         return to_proto(msg).SerializeToString()
     except (ValueError, TypeError, EncodeError) as error:
@@ -145,11 +192,11 @@ def _enclosed(tag: int, content: bytes) -> bytes:
     return bytes(head) + content
 
 
-# --- the usual form, scanned ---
+# --- the usual form, decoded without protobuf ---
 
 
 def _only_field(data: Payload, tag: int) -> Payload | None:
-    """The content of `data` if it is one length-delimited field with `tag` and nothing else."""
+    """Return the content of `data` if it is exactly one length-delimited field with `tag`."""
     size = len(data)
     if size < 2 or data[0] != tag:
         return None
@@ -163,7 +210,7 @@ def _only_field(data: Payload, tag: int) -> Payload | None:
 
 
 def _varint(data: Payload, at: int) -> tuple[int, int]:
-    """Value and next position of a number below 2^63; IndexError if it is longer or cut off."""
+    """Return a varint below 2^63 and the position after it; IndexError if longer or truncated."""
     value = data[at]
     at += 1
     if value < 0x80:
@@ -179,9 +226,14 @@ def _varint(data: Payload, at: int) -> tuple[int, int]:
 
 
 def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
-    """Read the form that SDKs write; `None` says nothing of `data` but that protobuf must look.
+    """Decode an `ArrowMsg` in the form that SDKs write; `None` for protobuf in any other case.
 
-    That form has its fields in the order of their numbers, each at most once.
+    In this form the fields are in the order of their numbers, each at most once. `None` does not
+    mean that the message is invalid.
+
+    Args:
+        data: The bytes of the message.
+        byte_offset: The position of the message in its file, if known.
     """
     view = memoryview(data)
     head = view[:_HEAD_BYTES].tobytes()
@@ -206,7 +258,8 @@ def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         size, at = _varint(head, begin)
         if at - begin > _LENGTH_BYTES_MAX:
             return None
-    except (IndexError, DecodeError, ValueError):  # the last: protobuf in pure Python, on bad UTF-8
+    # ValueError: protobuf in pure Python, on bad UTF-8
+    except (IndexError, DecodeError, ValueError):
         return None
     tail = _read_tail(view, at + size)
     if tail is None:
@@ -225,7 +278,7 @@ def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
 
 
 def _read_tail(view: memoryview, at: int) -> tuple[ChunkId | None, bool | None] | None:
-    """What stands behind a payload; `None` if protobuf must look."""
+    """Return the fields after a payload; `None` if protobuf has to decode the message."""
     size = len(view) - at
     if size == _TAIL.size:
         mark, time_ns, mark_2, inc, mark_3, is_static = _TAIL.unpack_from(view, at)
@@ -244,6 +297,6 @@ def _read_tail(view: memoryview, at: int) -> tuple[ChunkId | None, bool | None] 
     return None if tail else (chunk_id, None)
 
 
-@functools.lru_cache(maxsize=4096)  # of keys below 128 bytes: see `scan_arrow_msg`
+@functools.lru_cache(maxsize=4096)  # keys below 128 bytes: see `scan_arrow_msg`
 def _cached_store_id(encoded: bytes) -> StoreId:
     return store_id_of(common_pb2.StoreId.FromString(encoded))

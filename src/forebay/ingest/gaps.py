@@ -12,7 +12,7 @@ from forebay.limits import GAP_TIMELINES_MAX, GAPS_KEPT_BYTES_MAX, GAPS_KEPT_MAX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forebay.codec.peek import ChunkPeeker
+    from forebay.codec.chunks.peek import ChunkPeeker
     from forebay.model import ArrowMsg, EntityPath
     from forebay.runtime import Runtime
 
@@ -153,7 +153,7 @@ class Peekers:
 
     def head(self, msg: ArrowMsg) -> tuple[EntityPath | None, bool]:
         """The entity of a message, if its head can be read, and whether it is static."""
-        from forebay.codec.peek import ChunkPeeker  # noqa: PLC0415 - for policies alone
+        from forebay.codec.chunks.peek import ChunkPeeker  # noqa: PLC0415 - for policies alone
 
         with self._lock:
             self._peeker = self._peeker or ChunkPeeker()
@@ -165,8 +165,8 @@ class Peekers:
 
     def time_ranges(self, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
         """First and last time by timeline, as far as the front of the message tells."""
-        from forebay.codec.peek import ChunkPeeker  # noqa: PLC0415 - for policies alone
-        from forebay.codec.peek_times import peek_time_ranges  # noqa: PLC0415
+        from forebay.codec.chunks.peek import ChunkPeeker  # noqa: PLC0415 - for policies alone
+        from forebay.codec.chunks.peek_times import peek_time_ranges  # noqa: PLC0415
 
         with self._lock:
             self._peeker = self._peeker or ChunkPeeker()

@@ -1,4 +1,4 @@
-"""Ids, paths, timelines, messages and events: plain values, no behaviour beyond their own rules."""
+"""Value types of Forebay: ids, entity paths, timelines, messages and store events."""
 
 from forebay.model.application_id import canonical_application_id
 from forebay.model.events import (

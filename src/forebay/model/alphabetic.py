@@ -1,8 +1,9 @@
-"""Which characters an entity path leaves unescaped: Rust's `char::is_alphanumeric`.
+"""The characters that an entity path leaves unescaped: Rust's `char::is_alphanumeric`.
 
-Python's `str.isalnum` goes by general category and so leaves out the vowel signs of Indic
-scripts, points, and circled letters, which are alphabetic by Unicode's property of that name;
-and its tables are as old as the interpreter. A path must be spelt as Rerun spells it.
+Rerun escapes every other character of a path part, and Forebay must write a path exactly as Rerun
+does. Python's `str.isalnum` differs from Rust in two ways. It uses the general category, so it
+misses characters with Unicode's Alphabetic property: vowel signs of Indic scripts, points, circled
+letters. And its tables are as old as the interpreter.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Final
 
 
 def is_alphanumeric(char: str) -> bool:
-    """Whether Rust takes the character for alphabetic or numeric."""
+    """Return whether Rust classifies a character as alphanumeric (`char::is_alphanumeric`).
+
+    Args:
+        char: One character.
+    """
     return char.isalnum() or ord(char) in _FURTHER
 
 
@@ -45,7 +50,10 @@ AA43-AA4D AA7B-AABE AAEB-AAEF AAF5 ABE3-ABEA FB1E 10376-1037A 105C0-105F3 10940-
 1E6FE-1E6FF 1E947 1F130-1F149 1F150-1F169 1F170-1F189 2B739-2B73F 2CEA2-2CEAD 2EBF0-2EE5D
 31350-33479
 """
-"""In hexadecimal; what Python 3.11 calls alphanumeric itself may lie within a range."""
+"""Code points in hexadecimal.
+
+A range may include characters that Python 3.11's `isalnum` accepts already.
+"""
 
 _FURTHER: Final = frozenset(
     code

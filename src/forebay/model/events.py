@@ -1,4 +1,4 @@
-"""What a store reports of every change to it."""
+"""Events: how a store reports every change of its contents."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from typing import Generic, TypeAlias, TypeVar
 from forebay.model.ids import ChunkId, StoreId
 
 ChunkT = TypeVar("ChunkT", covariant=True)
-"""The chunk type; a parameter because `model` lies below `chunk`."""
+"""The chunk type. It is a parameter because `model` is the layer below `chunk`."""
 
 
 class DeletionReason(enum.StrEnum):
-    """Why data left a store."""
+    """The reason why data was removed from a store: overwritten, collected or dropped."""
 
     OVERWRITTEN = "overwritten"
-    """Static data that newer static data shadows entirely."""
+    """Static data of which newer static data shadows every cell."""
     GARBAGE_COLLECTION = "garbage-collection"
     EXPLICIT_DROP = "explicit-drop"
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkAddition(Generic[ChunkT]):
-    """Data that the store never held before: the chunk as it was inserted, sorted by row id."""
+    """A chunk with new data was inserted.
+
+    Attributes:
+        chunk: The chunk as it was inserted, sorted by row id, before the store splits or merges it.
+    """
 
     chunk: ChunkT
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkDeletion(Generic[ChunkT]):
-    """Data that left the store."""
+    """Data was removed from the store.
+
+    Attributes:
+        chunk: The removed rows.
+        reason: Why they were removed.
+    """
 
     chunk: ChunkT
     reason: DeletionReason
@@ -38,7 +47,12 @@ class ChunkDeletion(Generic[ChunkT]):
 
 @dataclass(frozen=True, slots=True)
 class ChunkCompaction(Generic[ChunkT]):
-    """The same rows in other chunks (split, or merged): no data came or went."""
+    """Rows moved to other chunks because chunks were split or merged; the data is unchanged.
+
+    Attributes:
+        removed: The ids of the chunks that held the rows before.
+        added: The chunks that hold them now.
+    """
 
     removed: tuple[ChunkId, ...]
     added: tuple[ChunkT, ...]
@@ -53,8 +67,8 @@ class ChunkStoreEvent(Generic[ChunkT]):
 
     Attributes:
         store_id: The store.
-        event_id: Counts the store's events from 1, without gaps.
-        generation: The store's generation once the change was in.
+        event_id: The number of the event in this store, counted from 1 without gaps.
+        generation: The generation of the store after the change.
         diff: The change.
     """
 

@@ -1,4 +1,4 @@
-"""Identifiers: stores, rows and chunks."""
+"""Identifiers of stores, rows and chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forebay.printable import quoted
 
 
 class StoreKind(enum.StrEnum):
-    """What a store holds."""
+    """The kind of a store: a recording (logged data) or a blueprint (viewer layout)."""
 
     RECORDING = "recording"
     BLUEPRINT = "blueprint"
@@ -19,13 +19,15 @@ class StoreKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoreId:
-    """Names one store: one recording, or one blueprint, of one application.
+    """The identity of a store: a recording or a blueprint of an application.
+
+    Ids are ordered, hashable and immutable.
 
     Attributes:
-        kind: Which of the two.
-        application_id: The application, in the form in which Rerun has it
-            (`canonical_application_id`), whatever form it was given in.
-        recording_id: The recording or blueprint.
+        kind: Recording or blueprint; text is accepted and converted.
+        application_id: The application in canonical form. The constructor accepts any form and
+            converts it (`canonical_application_id`).
+        recording_id: The id of the recording or blueprint.
     """
 
     kind: StoreKind
@@ -33,7 +35,7 @@ class StoreId:
     recording_id: str
 
     def __post_init__(self) -> None:
-        """Take the kind as text, too, and the application id in any form."""
+        """Convert a textual kind to `StoreKind`, and the application id to its canonical form."""
         if type(self.kind) is not StoreKind:
             object.__setattr__(self, "kind", StoreKind(self.kind))
         canonical = canonical_application_id(self.application_id)
@@ -42,22 +44,32 @@ class StoreId:
 
     @classmethod
     def recording(cls, application_id: str, recording_id: str) -> Self:
-        """The id of a recording."""
+        """Return the id of a recording.
+
+        Args:
+            application_id: The application, in any form.
+            recording_id: The recording.
+        """
         return cls(StoreKind.RECORDING, application_id, recording_id)
 
     @classmethod
     def blueprint(cls, application_id: str, recording_id: str) -> Self:
-        """The id of a blueprint."""
+        """Return the id of a blueprint.
+
+        Args:
+            application_id: The application, in any form.
+            recording_id: The blueprint.
+        """
         return cls(StoreKind.BLUEPRINT, application_id, recording_id)
 
     @property
     def is_recording(self) -> bool:
-        """Whether this names a recording."""
+        """Whether the store is a recording, that is, it holds logged data."""
         return self.kind is StoreKind.RECORDING
 
     @property
     def is_blueprint(self) -> bool:
-        """Whether this names a blueprint."""
+        """Whether the store is a blueprint, that is, it holds the layout of a viewer."""
         return self.kind is StoreKind.BLUEPRINT
 
     def __str__(self) -> str:
@@ -65,17 +77,24 @@ class StoreId:
 
 
 class Tuid(bytes):
-    """Rerun's time-based unique id: 16 bytes, big-endian nanoseconds, then a counter.
+    """Rerun's time-based unique id: 16 bytes, big-endian nanoseconds followed by a counter.
 
-    It *is* its bytes, so that it compares in Rerun's order and needs no conversion to or from
-    the Arrow column it came from.
+    The class is a subclass of `bytes`: ids compare in Rerun's order and need no conversion to or
+    from an Arrow `FixedSizeBinary(16)` column.
     """
 
     __slots__ = ()
     prefix = "tuid"
 
     def __new__(cls, value: bytes) -> Self:
-        """Take 16 bytes as they stand in an Arrow `FixedSizeBinary(16)` row-id column."""
+        """Make an id of 16 bytes, in the layout of an Arrow `FixedSizeBinary(16)` row-id column.
+
+        Args:
+            value: The bytes.
+
+        Raises:
+            ValueError: There are not exactly 16 bytes.
+        """
         if len(value) != 16:
             msg = f"a {cls.__name__} has 16 bytes, not {len(value)}"
             raise ValueError(msg)
@@ -83,22 +102,37 @@ class Tuid(bytes):
 
     @classmethod
     def from_parts(cls, time_ns: int, inc: int) -> Self:
-        """From nanoseconds since the Unix epoch and the counter, both unsigned 64-bit."""
+        """Make an id from its two parts.
+
+        Args:
+            time_ns: Nanoseconds since the Unix epoch, unsigned 64-bit.
+            inc: The counter, unsigned 64-bit.
+
+        Raises:
+            OverflowError: A part does not fit into 64 bits.
+        """
         return cls(time_ns.to_bytes(8, "big") + inc.to_bytes(8, "big"))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From 32 hexadecimal digits, with or without the prefix (`chunk_…`)."""
+        """Make an id from its text form.
+
+        Args:
+            text: 32 hexadecimal digits, with or without the prefix (`chunk_…`, `row_…`).
+
+        Raises:
+            ValueError: The text has another form.
+        """
         return cls(bytes.fromhex(text.removeprefix(f"{cls.prefix}_")))
 
     @property
     def time_ns(self) -> int:
-        """When the id was made, in nanoseconds since the Unix epoch."""
+        """The time at which the id was made, in nanoseconds since the Unix epoch."""
         return int.from_bytes(self[:8], "big")
 
     @property
     def inc(self) -> int:
-        """The counter that tells ids of one nanosecond apart."""
+        """The counter that distinguishes ids made in the same nanosecond."""
         return int.from_bytes(self[8:], "big")
 
     def __str__(self) -> str:
@@ -109,14 +143,14 @@ class Tuid(bytes):
 
 
 class RowId(Tuid):
-    """Names one logged row; row ids give the order in which rows were logged."""
+    """The id of one logged row. The order of row ids is the order in which rows were logged."""
 
     __slots__ = ()
     prefix = "row"
 
 
 class ChunkId(Tuid):
-    """Names one chunk."""
+    """The id of one chunk. Two chunks with the same id hold the same rows."""
 
     __slots__ = ()
     prefix = "chunk"

@@ -1,4 +1,4 @@
-"""What travels: the three kinds of `LogMsg`, with Arrow data still encoded."""
+"""The three kinds of `LogMsg`. Their Arrow data is still encoded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias
 from forebay.model.ids import ChunkId, RowId, StoreId
 
 Payload: TypeAlias = bytes | memoryview
-"""Bytes that a message refers to; a `memoryview` keeps the buffer it was cut from alive."""
+"""Encoded bytes of a message. A `memoryview` keeps the buffer that it refers to alive."""
 
 
 class StoreSourceKind(enum.IntEnum):
-    """Who made a recording (`rerun.log_msg.v1alpha1.StoreSourceKind`)."""
+    """The kind of program that made a recording (`rerun.log_msg.v1alpha1.StoreSourceKind`)."""
 
     UNSPECIFIED = 0
     C_SDK = 1
@@ -26,7 +26,12 @@ class StoreSourceKind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreSource:
-    """Who made a recording; `extra` is opaque and kept as it came (SDKs put a version there)."""
+    """The program that made a recording.
+
+    Attributes:
+        kind: Its kind, or a number that this version of Forebay does not know.
+        extra: Opaque bytes, kept unchanged; SDKs write a version into them.
+    """
 
     kind: StoreSourceKind | int = StoreSourceKind.UNSPECIFIED
     extra: bytes = b""
@@ -34,7 +39,13 @@ class StoreSource:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store says of itself."""
+    """The description of a store that its sender gives.
+
+    Attributes:
+        store_id: The store.
+        source: The program that made it, if given.
+        crate_version_bits: Rerun's packed version number of the sender, if given.
+    """
 
     store_id: StoreId
     source: StoreSource | None = None
@@ -43,23 +54,28 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class SetStoreInfo:
-    """Announces a store, or corrects what is known of it."""
+    """The message that announces a store, or updates its description.
+
+    Attributes:
+        info: The description.
+        row_id: The row id of the message itself, if given.
+    """
 
     info: StoreInfo
     row_id: RowId | None = None
 
     @property
     def store_id(self) -> StoreId:
-        """The store announced."""
+        """The store that is announced."""
         return self.info.store_id
 
     def with_store_id(self, store_id: StoreId) -> SetStoreInfo:
-        """The same message for another store."""
+        """Return a copy of the message that names another store."""
         return replace(self, info=replace(self.info, store_id=store_id))
 
 
 class Compression(enum.IntEnum):
-    """How a payload is compressed (`rerun.log_msg.v1alpha1.Compression`)."""
+    """The compression of a payload (`rerun.log_msg.v1alpha1.Compression`)."""
 
     UNSPECIFIED = 0
     NONE = 1
@@ -67,30 +83,31 @@ class Compression(enum.IntEnum):
 
 
 class Encoding(enum.IntEnum):
-    """How a payload is encoded (`rerun.log_msg.v1alpha1.Encoding`)."""
+    """The encoding of a payload (`rerun.log_msg.v1alpha1.Encoding`)."""
 
     UNSPECIFIED = 0
     ARROW_IPC = 1
 
 
 class ArrowMsg(NamedTuple):
-    """One chunk in transit: an Arrow IPC stream of one record batch, maybe LZ4-compressed.
+    """The message that carries one chunk: an Arrow IPC stream with one record batch.
 
-    A named tuple where the house makes frozen dataclasses: there is one for every message, and
-    making it costs a third.
+    The fields are not validated before a worker decodes the message. `compression` and `encoding`
+    are plain integers because a hostile sender may put any number there, and `uncompressed_size`
+    may be wrong.
 
-    Nothing here is believed until a worker decodes it: `compression` and `encoding` are plain
-    numbers because a hostile sender may put any number there, and `uncompressed_size` may lie.
+    This is a named tuple where other values are frozen dataclasses: one is made for every message,
+    and construction takes a third of the time.
 
     Attributes:
-        store_id: The store it belongs to.
-        payload: The encoded record batch, as it came.
-        compression: A `Compression`, or a number that is none.
-        uncompressed_size: Bytes of the payload once decompressed, as claimed.
-        chunk_id: The chunk's id, if the sender gave it outside the payload.
-        is_static: Whether the chunk is static, if the sender said so outside the payload.
-        encoding: An `Encoding`, or a number that is none.
-        byte_offset: Where its message began in the file or stream it was read from, if known.
+        store_id: The store that the chunk belongs to.
+        payload: The encoded record batch, possibly LZ4-compressed.
+        compression: A `Compression`, or an unknown number.
+        uncompressed_size: The claimed size of the decompressed payload in bytes.
+        chunk_id: The chunk's id, if the sender also gave it outside the payload.
+        is_static: Whether the chunk is static, if the sender also said so outside the payload.
+        encoding: An `Encoding`, or an unknown number.
+        byte_offset: The position of the message in its file or stream in bytes, if known.
     """
 
     store_id: StoreId
@@ -104,17 +121,23 @@ class ArrowMsg(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the payload as it travels."""
+        """The size of the payload as transmitted, in bytes."""
         return len(self.payload)
 
     def with_store_id(self, store_id: StoreId) -> ArrowMsg:
-        """The same message for another store."""
+        """Return a copy of the message that names another store; the payload is shared."""
         return self._replace(store_id=store_id)
 
 
 @dataclass(frozen=True, slots=True)
 class BlueprintActivationCommand:
-    """Asks for a blueprint to be made default and/or active, once all its earlier chunks are in."""
+    """The message that activates a blueprint after all its chunks were sent.
+
+    Attributes:
+        blueprint_id: The blueprint.
+        make_active: Whether it becomes the active blueprint of its application.
+        make_default: Whether it becomes the default blueprint of its application.
+    """
 
     blueprint_id: StoreId
     make_active: bool = False
@@ -122,13 +145,13 @@ class BlueprintActivationCommand:
 
     @property
     def store_id(self) -> StoreId:
-        """The blueprint concerned."""
+        """The blueprint to activate."""
         return self.blueprint_id
 
     def with_store_id(self, store_id: StoreId) -> BlueprintActivationCommand:
-        """The same command for another blueprint."""
+        """Return a copy of the command that names another blueprint."""
         return replace(self, blueprint_id=store_id)
 
 
 LogMsg: TypeAlias = SetStoreInfo | ArrowMsg | BlueprintActivationCommand
-"""Everything that travels."""
+"""Any message that a stream or file can contain."""

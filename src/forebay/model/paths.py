@@ -1,6 +1,6 @@
 r"""Entity paths in Rerun's syntax: `/world/points`, escaped as in `/we\ ird/ä\:b/x.y`.
 
-The rules are those of `re_log_types::path` (forgiving parse, canonical escaping, natural order).
+The rules are those of `re_log_types::path`: forgiving parse, canonical escaping, natural order.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _PLAIN: Final = frozenset("_-.")
 _PUNCTUATION: Final = frozenset(string.punctuation + " ")
 _CODE_POINT: Final = re.compile(r"\{\+?([0-9A-Fa-f]+)\}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-"""Half of a character, which only Python strings can hold alone; it cannot be written as text."""
+"""Surrogate code points: a Python string can contain one alone, but cannot encode it as text."""
 _ZERO: Final = ord("0")
 _ONE: Final = ord("1")
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
 
 
 class EntityPath(str):
-    r"""An entity path in canonical form: a leading slash, and every part escaped.
+    r"""An entity path in canonical form: a leading slash, each part escaped.
 
-    It is a `str`, so it can be used wherever the contract takes or gives a string; the
-    constructor normalises, forgiving as Rerun's SDK is (`we ird//x/` becomes `/we\ ird/x`).
+    It is a `str`, so it works wherever the API takes or returns a string. The constructor
+    normalizes its argument as forgivingly as Rerun's SDK: `we ird//x/` becomes `/we\ ird/x`.
     """
 
     __slots__ = ("_parts",)
@@ -45,7 +45,11 @@ class EntityPath(str):
     _parts: tuple[str, ...]
 
     def __new__(cls, path: str = "/") -> Self:
-        """Parse and normalise `path`; anything is accepted."""
+        """Parse and normalize `path`.
+
+        Args:
+            path: Any text; no text is rejected. The default is the root.
+        """
         if isinstance(path, cls):
             return path
         return cls._from_parts(_parse(path))
@@ -64,47 +68,48 @@ class EntityPath(str):
 
     @classmethod
     def from_parts(cls, *parts: str) -> Self:
-        """From unescaped parts; the root has none."""
+        """Make a path from unescaped parts; no parts give the root."""
         return cls._from_parts(parts)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The unescaped parts."""
+        """The unescaped parts; empty for the root."""
         return self._parts
 
     @property
     def parent(self) -> EntityPath | None:
-        """The path above; `None` for the root."""
+        """The path one level up; `None` for the root."""
         parts = self.parts
         return EntityPath._from_parts(parts[:-1]) if parts else None
 
     def ancestors(self) -> tuple[EntityPath, ...]:
-        """Every path above this one, nearest first, the root last.
+        """All paths above this one: the parent first, the root last.
 
-        Together they have as many characters as the path times half of its parts.
+        Their total length in characters is the length of the path times half the number of its
+        parts.
         """
         parts = self.parts
         return tuple(EntityPath._from_parts(parts[:n]) for n in range(len(parts) - 1, -1, -1))
 
     def is_descendant_of(self, other: EntityPath) -> bool:
-        """Whether `other` is a proper ancestor of this path."""
+        """Return whether `other` is a proper ancestor of this path."""
         mine, theirs = self.parts, other.parts
         return len(mine) > len(theirs) and mine[: len(theirs)] == theirs
 
     @property
     def is_reserved(self) -> bool:
-        """Whether the path lies in Rerun's own namespace (`/__properties`, …)."""
+        """Whether the path is in Rerun's reserved namespace (`/__properties`, …)."""
         parts = self.parts
         return bool(parts) and parts[0].startswith(RESERVED_PREFIX)
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Rerun's order: by part, numbers by value, reserved names last."""
+        """The key for Rerun's order: part by part, numbers by value, reserved names last."""
         return tuple(map(_part_key, self.parts))
 
 
 def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
-    """Remember the answers for short texts: queries and recordings name the same few again."""
+    """Cache results for short texts: queries and recordings repeat the same few."""
     remembered = functools.lru_cache(maxsize=PATHS_CACHED_MAX)(function)
 
     @functools.wraps(function)
@@ -120,10 +125,10 @@ def _parse(path: str) -> tuple[str, ...]:
 
 
 def _tokens(path: str) -> list[str]:
-    """Split at unescaped slashes; empty parts vanish.
+    """Split a path at unescaped slashes; empty parts are removed.
 
-    A character after a backslash is never a separator, not even when that backslash is itself
-    escaped: Rerun reads paths so, and a path must mean the same to both.
+    A character after a backslash is never a separator, even if that backslash is itself escaped.
+    Rerun reads paths in this way, and a path must mean the same in both programs.
     """
     tokens: list[str] = []
     start = 0
@@ -149,7 +154,7 @@ def _unescape(token: str) -> str:
         char = token[index]
         index += 1
         if char == "u":
-            # Eight bytes are read of it at most, and so eight characters.
+            # At most eight bytes of it are read, and so at most eight characters.
             taken, text = _unicode_escape(token[index : index + 8])
             index += taken
             out.append(text)
@@ -159,10 +164,10 @@ def _unescape(token: str) -> str:
 
 
 def _unicode_escape(rest: str) -> tuple[int, str]:
-    """Read `{262E}`: how many characters it takes, and what it means.
+    r"""Read `{262E}` after `\u`: return the number of characters read, and their meaning.
 
-    An invalid escape stands for itself, as far as Rerun has then read: to a closing brace, or
-    until there would be no room for one (`{10FFFF}` has eight bytes).
+    An invalid escape is kept literally, up to the point where Rerun stops reading: a closing brace,
+    or the limit of eight bytes (`{10FFFF}` has eight bytes).
     """
     taken = num_bytes = 0
     for char in rest:
@@ -179,7 +184,7 @@ def _unicode_escape(rest: str) -> tuple[int, str]:
 
 
 def is_scalar_value(code: int) -> bool:
-    """Whether a number is that of a character (Unicode's scalar values)."""
+    """Return whether a number is a Unicode scalar value (a code point that is not a surrogate)."""
     return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
 
 
@@ -189,9 +194,9 @@ def _escape(part: str) -> str:
 
 
 def _before_slash(escaped: str) -> str:
-    """A part that ends with a backslash, as it is written in front of a slash.
+    """Return an escaped part that ends with a backslash in the form needed before a slash.
 
-    Behind an escaped backslash, a slash would be read as part of the name (`_tokens`).
+    After an escaped backslash, a slash would be read as part of the name (`_tokens`).
     """
     return escaped[:-2] + "\\u{5C}"
 
@@ -208,14 +213,15 @@ def _escape_char(char: str) -> str:
 
 @_remembered
 def _part_key(part: str) -> tuple[object, ...]:
-    """Natural order, case-insensitive first: `a < B < b`, `image2 < image10`, `a-b < a1 < a_`.
+    """Return the natural-order key: `a < B < b`, `image2 < image10`, `a-b < a1 < a_`.
 
-    A number stands where its first digit stands among the characters.
+    The comparison ignores case first. A number sorts at the position of its first digit among the
+    characters.
     """
     natural: list[tuple[object, ...]] = []
     for piece in filter(None, _DIGITS.split(part)):
         if piece[0] == "0":
-            # Digits after a leading zero compare as a fraction does: 1.02 after 1.010.
+            # Digits after a leading zero compare like a decimal fraction: 1.02 after 1.010.
             natural.append((_ZERO, piece))
         elif piece[0] in string.digits:
             natural.append((_ONE, len(piece), piece))

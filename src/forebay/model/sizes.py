@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write them: `500MB`, `1.5GiB`, or a number."""
+"""Sizes in bytes in the notation that people use: `500MB`, `1.5GiB`, or a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Size: TypeAlias = "int | str"
-"""Bytes, or text with a unit; see `to_bytes`."""
+"""A number of bytes, or text with a unit; see `to_bytes`."""
 
 _UNITS: Final[Mapping[str, int]] = {
     "": 1,
@@ -24,20 +24,22 @@ _SIZE: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([a-z]*)", re.IGNORECASE
 
 
 def to_bytes(size: Size, *, least: int = 1, most: int | None = None) -> int:
-    """The number of bytes that `size` means.
+    """Return the number of bytes that `size` denotes.
 
     Args:
-        size: Bytes as an `int`, or text: a number with a decimal unit (`kB`, `MB`, `GB`, `TB`), a
-            binary one (`KiB`, `MiB`, `GiB`, `TiB`) or none, in any case, as Rerun has them.
+        size: An `int` in bytes, or text: a number with a decimal unit (`kB`, `MB`, `GB`, `TB`), a
+            binary unit (`KiB`, `MiB`, `GiB`, `TiB`) or no unit. Case does not matter. The units are
+            Rerun's.
         least: The smallest size allowed, in bytes.
-        most: The largest, if there is one.
+        most: The largest size allowed, in bytes; `None` means no limit.
 
     Raises:
-        ValueError: It is no size, or not within the bounds; the text says what is allowed.
+        ValueError: The value is not a size, or is outside the bounds. The message says what is
+            allowed.
     """
     number = _number(size)
     if number is None:
-        msg = f"{_shown(size)} is no size; write 500MB, 1.5GiB or a number of bytes"
+        msg = f"{_shown(size)} is not a size; write 500MB, 1.5GiB or a number of bytes"
         raise ValueError(msg)
     if number < least or (most is not None and number > most):
         upper = "" if most is None else f" and at most {most:,}"

@@ -1,4 +1,4 @@
-"""Timelines and the times on them."""
+"""Timelines, and conversion of time values to their 64-bit integers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forebay.errors import TimeTypeError
 TimeLike: TypeAlias = (
     "int | dt.datetime | dt.timedelta | np.integer | np.datetime64 | np.timedelta64"
 )
-"""What a caller may give as a time; see `to_index_value`."""
+"""The types that the API accepts as a time; see `to_index_value`."""
 
 TIME_MIN = -(2**63)
 TIME_MAX = 2**63 - 1
@@ -23,7 +23,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class TimeType(enum.StrEnum):
-    """How the 64-bit integers of a timeline are meant."""
+    """The meaning of a timeline's 64-bit integers: sequence numbers, durations or timestamps."""
 
     SEQUENCE = "sequence"
     DURATION = "duration"
@@ -32,19 +32,30 @@ class TimeType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timeline:
-    """One index of a recording: its name and the type of its times."""
+    """An index of a recording: its name and the type of its times.
+
+    Attributes:
+        name: The name, unique within a recording.
+        type: The meaning of its times.
+    """
 
     name: str
     type: TimeType
 
 
 def to_index_value(time: TimeLike, timeline: Timeline) -> int:
-    """The integer that `time` means on `timeline`: a sequence number, or nanoseconds.
+    """Convert a time to the 64-bit integer that `timeline` stores.
 
-    A `datetime` without a time zone is taken as UTC, as Rerun does.
+    The result is a sequence number or nanoseconds (since the Unix epoch for timestamps). A
+    `datetime` without a time zone is interpreted as UTC, as in Rerun.
+
+    Args:
+        time: An integer, `datetime`, `timedelta` or NumPy value that fits the timeline.
+        timeline: The timeline, whose type determines what is accepted.
 
     Raises:
-        TimeTypeError: The kind of `time` does not fit the timeline, or it is out of 64-bit range.
+        TimeTypeError: The kind of `time` does not fit the timeline, or the value is out of the
+            64-bit range.
     """
     if type(time) is int:
         value = time
@@ -84,10 +95,11 @@ def _from_numpy(time: np.datetime64 | np.timedelta64, timeline: Timeline) -> int
     if timeline.type is not wanted:
         raise _mismatch(time, timeline)
     if np.isnat(time):
-        msg = f"NaT is no time on timeline {timeline.name!r}"
+        msg = f"NaT is not a time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
     converted = time.astype(kind)
-    # NumPy overflows in silence; only units finer than nanoseconds (and none at all) cannot.
+    # NumPy overflows without an error, except for units finer than nanoseconds and values without a
+    # unit.
     unit = np.datetime_data(time.dtype)[0]
     fits = unit in ("ps", "fs", "as", "generic") or converted.astype(time.dtype) == time
     if not fits:

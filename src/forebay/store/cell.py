@@ -1,4 +1,4 @@
-"""`Cell`: one answer of a latest-at query."""
+"""`Cell`: one result of a latest-at query."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
 
     class Origin(Protocol):
-        """The row that a cell is from."""
+        """The row that a cell comes from."""
 
         @property
         def time(self) -> int | None:
-            """Its index."""
+            """The row's time on the queried timeline; `None` if static."""
 
         @property
         def row_id(self) -> bytes:
-            """Its id."""
+            """The row's id, 16 bytes."""
 
         def value(self, component: str) -> pa.Array:
-            """One component of it."""
+            """Return the instances of one component in the row."""
 
 
 class Row:
-    """A row of which time and id are known, and the values if there is a chunk."""
+    """A row with known time and id. It can provide values if it has a chunk."""
 
     __slots__ = ("chunk", "row", "row_id", "time")
 
@@ -41,17 +41,21 @@ class Row:
         self.row = row
 
     def value(self, component: str) -> pa.Array:
-        """The instances of a component."""
+        """Return the instances of a component.
+
+        Args:
+            component: The identifier of the component; the row's chunk must have a cell of it.
+        """
         assert self.chunk is not None
         return self.chunk.component(component)[self.row].values
 
 
 class Cell:
-    """One component of one logged row: a frozen triple `(value, time, row_id)`.
+    """One component of one logged row: an immutable triple `(value, time, row_id)`.
 
-    Value and row id are taken from the row when they are first asked for. Two threads that ask at
-    once take the same twice, which harms nobody, so no lock is needed. A cell keeps the chunk
-    that it came from alive.
+    Thread-safe. The value and the row id are read on first access and cached; two threads that do
+    so at once store equal values, so no lock is needed. A cell keeps the chunk that it came from in
+    memory.
     """
 
     __slots__ = ("_component", "_origin", "_value")
@@ -66,7 +70,12 @@ class Cell:
 
     @classmethod
     def lazy(cls, origin: Origin, component: str) -> Cell:
-        """A cell that takes its value from `origin` when asked."""
+        """Return a cell that reads its value from `origin` on first access.
+
+        Args:
+            origin: The row.
+            component: The identifier of the component.
+        """
         cell = _new(cls)
         _set_origin(cell, origin)
         _set_component(cell, component)
@@ -74,7 +83,7 @@ class Cell:
 
     @property
     def value(self) -> pa.Array:
-        """The instances of the component, as a `pyarrow.Array`; empty for an empty list."""
+        """The instances of the component as a `pyarrow.Array`; empty for an empty list."""
         try:
             return self._value
         except AttributeError:
@@ -84,12 +93,12 @@ class Cell:
 
     @property
     def time(self) -> int | None:
-        """The index on the queried timeline; `None` if static."""
+        """The index value on the queried timeline; `None` if the cell is static."""
         return self._origin.time
 
     @property
     def row_id(self) -> bytes:
-        """The 16 bytes of the row's id."""
+        """The row's id, 16 bytes."""
         return self._origin.row_id
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -124,6 +133,6 @@ class Cell:
 
 _new = object.__new__
 _set = object.__setattr__
-# Slots are set by their descriptors, which is quicker: a query makes a cell for each component.
+# Setting slots through their descriptors is faster, and a query makes one cell per component.
 _set_origin = Cell.__dict__["_origin"].__set__
 _set_component = Cell.__dict__["_component"].__set__

@@ -1,4 +1,4 @@
-"""`ChunkStore`: the chunks of one store, and every way to change them."""
+"""`ChunkStore`: the chunks of one store, and all operations that change them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forebay.model import (
     DeletionReason,
     to_index_value,
 )
-from forebay.store import removal, statics
+from forebay.store import removal
 from forebay.store.compaction import append, merge, put, put_rows
 from forebay.store.leaf import Leaf
 from forebay.store.state import StoreState
@@ -37,18 +37,23 @@ if TYPE_CHECKING:
 
 
 class ChunkStore:
-    """The chunks of one store, and every way to change them.
+    """The chunks of one store, and all operations that change them.
 
-    Changes and `snapshot`, `copy` and `byte_size` must not overlap: whoever owns the store locks
-    it around them. Snapshots may be read from any thread, at any time, without a lock.
+    Not thread-safe: the owner must hold a lock around changes and around `snapshot`, `copy` and
+    `byte_size`. Snapshots are thread-safe and need no lock.
 
     Attributes:
         store_id: The recording or blueprint.
-        generation: Counts the changes; every event names the one it belongs to.
+        generation: The number of changes so far; each event names the generation it belongs to.
     """
 
     def __init__(self, store_id: StoreId, limits: StoreLimits = STORE_LIMITS) -> None:
-        """Make an empty store; `limits` say how much structure it may hold."""
+        """Make an empty store.
+
+        Args:
+            store_id: The recording or blueprint.
+            limits: How many entities, timelines and components the store may hold.
+        """
         self.store_id = store_id
         self.generation = 0
         self._num_events = 0
@@ -57,36 +62,40 @@ class ChunkStore:
     def insert(self, chunk: Chunk) -> list[Event]:
         """Add a chunk.
 
-        Nothing happens (no event) if the chunk is empty, has no components, or is known by its
-        id, also if its rows have long been merged into another chunk. Like Rerun, the store
-        takes a component or timeline whose type differs from earlier data: of a timeline queries
-        give the latest type, of a component one that holds all cells (`chunk.unify`). Large
-        chunks are split and small ones merged within Rerun's limits, which is reported as
-        `ChunkCompaction` after the addition.
+        Nothing changes (no event) if the chunk is empty, has no components, or its id is known
+        already, even if its rows were merged into another chunk since. As in Rerun, a component or
+        timeline may have another type than in earlier data: queries use the latest type of a
+        timeline, and for a component a type that represents all cells (`chunk.unify`). Large chunks
+        are split and small ones merged within Rerun's limits; this is reported as `ChunkCompaction`
+        after the addition.
 
         Args:
-            chunk: Sorted by row id, as `Chunk.validated` makes it.
+            chunk: Rows sorted by row id, as `Chunk.validated` makes them.
 
         Returns:
-            What changed, in order.
+            The changes, in order.
 
         Raises:
-            LimitError: It has an entity, timelines or components too many for the store.
-            ValueError, pa.ArrowException, TypeError, …: It is static and cannot be opened
-                (`forebay.chunk.damage.DAMAGE`); the store is as it was before. What is temporal
-                and cannot be opened is put aside, now or when that is found out.
+            LimitError: The chunk has an entity, timelines or components beyond the limits of the
+                store.
+            ValueError, pa.ArrowException, TypeError, …: The chunk is static and cannot be opened
+                (`forebay.chunk.damage.DAMAGE`); the store is unchanged. A temporal chunk that
+                cannot be opened does not raise: it is put aside, now or when it is first read.
         """
         diffs: list[ChunkStoreDiff[Chunk]] = []
         return self._report(diffs) if self._insert(chunk, diffs) else []
 
     def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
-        """As `insert` for each, for when nobody wants to know what changed.
+        """Insert chunks like `insert`, without making events.
 
-        Generations and the numbers of events go on as if the events had been told. If a chunk is
-        refused, those before it are in.
+        For callers without subscribers. Generations and event numbers advance as if the events had
+        been made. If a chunk is rejected, the chunks before it remain inserted.
 
         Args:
-            chunks: Asked for the next one when the one before is in.
+            chunks: The next chunk is requested after the previous one is inserted.
+
+        Raises:
+            LimitError: As for `insert`.
         """
         for chunk in chunks:
             diffs: list[ChunkStoreDiff[Chunk]] = []
@@ -94,9 +103,15 @@ class ChunkStore:
                 self._num_events += 1 + len(diffs)
 
     def insert_rows_unheard(self, chunks: Iterable[PackedChunk]) -> None:
-        """As `insert_unheard`, for packed rows: entity by entity, which costs less.
+        """Insert packed rows like `insert_unheard`, grouped by entity, which costs less.
 
-        If it raises, it can be called again with the same rows: none is in twice.
+        If it raises, the caller may call it again with the same rows: no row is inserted twice.
+
+        Args:
+            chunks: Chunks of one row each.
+
+        Raises:
+            LimitError: As for `insert`.
         """
         known = self._state.known
         groups: dict[EntityPath, list[PackedChunk]] = {}
@@ -167,7 +182,7 @@ class ChunkStore:
             return True
         state.ledger.add(chunk)
         state.count(entity, 1, rows)
-        for gone in statics.insert(entity, chunk):
+        for gone in entity.insert_static(chunk):
             state.known.discard(gone.id)
             state.ledger.remove(gone)
             diffs.append(ChunkDeletion(gone, DeletionReason.OVERWRITTEN))
@@ -196,10 +211,10 @@ class ChunkStore:
             append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
 
     def _opened(self, chunk: Chunk) -> Sequence[Chunk]:
-        """The parts of a new chunk, which has to be opened to find them.
+        """Open a new chunk and return the parts into which it is split.
 
-        A temporal one that is damaged stays whole. There is no putting aside what is static: if
-        it is damaged, the store does not take it, and does not know it.
+        A damaged temporal chunk is not split. A static chunk cannot be put aside: if it is damaged,
+        the store rejects it and forgets its id.
         """
         try:
             if not chunk.is_static:
@@ -233,11 +248,15 @@ class ChunkStore:
         return events
 
     def snapshot(self) -> StoreSnapshot:
-        """All queries, frozen at this generation; nearly free."""
+        """Return an immutable view of this generation for queries; cheap, no data is copied."""
         return self._state.snapshot(self.store_id, self.generation)
 
     def copy(self, store_id: StoreId) -> ChunkStore:
-        """A store of the same chunks under another id, independent from now on; data is shared."""
+        """Return an independent store with the same chunks under another id; buffers are shared.
+
+        Args:
+            store_id: The id of the copy.
+        """
         copied = ChunkStore(store_id)
         copied.generation = self.generation
         copied._state = self._state.copy()
@@ -245,37 +264,37 @@ class ChunkStore:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is not a single chunk."""
+        """Whether the store has no chunks."""
         return not self._state.num_chunks
 
     @property
     def num_chunks(self) -> int:
-        """Chunks as they stand, after splitting and merging."""
+        """The number of chunks after splitting and merging."""
         return self._state.num_chunks
 
     @property
     def num_rows(self) -> int:
-        """Rows of all chunks."""
+        """The number of rows of all chunks."""
         return self._state.num_rows
 
     @property
     def byte_size(self) -> int:
-        """Bytes of all buffers that the chunks refer to, each counted once."""
+        """The bytes of all buffers that the chunks refer to; each buffer is counted once."""
         return self._state.held[0]
 
     @property
     def held_bytes(self) -> int:
-        """About what the store takes of the process's memory: buffers, objects, paths, names."""
+        """An estimate of the memory that the store uses: buffers, objects, paths and names."""
         return self._state.held[1]
 
     @property
     def held_bytes_max(self) -> int:
-        """An upper bound of `held_bytes` that opens no chunk."""
+        """An upper bound of `held_bytes`; opens no chunk."""
         return self._state.ledger.held_bytes_max
 
     @property
     def is_counted(self) -> bool:
-        """Whether `held_bytes_max` is what `held_bytes` says."""
+        """Whether `held_bytes_max` equals `held_bytes`."""
         return self._state.ledger.is_counted
 
     def gc(
@@ -288,27 +307,34 @@ class ChunkStore:
     ) -> list[Event]:
         """Collect garbage: drop temporal chunks, those with the oldest row ids first.
 
-        Static data stays, and so do for each entity, timeline and component the
-        `protect_latest` chunks that hold its latest cells: a latest-at query after the end of
-        the data gives the same answer as before.
+        Static data is kept. For each entity, timeline and component the `protect_latest` chunks
+        with its latest cells are kept too, so a latest-at query after the end of the data returns
+        the same as before.
 
         Args:
-            bytes_to_free: Stop once that much is free; `None` drops all that is not protected.
-                A buffer that another chunk of the store still refers to is not free.
-            held_bytes_max: Stop also once `held_bytes` is no more than that.
-            protect_latest: Chunks to keep.
-            should_stop: Asked after each chunk whether to leave it at that (time is up). It has
-                its way once a small part of the garbage is gone (`limits.GC_SHARE_MIN`), for to
-                find it all chunks were looked at.
+            bytes_to_free: Stop when that many bytes are free; `None` drops every chunk that is not
+                protected. A buffer that another chunk of the store refers to does not count as
+                free.
+            held_bytes_max: Also stop when `held_bytes` is at most this.
+            protect_latest: The number of chunks to keep per entity, timeline and component.
+            should_stop: Called after each chunk; true stops the collection, for example because its
+                time is up. It takes effect only after a small share of the garbage is dropped
+                (`limits.GC_SHARE_MIN`), because finding the garbage examines all chunks.
+
+        Returns:
+            The deletions, in order.
         """
         candidates = removal.garbage(self._state.entities.values(), protect_latest)
         return self._collect(candidates, bytes_to_free, held_bytes_max, should_stop)
 
     def drop_entity(self, path: str) -> list[Event]:
-        """Drop one entity, static data and all; what lies below it stays.
+        """Drop one entity with its static data; its descendants are kept.
+
+        Args:
+            path: The entity's path in any form.
 
         Raises:
-            UnknownEntityError: There is no such entity; the message names those there are.
+            UnknownEntityError: There is no such entity; the message lists known ones.
         """
         entity = find_entity(self._state.entities, path, self.store_id)
         chunks = [*entity.static_chunks, *(leaf.chunk for leaf in entity.leaves())]
@@ -319,12 +345,17 @@ class ChunkStore:
     def drop_time_range(self, timeline: str, start: TimeLike, end: TimeLike) -> list[Event]:
         """Drop all rows with a time in `[start, end]` on a timeline, from all timelines.
 
-        Static data stays. A chunk of which only some rows go is first cut in two, which is
-        reported as a `ChunkCompaction`; its id stays known.
+        Static data is kept. If only some rows of a chunk are dropped, it is first split in two,
+        reported as a `ChunkCompaction`; its id remains known.
+
+        Args:
+            timeline: The name of the timeline.
+            start: The first time to drop, inclusive.
+            end: The last time to drop, inclusive.
 
         Raises:
-            UnknownTimelineError: There is no such timeline; the message names those there are.
-            TimeTypeError: The bounds are no times of that timeline.
+            UnknownTimelineError: There is no such timeline; the message lists known ones.
+            TimeTypeError: A bound is not a time of that timeline.
         """
         line = find_timeline(self._state.timelines, timeline, self.store_id)
         first, last = to_index_value(start, line), to_index_value(end, line)
@@ -381,7 +412,7 @@ class ChunkStore:
             before = self.byte_size
             self._state.ledger.remove(leaf.chunk)
             if leaf.whole is not None:
-                # The other parts still hold its buffers, but `take_out` lets go of them.
+                # The other parts still refer to its buffers; `take_out` copies them out.
                 freed += leaf.size_bytes - (before - self.byte_size)
             self._state.known.discard_all(leaf.sources)
             self._state.count(entity, -1, -leaf.rows)
@@ -396,7 +427,7 @@ class ChunkStore:
 
 
 def _leaf(chunk: Chunk) -> Leaf:
-    """A new chunk in the index; looked at once if it was not when it was made."""
+    """Return the leaf of a new chunk; checks the chunk now if that was not done before."""
     leaf = Leaf(chunk, chunk.num_rows, chunk.id)
     if not chunk.is_checked:
         leaf.is_sound()

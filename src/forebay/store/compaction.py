@@ -1,8 +1,8 @@
-"""Merging of small neighbouring chunks, many at once, so that each row is copied a few times only.
+"""Merging of small adjacent chunks, many at once, so that each row is copied only a few times.
 
-New chunks gather in an open node of 64. When it is full its chunks are merged, and what comes out
-moves on to the next open node, where 64 such gather again: so a row is copied once for each
-level, and inserting costs the same however large the store is.
+New chunks collect in an open node of 64 (`FANOUT`). When the node is full, its chunks are merged
+and the result moves to the open node of the next level, which collects 64 such results. So a row is
+copied once per level, and the cost of an insert does not depend on the size of the store.
 """
 
 from __future__ import annotations
@@ -31,17 +31,28 @@ if TYPE_CHECKING:
     from forebay.store.entity import EntityIndex
 
     Report: TypeAlias = Callable[[list[Leaf], Leaf], None]
-    """Told of every merge: the chunks that went, and the one that holds their rows now."""
+    """Callback for every merge: the chunks that were replaced, and the chunk that replaces them."""
 
 
 def append(entity: EntityIndex, leaf: Leaf, report: Report) -> None:
-    """Add a chunk to an index that the caller owns, merging where a node becomes full."""
+    """Add a chunk to an index that the caller owns; merge if its open node becomes full.
+
+    Args:
+        entity: The index; its epoch is the writer's.
+        leaf: The chunk.
+        report: Called for every merge.
+    """
     if put(entity, leaf):
         merge(entity, report)
 
 
 def put(entity: EntityIndex, leaf: Leaf) -> bool:
-    """Add a chunk to an index that the caller owns, and say whether it must `merge` now."""
+    """Add a chunk to an index that the caller owns; return whether the caller must `merge` now.
+
+    Args:
+        entity: The index; its epoch is the writer's.
+        leaf: The chunk.
+    """
     entity.levels[0].items.append(leaf)
     lengths = entity.lengths
     lengths[0] = length = lengths[0] + 1
@@ -49,7 +60,13 @@ def put(entity: EntityIndex, leaf: Leaf) -> bool:
 
 
 def put_rows(entity: EntityIndex, chunks: Sequence[Chunk], report: Report) -> None:
-    """Add chunks of one row each, as `append` does one by one."""
+    """Add chunks of one row each, with the same result as `append` for each of them.
+
+    Args:
+        entity: The index; its epoch is the writer's.
+        chunks: The chunks in order of arrival.
+        report: Called for every merge.
+    """
     at = 0
     while at < len(chunks):
         room = FANOUT - entity.lengths[0]
@@ -62,14 +79,19 @@ def put_rows(entity: EntityIndex, chunks: Sequence[Chunk], report: Report) -> No
 
 
 def merge(entity: EntityIndex, report: Report) -> None:
-    """Merge the chunks that were `put` last."""
+    """Merge the chunks that were added last with `put`.
+
+    Args:
+        entity: The index; its epoch is the writer's.
+        report: Called for every merge.
+    """
     _carry(entity, 0, report)
 
 
 def _carry(entity: EntityIndex, level: int, report: Report) -> None:
-    """Merge what a full open node holds, and move it to the next level."""
+    """Merge the items of a full open node, and move the result to the next level."""
     items = _merged(entity.levels[level].items[: entity.lengths[level]], report)
-    # The node itself stays as it is for the snapshots that see it.
+    # The node itself does not change, because snapshots may see it.
     entity.levels[level] = Node([])
     entity.lengths[level] = 0
     if level + 1 == len(entity.levels):
@@ -85,7 +107,7 @@ def _carry(entity: EntityIndex, level: int, report: Report) -> None:
 
 @dataclass(slots=True)
 class _Group:
-    """Chunks that can become one: the same timelines, no component of two types."""
+    """Chunks that can be merged into one: same timelines, one type per component."""
 
     layout: ChunkLayout
     columns: dict[str, DataColumn]
@@ -109,10 +131,10 @@ class _Group:
         )
 
     def _stays_narrow(self, layout: ChunkLayout) -> bool:
-        """Whether few components would be filled with nulls.
+        """Return whether only few components would be filled with nulls.
 
-        Else 64 chunks of a thousand components each, no two the same, would become one in which
-        each has 64,000.
+        Without this limit, 64 chunks with 1,000 different components each would become one chunk
+        with 64,000 components.
         """
         columns = self.columns
         num_new = sum(name not in columns for name in layout.components)
@@ -129,11 +151,12 @@ class _Group:
 
 
 def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
-    """The same rows in as few chunks as the limits allow, about in the order of arrival.
+    """Return the same rows in as few chunks as the limits permit, roughly in order of arrival.
 
-    Chunks only change places where it cannot be seen: where no two of them share a row id.
+    The order of chunks changes only if they have no row id in common, because then no query can
+    observe it.
     """
-    # A node of rows is within the limits, for a packed row is small.
+    # A node of packed rows is always within the limits, because a packed row is small.
     leaves = [item for item in items if type(item) is Leaf and type(item.chunk) is PackedChunk]
     if len(leaves) == len(items):
         layout = leaves[0].chunk.layout
@@ -146,7 +169,7 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
         if isinstance(item, Node) or item.is_full:
             merged.append(item)
             continue
-        # The latest group that fits; an entity has few layouts, so there are few groups.
+        # Choose the latest group that fits. An entity has few layouts, so there are few groups.
         group = groups[-1] if groups else None
         if group is not None and (group is not merged[-1] or not group.takes(item)):
             group = next((group for group in reversed(groups) if group.takes(item)), None)
@@ -169,7 +192,10 @@ def _merged(items: list[Leaf | Node], report: Report) -> list[Leaf | Node]:
 
 
 def _share_no_row_id(items: Sequence[Leaf | Node]) -> bool:
-    """Whether each row id is in one item only. Nodes count as unknown: they hold too many rows."""
+    """Return whether each row id is in one item only; false if there are nodes.
+
+    Nodes hold too many rows to find out.
+    """
     leaves = [item for item in items if type(item) is Leaf]
     if len(leaves) < len(items):
         return False
@@ -180,11 +206,11 @@ def _share_no_row_id(items: Sequence[Leaf | Node]) -> bool:
         if first <= last:
             return _have_own_row_ids(leaves)
         last = first if leaf.rows == 1 else leaf.newest
-    return True  # as mostly: they arrived in the order in which they were logged
+    return True  # the usual case: chunks arrive in the order in which they were logged
 
 
 def _have_own_row_ids(leaves: Iterable[Leaf]) -> bool:
-    """Whether each row id is in one chunk only; it may well be there twice."""
+    """Return whether each row id is in one chunk only; it may occur twice in that chunk."""
     row_ids = [leaf.row_ids for leaf in leaves]
     owners = np.repeat(np.arange(len(row_ids), dtype=np.intp), [len(one) for one in row_ids])
     together = np.concatenate(row_ids)
@@ -203,11 +229,11 @@ def _joined(leaves: list[Leaf], report: Report) -> list[Leaf]:
         sound = [leaf for leaf in leaves if leaf.is_sound()]
         if len(sound) < len(leaves):
             return [*_joined(sound, report), *(leaf for leaf in leaves if leaf.is_put_aside)]
-        # Arrow cannot join everything it can hold (nested dictionaries, for one). Merging only
-        # saves time and memory, so such chunks stay as they are.
+        # Arrow cannot concatenate every type (nested dictionaries, for example). Merging only saves
+        # time and memory, so such chunks remain separate.
         return leaves
     if not fits_limits(chunk):
-        # Times out of order, or more bytes than estimated: halves fit better.
+        # Unsorted times, or more bytes than estimated: try two halves.
         half = len(leaves) // 2
         return [*_joined(leaves[:half], report), *_joined(leaves[half:], report)]
     leaf = Leaf(chunk, chunk.num_rows, b"".join([*[leaf.sources for leaf in leaves], chunk.id]))

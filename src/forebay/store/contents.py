@@ -1,10 +1,10 @@
-r"""Content expressions: which entities a query is about.
+"""Content expressions: the selection of entities for a query.
 
-The rules are those of Rerun's entity path filters (`re_log_types::path::entity_path_filter`):
-every expression is a rule, `+ /world/**` takes in and `- /world/secret/**` leaves out, a missing
-sign means `+`, `/**` at the end means the entity and all below it. The most specific rule that
-matches decides, of equally specific ones the last; what no rule matches is left out, and so is
-`/__properties/**` unless a rule names it.
+The rules are those of Rerun's entity path filters (`re_log_types::path::entity_path_filter`). Every
+expression is a rule: `+ /world/**` includes, `- /world/secret/**` excludes, and a missing sign
+means `+`. A trailing `/**` means the entity and all its descendants. The most specific matching
+rule decides; of equally specific rules, the last one. Entities that match no rule are excluded, and
+so is `/__properties/**` unless a rule names it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUBTREE: Final = "/**"
 EVERYTHING: Final = "/**"
 
 Contents: TypeAlias = "str | Sequence[str] | ContentFilter | None"
-"""One expression, several, a filter made before, or `None` for everything but properties."""
+"""One or several expressions, a parsed filter, or `None` for all entities except properties."""
 
 _SPACE: Final = frozenset(" \t\r\f\v\n")
 _HEX: Final = re.compile(r"\{([0-9A-Fa-f]{1,6})\}")
@@ -31,14 +31,18 @@ _ESCAPABLE_LETTERS: Final = frozenset("nrt")
 
 @dataclass(frozen=True, slots=True)
 class ContentRule:
-    """One rule: entities that it takes in or leaves out."""
+    """One rule that includes or excludes entities."""
 
     path: EntityPath
     subtree: bool
     include: bool
 
     def matches(self, parts: tuple[str, ...]) -> bool:
-        """Whether the entity of these unescaped parts is meant."""
+        """Return whether the rule applies to an entity.
+
+        Args:
+            parts: The unescaped parts of the entity's path.
+        """
         mine = self.path.parts
         return parts[: len(mine)] == mine if self.subtree else parts == mine
 
@@ -51,17 +55,21 @@ class ContentRule:
 
 @dataclass(frozen=True, slots=True)
 class ContentFilter:
-    """Rules in the order of their precedence: the last one that matches decides."""
+    """Rules in ascending order of precedence: the last one that matches decides."""
 
     rules: tuple[ContentRule, ...]
 
     @classmethod
     def parse(cls, contents: Contents) -> Self:
-        """Read content expressions; several may stand in one string, apart by white space.
+        """Parse content expressions.
+
+        Args:
+            contents: One expression or several. One string may contain several, separated by white
+                space.
 
         Raises:
-            ExpressionError: The message shows the expression and the position of the fault,
-                counted from 1.
+            ExpressionError: An expression is invalid. The message quotes it and gives the position
+                of the error, counted from 1.
         """
         if isinstance(contents, ContentFilter):
             return cls(contents.rules)
@@ -80,7 +88,11 @@ class ContentFilter:
         return cls(tuple(sorted(rules.values(), key=_specificity)))
 
     def matches(self, entity_path: EntityPath) -> bool:
-        """Whether the entity is taken in."""
+        """Return whether the filter includes an entity.
+
+        Args:
+            entity_path: The entity.
+        """
         parts = entity_path.parts
         for rule in reversed(self.rules):
             if rule.matches(parts):
@@ -88,7 +100,11 @@ class ContentFilter:
         return False
 
     def select(self, entity_paths: Iterable[EntityPath]) -> list[EntityPath]:
-        """The entities taken in, in the order given."""
+        """Return the included entities, in the given order.
+
+        Args:
+            entity_paths: The entities to choose from.
+        """
         return [path for path in entity_paths if self.matches(path)]
 
     def __str__(self) -> str:
@@ -96,8 +112,8 @@ class ContentFilter:
 
 
 def _specificity(rule: ContentRule) -> tuple[int, bool]:
-    # Only rules that match one entity compete, and their paths are prefixes of it: the longer
-    # path is the more specific, and of one path the exact rule.
+    # Only rules that match the same entity compete. Their paths are prefixes of its path, so the
+    # longer path is more specific; for equal paths, the exact rule is.
     return len(rule.path.parts), not rule.subtree
 
 
@@ -109,10 +125,10 @@ def _parse(expression: object) -> list[ContentRule]:
 
 
 def _tokens(expression: str) -> list[tuple[int, int]]:
-    """Where each rule begins and ends.
+    """Return begin and end of each rule in an expression.
 
-    White space separates rules, unless it is escaped or follows a rule's sign; a newline
-    separates always.
+    Rules are separated by white space that is not escaped and does not follow a rule's sign. A
+    newline always separates.
     """
     tokens: list[tuple[int, int]] = []
     position, length = 0, len(expression)
@@ -147,7 +163,7 @@ def _rule(expression: str, start: int, end: int) -> ContentRule:
 
 
 def _check(expression: str, path: str, offset: int) -> None:
-    """Refuse what Rerun reads as a literal but nobody means as one."""
+    """Reject what Rerun reads literally but a user most likely meant as syntax."""
     index = 0
     while index < len(path):
         char = path[index]
@@ -161,10 +177,10 @@ def _check(expression: str, path: str, offset: int) -> None:
                     msg = r"a unicode escape has one to six hexadecimal digits, as in `\u{262E}`"
                     raise _fault(expression, offset + index, msg)
                 if not is_scalar_value(int(code[1], 16)):
-                    msg = f"there is no character of the number {code[1]}"
+                    msg = f"there is no Unicode character with the number {code[1]}"
                     raise _fault(expression, offset + index, msg)
             elif following.isalnum() and following not in _ESCAPABLE_LETTERS:
-                msg = f"`\\{following}` is no escape; write `{following}`"
+                msg = f"`\\{following}` is not an escape; write `{following}`"
                 raise _fault(expression, offset + index, msg)
             index += 2
             continue
@@ -172,7 +188,7 @@ def _check(expression: str, path: str, offset: int) -> None:
             msg = "`*` is understood only in a trailing `/**`; a literal one is written `\\*`"
             raise _fault(expression, offset + index, msg)
         if char == "$":
-            msg = "there is nothing to put in place of `$…`; a literal one is written `\\$`"
+            msg = "`$…` is not supported; a literal dollar sign is written `\\$`"
             raise _fault(expression, offset + index, msg)
         index += 1
 

@@ -1,4 +1,4 @@
-"""Queries that open many chunks at once, and survive one that cannot be opened."""
+"""Queries that open many chunks and tolerate damaged ones."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ _S = TypeVar("_S")
 
 @runtime_checkable
 class Searchable(Protocol):
-    """A snapshot that can say which of its chunks are damaged."""
+    """A snapshot that can find its damaged chunks."""
 
     def look_for_damage(self) -> int:
-        """Put aside the chunks that cannot be opened; how many more they are."""
+        """Put aside the chunks that cannot be opened; return how many new ones were found."""
 
 
 def despite_damage(
     query: Callable[Concatenate[_S, _P], _R],
 ) -> Callable[Concatenate[_S, _P], _R]:
-    """A query of a snapshot that is asked once more if damaged chunks were the reason it failed.
+    """Decorate a query of a snapshot: if damaged chunks make it fail, it is retried once.
 
-    It costs nothing as long as queries succeed. Of an error that no chunk is to blame for,
-    nothing changes.
+    Before the retry the damaged chunks are put aside. There is no cost while queries succeed.
+    Errors that are not caused by a chunk are raised unchanged.
+
+    Args:
+        query: A method of a snapshot.
     """
 
     @wraps(query)

@@ -1,4 +1,4 @@
-"""`EntityIndex`: all that a store knows of one entity, at one generation."""
+"""`EntityIndex`: the index over all data of one entity, at one generation."""
 
 from __future__ import annotations
 
@@ -16,36 +16,41 @@ if TYPE_CHECKING:
     from forebay.store.cell import Cell
 
 CLEAR: Final = "Clear:is_recursive"
-"""Rerun's tombstone: a cell of this component hides the entity's earlier data."""
+"""Rerun's tombstone component: its cells hide earlier data of the entity."""
 
 LINEAGE_KEPT_CHARS_MAX: Final = 16 * 1024
-"""The characters of a path times its parts up to which all paths above it are kept."""
+"""`lineage` is cached only if characters times parts of the path do not exceed this."""
 
 Plan = list[tuple[str, "tuple[Run, ...]", "Cell | None", bool]]
-"""Per component: the runs to search, newest first; the static cell, which wins; and whether the
-search finds the same row for all components of which this is true."""
+"""For each component: the runs to search, the static cell, and a flag.
+
+Runs are given newest first. The static cell takes precedence. The search finds the same row for all
+components whose flag is true.
+"""
 
 
 class EntityIndex:
-    """All that a store knows of one entity.
+    """The index over all data of one entity.
 
-    The writer changes it in place until a snapshot has seen it; then it goes on with a `clone`.
-    Everything that it refers to is replaced rather than changed, but for the open nodes, which
-    only grow, while each index remembers how far it may look. What readers work out (`plan`,
-    `runs`) they store with one assignment into a dict of this object, complete.
+    Copy-on-write: the writer changes the object in place until a snapshot refers to it, then
+    continues with a `clone`. Referenced objects are replaced, not changed. The open nodes are the
+    exception: they only grow, and each index remembers how many items belong to it. Readers store
+    derived data (`plan`, `runs`) in dicts of this object, complete and with one assignment, so they
+    need no lock.
 
     Attributes:
         path: The entity.
-        epoch: When the writer made this object; see `ChunkStore`.
-        layout: The layout of the latest chunk, to know quickly that nothing is new about it.
-        columns: The latest description and type of each component ever seen.
-        columns_epoch: When the dict `columns` was made; one of an older epoch is not changed.
-        timelines: Names of all timelines that its chunks ever had.
-        levels: Open nodes: new chunks go to the first, full ones move on to the next.
-        lengths: How much of each open node belongs to this index.
+        epoch: The writer's epoch in which this object was made; see `StoreState`.
+        layout: The layout of the latest chunk, for a quick check that a new chunk adds no columns.
+        columns: The latest descriptor and type of every component so far.
+        columns_epoch: The epoch in which the dict `columns` was made; it is copied before a change
+            in a later epoch.
+        timelines: The names of all timelines that its chunks ever had.
+        levels: The open nodes. New chunks go to the first; full nodes are merged into the next.
+        lengths: The number of items of each open node that belong to this index.
         statics: The static data.
-        num_chunks: Temporal and static.
-        num_rows: Of all chunks.
+        num_chunks: The number of chunks, temporal and static.
+        num_rows: The number of rows of all chunks.
     """
 
     __slots__ = (
@@ -82,7 +87,11 @@ class EntityIndex:
         self._runs: dict[ColumnKey, tuple[Run, ...]] = {}
 
     def clone(self, epoch: int) -> EntityIndex:
-        """An index that the writer may change while snapshots go on with this one."""
+        """Return an index that the writer may change while snapshots use this one.
+
+        Args:
+            epoch: The writer's epoch.
+        """
         clone = EntityIndex.__new__(EntityIndex)
         clone.path = self.path
         clone.epoch = epoch
@@ -101,13 +110,17 @@ class EntityIndex:
         return clone
 
     def forget(self) -> None:
-        """Let go of what queries of the writer's own worked out, because it is about to change."""
+        """Discard data derived by the writer's own queries, before the index is changed."""
         if self._runs or self._plans:
             self._runs = {}
             self._plans = {}
 
     def detached(self, epoch: int) -> EntityIndex:
-        """An index for another store: the same chunks, in nodes that grow on their own."""
+        """Return an index for another store: the same chunks, in nodes that grow independently.
+
+        Args:
+            epoch: The epoch of the other store.
+        """
         clone = self.clone(epoch)
         clone.levels = [
             Node(node.items[:length])
@@ -115,26 +128,40 @@ class EntityIndex:
         ]
         return clone
 
+    def insert_static(self, chunk: Chunk) -> list[Chunk]:
+        """Add a static chunk; the caller owns this index.
+
+        Args:
+            chunk: A static chunk.
+
+        Returns:
+            The chunks that no longer have a visible cell; the new chunk may be among them.
+        """
+        if self.statics.epoch != self.epoch:
+            self.statics = self.statics.copy(self.epoch)
+        return self.statics.insert(chunk)
+
     @property
     def static_cells(self) -> Mapping[str, Cell]:
-        """Per component the static cell with the greatest row id."""
+        """For each component, the static cell with the greatest row id."""
         return self.statics.cells
 
     @property
     def static_owners(self) -> Mapping[str, tuple[Chunk, int]]:
-        """The chunk that each static cell is from, and the row."""
+        """For each static cell, its chunk and the position of its row."""
         return self.statics.owners
 
     @property
     def static_chunks(self) -> tuple[Chunk, ...]:
-        """Chunks with static data, in the order of arrival."""
+        """The chunks with static data, in order of arrival."""
         return tuple(self.statics.chunks.values())
 
     @property
     def lineage(self) -> tuple[EntityPath, ...]:
-        """The entity and all above it, nearest first; worked out for queries in stores with clears.
+        """The entity and its ancestors, nearest first; needed by queries in stores with clears.
 
-        The paths above one of many parts take many times its own memory, so they are not kept.
+        It is cached only for short paths: the ancestors of a deep path need many times its own
+        memory.
         """
         lineage = self._lineage
         if lineage is None:
@@ -145,14 +172,18 @@ class EntityIndex:
         return lineage
 
     def leaves(self) -> Iterator[Leaf]:
-        """All temporal chunks, the oldest arrivals first."""
+        """Iterate over all temporal chunks, oldest arrivals first."""
         for node, length in zip(reversed(self.levels), reversed(self.lengths), strict=True):
             yield from node.leaves(length)
 
     def runs(self, key: ColumnKey) -> tuple[Run, ...]:
-        """One component on one timeline, a run for each open node that has rows on it."""
+        """Return the runs of one component on one timeline: one per open node that has such rows.
+
+        Args:
+            key: The timeline and the component.
+        """
         known = self._runs
-        if key in known:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+        if key in known:  # Not `get` (docs/free-threading.md). No key is ever removed.
             return known[key]
         found = []
         for node, length in zip(self.levels, self.lengths, strict=True):
@@ -164,7 +195,11 @@ class EntityIndex:
         return runs
 
     def plan(self, timeline: str | None) -> Plan:
-        """What a latest-at query over all components has to look at, in lexical order."""
+        """Return what a latest-at query over all components must search, in lexical order.
+
+        Args:
+            timeline: The name of the timeline; `None` for static data only.
+        """
         known = self._plans
         if timeline in known:  # Not `get`: see `runs`.
             return known[timeline]
@@ -186,7 +221,11 @@ class EntityIndex:
         return plan
 
     def time_range(self, timeline: str) -> tuple[int, int] | None:
-        """The least and the greatest time of any row; `None` if there is no row on it."""
+        """Return the least and greatest time of any row; `None` if no row is on the timeline.
+
+        Args:
+            timeline: The name of the timeline.
+        """
         if timeline not in self.timelines:
             return None
         runs = self.runs((timeline, None))

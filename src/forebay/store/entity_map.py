@@ -1,4 +1,4 @@
-"""`EntityMap`: the entities of a store, of which a change copies few however many there are."""
+"""`EntityMap`: a copy-on-write map of a store's entities, cheap to change after a snapshot."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from forebay.model import EntityPath
 
 RECENT_SQUARE_MIN: Final = 4096
-"""Entities below which it is not worth while to copy parts of them alone."""
+"""With fewer entities than this, copying only the recent ones does not pay."""
 
 
 class RecentEntities(dict["EntityPath", EntityIndex]):
-    """Entities that changed lately; what is missing here is looked up in `base`.
+    """A dict of recently changed entities; missing keys are looked up in `base`.
 
-    A lookup with `[]` finds any entity. Everything else is about the recent ones alone.
+    `[]` finds any entity. All other operations see only the recent ones.
 
     Attributes:
-        base: All others, and older states of these; never changed.
+        base: All other entities, and older states of the recent ones; never changed.
     """
 
     __slots__ = ("base",)
@@ -34,15 +34,15 @@ class RecentEntities(dict["EntityPath", EntityIndex]):
 
 
 class EntityMap(Mapping["EntityPath", EntityIndex]):
-    """The index of each entity, in the order in which entities came up.
+    """The index of each entity, in the order in which entities first appeared.
 
-    The writer changes it in place until a snapshot has seen it, then it goes on with a `clone`.
-    That copies the entities that changed lately. Once they are more than the square root of all,
-    they become part of the others: so a change after a snapshot costs the square root of the
-    entities, on average.
+    Copy-on-write: the writer changes the map in place until a snapshot refers to it, then continues
+    with a `clone`, which copies only recently changed entities. When there are more of them than
+    the square root of all entities, they are merged into the base. So a change after a snapshot
+    costs O(√n) on average for n entities.
 
     Attributes:
-        recent: For lookups with `[]` that must cost no more than those in a dict.
+        recent: For lookups with `[]` that are as fast as those in a dict.
     """
 
     __slots__ = ("_num_new", "recent")
@@ -66,16 +66,16 @@ class EntityMap(Mapping["EntityPath", EntityIndex]):
         return len(self.recent.base) + self._num_new
 
     def add(self, path: EntityPath, entity: EntityIndex) -> None:
-        """Add an entity that is not there yet."""
+        """Add an entity that is not in the map yet."""
         self.recent[path] = entity
         self._num_new += 1
 
     def replace(self, path: EntityPath, entity: EntityIndex) -> None:
-        """Put a clone in the place of an entity."""
+        """Replace the index of an entity by its clone."""
         self.recent[path] = entity
 
     def clone(self) -> EntityMap:
-        """A map that the writer may change while snapshots go on with this one."""
+        """Return a map that the writer may change while snapshots use this one."""
         recent = self.recent
         if len(recent) ** 2 > RECENT_SQUARE_MIN + len(recent.base):
             return EntityMap({**recent.base, **recent})
@@ -85,10 +85,10 @@ class EntityMap(Mapping["EntityPath", EntityIndex]):
         return copied
 
     def removed(self, path: EntityPath) -> EntityMap:
-        """The map that the writer goes on with after it took out an entity.
+        """Remove an entity and return the map with which the writer continues.
 
-        That is this one, if the entity is a recent one; else a copy in which all are recent, so
-        that taking out many copies them once.
+        This is the same map if the entity is a recent one. Else it is a copy in which all entities
+        are recent, so removing many entities copies the map once.
         """
         if path in self.recent.base:
             copied = EntityMap()

@@ -1,8 +1,8 @@
-"""Numbers out of nested components: what a model wants of a dataframe.
+"""Conversion of nested components to columns of numbers, for example as input of a model.
 
 A component's cell is a list of instances, and an instance may itself be a list, a struct or a
-vector. `flatten` keeps the rows and makes one column of each number of a cell; `explode` makes
-one row of each instance.
+vector. `flatten` keeps the rows and makes one column per number of a cell. `explode` makes one row
+per instance.
 """
 
 from __future__ import annotations
@@ -26,21 +26,25 @@ Columns = Collection[str] | None
 def flatten(
     table: pa.Table, columns: Columns = None, *, max_instances: int = FLATTEN_INSTANCES_MAX
 ) -> pa.Table:
-    """One flat column for each part of each instance; the rows stay as they are.
+    """Replace nested columns by one flat column per part of each instance; rows are unchanged.
 
-    A list of one instance at most keeps its name, of several every instance gets a number, and so
-    do the parts of a vector; the parts of a struct get its names: `/a:Points3D:positions` becomes
-    `…positions.0.0`, `…positions.0.1`, … if some row has two points, else `…positions.0`, ….
-    What a row has not got is null.
+    A column of lists with at most one instance keeps its name. Otherwise the number of the instance
+    is appended. Parts of a vector are numbered, parts of a struct are named:
+    `/a:Points3D:positions` becomes `…positions.0.0`, `…positions.0.1`, … if some row has two
+    points, else `…positions.0`, …. Missing values are null.
 
     Args:
         table: A dataframe, or any table.
-        columns: Names of columns to flatten; `None` means all nested ones. Others stay.
-        max_instances: Longest list that is made into columns.
+        columns: The names of the columns to flatten; `None` means all nested ones. Other columns
+            are kept.
+        max_instances: The length of the longest list that is converted to columns.
+
+    Returns:
+        A table with the same number of rows.
 
     Raises:
-        UnknownComponentError: No column of that name.
-        QueryError: A list is longer than `max_instances`; `explode` has no such bound.
+        UnknownComponentError: There is no column of that name.
+        QueryError: A list is longer than `max_instances`; `explode` has no such limit.
     """
     wanted = _wanted(table, columns)
     arrays: list[pa.Array] = []
@@ -58,15 +62,19 @@ def flatten(
 
 
 def explode(table: pa.Table, columns: Columns = None) -> pa.Table:
-    """One row for each instance; other columns are repeated, as `explode` does elsewhere.
+    """Make one row per instance; values of other columns are repeated.
 
-    Several columns are exploded side by side: a row has as many instances as its longest list,
-    and shorter ones end in nulls. A row of nothing but nulls and empty lists stays, as one row of
-    nulls. Vectors and structs stay whole; `flatten` the result to take them apart.
+    Several columns are exploded in parallel: a row becomes as many rows as its longest list has
+    instances, and shorter lists are padded with nulls. A row with only nulls and empty lists
+    becomes one row of nulls. Vectors and structs are kept; `flatten` the result to split them.
+
+    Args:
+        table: A dataframe, or any table.
+        columns: The names of the columns to explode; `None` means all columns of lists.
 
     Raises:
-        UnknownComponentError: No column of that name.
-        QueryError: A column is not of lists.
+        UnknownComponentError: There is no column of that name.
+        QueryError: A column is not a list column.
     """
     wanted = _wanted(table, columns, lists_only=columns is None)
     for name in wanted:
@@ -116,13 +124,13 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _lengths(column: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Instances in each row; none where it is null."""
+    """Return the number of instances in each row; 0 where the row is null."""
     lengths = np.diff(list_offsets(column))
     return np.where(are_valid(column), lengths, 0) if column.null_count else lengths
 
 
 def _parts(name: str, column: pa.Array, max_instances: int) -> Iterator[tuple[str, pa.Array]]:
-    """Take a column apart until nothing is nested any more."""
+    """Split a column repeatedly until no part is nested."""
     kind = column.type
     if pa.types.is_struct(kind):
         fields = [column.field(number) for number in range(kind.num_fields)]
@@ -143,7 +151,7 @@ def _parts(name: str, column: pa.Array, max_instances: int) -> Iterator[tuple[st
 
 
 def _instances(name: str, column: pa.ListArray, max_instances: int) -> Sequence[pa.Array]:
-    """The first instances of all rows, the second ones, and so on; null where there is none."""
+    """Return the first instances of all rows, the second ones, and so on; null where missing."""
     lengths = _lengths(column)
     longest = int(lengths.max(initial=1))
     if longest > max_instances:
@@ -160,7 +168,7 @@ def _instances(name: str, column: pa.ListArray, max_instances: int) -> Sequence[
 
 
 def _masked(part: pa.Array, of: pa.Array) -> pa.Array:
-    """A struct's field, null where the struct is."""
+    """Return a field of a struct, null where the struct is null."""
     if not of.null_count:
         return part
     return part.take(pa.array(np.arange(len(part)), mask=~np.asarray(of.is_valid())))

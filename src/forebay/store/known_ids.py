@@ -1,4 +1,4 @@
-"""`KnownIds`: every chunk id that a store has taken in, in some 17 bytes each."""
+"""`KnownIds`: the set of all chunk ids that a store has accepted, about 17 bytes per id."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ BLOCK_BYTES: Final = 256 * ID_BYTES
 
 
 class KnownIds:
-    """A set of 16-byte ids that costs little more than their bytes.
+    """A set of 16-byte ids that uses little more memory than the ids themselves.
 
-    A Python set would need a hundred bytes an id, as much as the row it came with. Here, ids lie
-    packed and in order, in blocks of some hundred. An id begins with the time at which it was made,
-    so most new ones are greater than all before: that they are new is one comparison, and they go
-    to the end.
+    A Python set would use about 100 bytes per id, as much as the row that came with it. Here the
+    ids are packed in sorted blocks of some hundred ids. An id begins with the time at which it was
+    made, so most new ids are greater than all earlier ones: one comparison shows that they are new,
+    and they are appended.
+
+    Not thread-safe.
     """
 
     __slots__ = ("_blocks", "_count", "_firsts", "_greatest", "_holders")
 
     def __init__(self) -> None:
-        # No block is empty, but for one that is alone; `_firsts` are what they begin with.
+        # No block is empty, unless it is the only one. `_firsts` has the first id of each block.
         self._blocks: list[bytearray] = [bytearray()]
         self._firsts: list[bytes] = [b""]
-        self._greatest = b""  # at least as great as any id here
+        self._greatest = b""  # an upper bound of all ids in the set
         self._count = 0
         self._holders: dict[bytes, int] = {}  # of ids that are held more than once
 
@@ -37,11 +39,15 @@ class KnownIds:
         return block[at : at + ID_BYTES] == one
 
     def _number(self, one: bytes) -> int:
-        """The block that an id is in, if it is here at all, or belongs into."""
+        """Return the number of the block that contains an id or would contain it."""
         return max(0, bisect_right(self._firsts, one) - 1)
 
     def add(self, one: bytes) -> bool:
-        """Add an id; whether it is new."""
+        """Add an id; return whether it is new.
+
+        Args:
+            one: The id, 16 bytes.
+        """
         if one > self._greatest:
             block = self._blocks[-1]
             if not block:
@@ -72,11 +78,20 @@ class KnownIds:
         return True
 
     def hold(self, one: bytes, holders: int) -> None:
-        """Let it take that many `discard`s until a known id is forgotten."""
+        """Require several `discard` calls before a known id is removed.
+
+        Args:
+            one: The id, 16 bytes.
+            holders: The number of calls.
+        """
         self._holders[one] = holders
 
     def discard(self, one: bytes) -> None:
-        """Forget an id, if it is known and nothing else holds it."""
+        """Remove an id if it is known and has no other holder.
+
+        Args:
+            one: The id, 16 bytes.
+        """
         if self._holders and (holders := self._holders.pop(one, 1)) > 1:
             self._holders[one] = holders - 1
             return
@@ -93,12 +108,16 @@ class KnownIds:
             del self._blocks[number], self._firsts[number]
 
     def discard_all(self, packed: bytes) -> None:
-        """Forget ids that lie one after the other."""
+        """Discard several ids.
+
+        Args:
+            packed: The concatenated ids, 16 bytes each.
+        """
         for start in range(0, len(packed), ID_BYTES):
             self.discard(packed[start : start + ID_BYTES])
 
     def copy(self) -> KnownIds:
-        """An independent set of the same ids."""
+        """Return an independent set of the same ids."""
         copied = KnownIds()
         copied._blocks = [block.copy() for block in self._blocks]
         copied._firsts = self._firsts.copy()
@@ -109,7 +128,7 @@ class KnownIds:
 
 
 def _position(block: bytearray, one: bytes) -> int:
-    """Where the first id begins that is not below `one`."""
+    """Return the byte position of the first id in a block that is not less than `one`."""
     low, high = 0, len(block) // ID_BYTES
     while low < high:
         middle = (low + high) // 2

@@ -1,8 +1,9 @@
-"""Which `Clear` counts for a latest-at query (`re_query::latest_at`, in words of our own).
+"""The choice of the `Clear` that applies to a latest-at query (rules of `re_query::latest_at`).
 
-On the entity itself any clear counts, on those above it only a recursive one; of each, only the
-latest at or before the query. Of those that count, the one with the greatest index hides all that
-has an index not greater than its own; a static index is greater than all temporal ones.
+Clears on the entity itself always apply; clears on its ancestors only if they are recursive. Of
+each entity only the latest clear at or before the query counts. Among these the one with the
+greatest index decides: it hides all data whose index is not greater than its own. A static index is
+greater than all temporal ones.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Clearing:
-    """The clear that hides most; `time` is `None` if it is static."""
+    """The clear that hides most data; `time` is `None` if it is static."""
 
     __slots__ = ("row_id", "time")
 
@@ -31,15 +32,15 @@ class Clearing:
         self.row_id = row_id
 
     def spares(self, hit: Hit) -> bool:
-        """Whether a temporal cell stays visible."""
+        """Return whether a temporal cell remains visible."""
         return self.time is not None and (hit.time, hit.row_id) > (self.time, self.row_id)
 
     def spares_static(self, cell: Cell) -> bool:
-        """Whether a static cell stays visible."""
+        """Return whether a static cell remains visible."""
         return self.time is not None or cell.row_id > self.row_id
 
     def is_later_than(self, other: Clearing) -> bool:
-        """Whether this hides more than the other."""
+        """Return whether this clear hides more than another one."""
         if self.time is None or other.time is None:
             return (self.time is None, self.row_id) > (other.time is None, other.row_id)
         return (self.time, self.row_id) > (other.time, other.row_id)
@@ -51,13 +52,13 @@ def clearing(
     timeline: str | None,
     at: int,
 ) -> Clearing | None:
-    """The clear that counts for an entity at a time; `None` if nothing is hidden.
+    """Return the clear that applies to an entity at a time; `None` if nothing is hidden.
 
     Args:
-        entities: All of the store.
-        index: The entity asked for.
-        timeline: The timeline asked for; `None` if static.
-        at: The time asked for.
+        entities: All entities of the store.
+        index: The entity of the query.
+        timeline: The timeline of the query; `None` for static data.
+        at: The time of the query.
     """
     greatest: Clearing | None = None
     for path in index.lineage:

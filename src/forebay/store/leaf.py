@@ -1,4 +1,4 @@
-"""`Leaf`: a temporal chunk in the index, and its columns as a latest-at query reads them."""
+"""`Leaf`: a temporal chunk in the index, with its columns in the form that queries search."""
 
 from __future__ import annotations
 
@@ -30,16 +30,19 @@ T = TypeVar("T")
 logger = logging.getLogger("forebay")
 
 ColumnKey: TypeAlias = "tuple[str, str | None]"
-"""A timeline and a component; no component stands for all rows."""
+"""A timeline and a component; the component `None` stands for all rows."""
 
 FANOUT: Final = 64
-"""Items of a full node, and small chunks that are merged at once."""
+"""The number of items of a full node, which is also the number of chunks merged at once."""
 
 NO_ROW_IDS: Final = np.empty(0, "S16")
 
 _ROW_ID: Final = struct.Struct("16s")
-"""Read so, and not as a slice: threads that slice one `memoryview` must not do so at once, because
-without a GIL its count of views is not safe (python/cpython#127716)."""
+"""Reads a row id from a buffer.
+
+Slicing is not an option: threads must not slice one `memoryview` at the same time, because its
+count of views is not thread-safe without a GIL (python/cpython#127716).
+"""
 
 
 class Column:
@@ -50,11 +53,12 @@ class Column:
         component: The component; `None` if the column stands for all rows.
         first: The least time.
         last: The greatest time.
-        times: Times in order. Looked up with `bisect`, so anything indexed by integers will do:
-            mostly a view of the Arrow buffer, which costs no memory.
-        rows: The row in the chunk of each entry of `times`; `None` if they are the same.
-        is_whole: Whether every row of the chunk has a cell, so that `times` and `rows` are those
-            of all other whole columns of the chunk on that timeline.
+        times: The times in order. Searched with `bisect`, so any sequence of integers is possible;
+            usually a view of the Arrow buffer, which uses no memory.
+        rows: For each entry of `times` the position of its row in the chunk; `None` if both are
+            equal.
+        is_whole: Whether every row of the chunk has a cell. Then `times` and `rows` equal those of
+            all other whole columns of the chunk on that timeline.
     """
 
     __slots__ = (
@@ -89,7 +93,11 @@ class Column:
         self._id_offset = 0
 
     def row_id(self, row: int) -> bytes:
-        """The row id of a row of the chunk."""
+        """Return the row id of a row of the chunk.
+
+        Args:
+            row: The position of the row.
+        """
         ids = self._ids
         if ids is None:
             chunk = self.chunk
@@ -111,21 +119,22 @@ class Column:
 class Leaf:
     """A temporal chunk in the index.
 
-    Columns are worked out when a query first needs them. Whoever does so stores the finished
-    column with one assignment into a dict, and two threads that do so at once store the same
-    twice; so readers need no lock, with or without the GIL. Sizes are measured when the writer
-    first asks, which of most chunks it does when it is to merge them.
+    Thread-safe for readers. Columns are derived when a query first needs them. The reader stores
+    the complete column in a dict with one assignment; two threads that do so at once store equal
+    columns. So no lock is needed, with or without the GIL. Sizes are measured when the writer first
+    needs them, usually when it is about to merge the chunk.
+
+    All code of the index opens a chunk through `attempt`. If that fails, the chunk is replaced by
+    an empty `DamagedChunk`, so no other code needs to handle damage.
 
     Attributes:
         chunk: The rows.
-        rows: How many.
-        sources: The ids of all inserted chunks that it holds rows of, packed.
-        whole: The id of the chunk that it was split from and shares its buffers with.
-        size_bytes: Of the columns; exact for large chunks, for small ones an upper bound.
-        is_full: Whether merging it any further is pointless.
-
-    Nothing of the index opens a chunk but through `attempt`: a chunk that cannot be opened becomes
-    an empty `DamagedChunk` there, and nothing else has to know of it.
+        rows: The number of rows.
+        sources: The ids of all inserted chunks of which it holds rows, concatenated.
+        whole: The id of the chunk from which it was split and with which it shares buffers.
+        size_bytes: The size of the columns in bytes; exact for large chunks, an upper bound for
+            small ones.
+        is_full: Whether the chunk is too large for further merging.
     """
 
     __slots__ = (
@@ -151,7 +160,7 @@ class Leaf:
         self.whole = whole
 
     def __getattr__(self, name: str) -> object:
-        # Called for slots that are still empty: most chunks are merged before they are filled.
+        # Called for empty slots. Most chunks are merged before their slots are filled.
         value: object
         if name == "_columns":
             self._columns = value = {}
@@ -167,10 +176,14 @@ class Leaf:
         return value
 
     def attempt(self, look: Callable[[], T], otherwise: T) -> T:
-        """What a look into the chunk gives, or `otherwise` if the chunk cannot be opened.
+        """Return the result of reading the chunk, or `otherwise` if the chunk cannot be opened.
 
-        Then it is put aside, once and for all who see this leaf: it keeps its place, and the
-        memory that it takes, until it is dropped or collected.
+        In that case the chunk is put aside for all users of this leaf. It keeps its place in the
+        index, and its memory, until it is dropped or collected.
+
+        Args:
+            look: Reads from the chunk.
+            otherwise: The result if the chunk is damaged.
         """
         try:
             return look()
@@ -184,7 +197,7 @@ class Leaf:
         chunk = self.chunk
         if type(chunk) is DamagedChunk:
             return
-        # Two threads that do so at once put the same in the place of the same.
+        # Two threads that do so at once make the same replacement.
         damaged = DamagedChunk(chunk, error)
         self.chunk = damaged
         self._columns = {}
@@ -201,11 +214,11 @@ class Leaf:
 
     @property
     def is_put_aside(self) -> bool:
-        """Whether the chunk could not be opened."""
+        """Whether the chunk was put aside because it could not be opened."""
         return type(self.chunk) is DamagedChunk
 
     def is_sound(self) -> bool:
-        """Whether all of the chunk can be opened; puts it aside if not."""
+        """Return whether the whole chunk can be opened; put it aside if not."""
         if not self.is_put_aside:
             chunk = self.chunk
             self.attempt(lambda: open_fully(chunk), None)
@@ -213,17 +226,17 @@ class Leaf:
 
     @property
     def row_ids(self) -> RowIdArray:
-        """Those of the chunk, shape `(rows,)`; none if it is put aside."""
+        """The row ids of the chunk, shape `(rows,)`; empty if the chunk is put aside."""
         return self.attempt(lambda: self.chunk.row_ids, NO_ROW_IDS)
 
     def _measured(self) -> int:
-        # The size of whole buffers costs little and is at least the size of what lies in them; so
-        # only chunks that might be large are measured.
+        # The size of whole buffers is a cheap upper bound, so only chunks that might be large are
+        # measured.
         size = self.chunk.byte_size_max
         return self.chunk.byte_size if size > CHUNK_SPLIT_BYTES_MAX // FANOUT else size
 
     def _is_half_full(self) -> bool:
-        """Whether it is half as large as chunks may get."""
+        """Return whether the chunk has at least half of the maximum size of a chunk."""
         return (
             2 * self.rows > CHUNK_SPLIT_ROWS_MAX
             or 2 * self.size_bytes > CHUNK_SPLIT_BYTES_MAX
@@ -245,22 +258,26 @@ class Leaf:
         return self.attempt(lambda: bytes(self.chunk.row_id_at(self.rows - 1)), b"")
 
     def names_with_nulls(self) -> set[str]:
-        """Components that some rows have no cell of."""
+        """Return the components that are null in some rows."""
         chunk = self.chunk
         names = chunk.layout.components
         return self.attempt(lambda: {name for name in names if chunk.null_count(name)}, set())
 
     def on_its_own(self) -> Leaf:
-        """The same chunk in buffers of its own, so that it keeps nothing else alive."""
+        """Return the same chunk in buffers of its own, so that it keeps no other data in memory."""
         if self.is_put_aside:
             return self
         alone = self.attempt(lambda: self.chunk.taken(np.arange(self.rows)), None)
         return self if alone is None else Leaf(alone, self.rows, self.sources)
 
     def column(self, key: ColumnKey) -> Column | None:
-        """One component on one timeline; `None` if there is not a single cell."""
+        """Return one component on one timeline; `None` if there is not a single cell.
+
+        Args:
+            key: The timeline and the component.
+        """
         columns = self._columns
-        if key in columns:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+        if key in columns:  # Not `get` (docs/free-threading.md). No key is ever removed.
             return columns[key]
         column = self.attempt(lambda: self._open(*key), None)
         columns[key] = column
@@ -289,14 +306,14 @@ class Leaf:
 
 
 def _ordered(chunk: Chunk, timeline: str) -> Column:
-    """The column that stands for all rows."""
-    _ = chunk.row_ids  # They are read one by one later, when it is too late to find them too few.
+    """Return the column that stands for all rows."""
+    _ = chunk.row_ids  # Row ids are read one by one later; a damaged column must be found now.
     times, rows = _by_time(chunk.times(timeline), None)
     return Column(chunk, None, _view(times), None if rows is None else _view(rows), is_whole=True)
 
 
 def _ordered_part(chunk: Chunk, timeline: str, component: str) -> Column:
-    """The column of a component that some rows have no cell of."""
+    """Return the column of a component that is null in some rows."""
     rows = np.flatnonzero(are_valid(chunk.component(component)))
     times, ordered = _by_time(chunk.times(timeline)[rows], rows)
     assert ordered is not None
@@ -308,18 +325,18 @@ def _by_time(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
     if bool(np.all(times[:-1] <= times[1:])):
         return times, rows
-    # Rows stand in the order of their ids, which a stable sort keeps within one time.
+    # Rows are in the order of their ids; a stable sort keeps it within one time.
     order = np.argsort(times, kind="stable")
     return times[order], order if rows is None else rows[order]
 
 
 def _view(numbers: npt.NDArray[np.int64]) -> memoryview:
-    """What `bisect` looks through: items come out as Python integers, without a copy."""
+    """Return a view for `bisect`: items are read as Python integers; the array is not copied."""
     return memoryview(np.ascontiguousarray(numbers, np.int64).data)
 
 
 class Hit:
-    """The latest row found so far, and where the cells of it come from."""
+    """The latest row found so far, and the source of its cells."""
 
     __slots__ = ("_row_id", "column", "row", "time")
 
@@ -331,12 +348,12 @@ class Hit:
 
     @property
     def row_id(self) -> bytes:
-        """The row's id; looked up when asked for, as it mostly is not in the processor's cache."""
+        """The row's id. Read on demand, because it is seldom in the processor's cache."""
         row_id = self._row_id
         if row_id is None:
             row_id = self._row_id = self.column.row_id(self.row)
         return row_id
 
     def value(self, component: str) -> pa.Array:
-        """The instances of a component in this row."""
+        """Return the instances of a component in this row."""
         return self.column.chunk.component(component)[self.row].values

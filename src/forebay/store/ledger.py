@@ -1,4 +1,4 @@
-"""`Ledger`: the bytes that chunks hold, each buffer counted once, and what they cost beside."""
+"""`Ledger`: the memory of a store's chunks: buffers, each counted once, and overhead."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
     from forebay.model import EntityPath
 
 _HOLDER: Final = 1 << 48
-"""One chunk that refers to a buffer, in the number that also has the buffer's size."""
+"""Added once per chunk that refers to a buffer, to the integer that also has the buffer's size."""
 
 
 class Ledger:
-    """Counts the buffers of the chunks in a store, by address, however many chunks share them.
+    """Counts the buffers of a store's chunks by address; a buffer shared by chunks counts once.
 
-    Opening all buffers of a chunk costs microseconds, and most small chunks are merged away
-    before anybody asks: so they wait until the first question. A memory limit asks after each
-    commit, but an upper bound (`held_bytes_max`) is enough for it until that is too much: those
-    chunks are looked at once for their bound, and opened when the exact number matters.
+    Reading all buffers of a chunk takes microseconds, and most small chunks are merged before the
+    sizes are needed. So new chunks wait until the first request. A memory limit is checked after
+    each commit, but the upper bound `held_bytes_max` is enough until it exceeds the limit: waiting
+    chunks are examined once for their bound, and opened only when the exact number is needed.
+
+    Not thread-safe.
 
     Attributes:
-        index_bytes: What the index takes, chunks aside: paths, names, an object for each.
+        index_bytes: The memory of the index without chunks: paths, names, objects.
     """
 
     __slots__ = (
@@ -52,24 +54,24 @@ class Ledger:
         self.index_bytes = 0
         self._bytes = 0
         self._cost_bytes = 0
-        # Address -> size, and a `_HOLDER` for each chunk that refers to it. There are several
-        # buffers for each chunk, so an object less for each is worth it.
+        # Address -> size, plus one `_HOLDER` for each chunk that refers to it. A chunk has several
+        # buffers, so one object less per buffer saves much memory.
         self._refs: dict[int, int] = {}
         self._waiting: dict[bytes, Chunk] = {}
-        # Chunks that are not counted yet, with the bound of each, and the sum of these.
+        # Chunks that are not counted yet with the bound of each, and the sum of the bounds.
         self._bounded: dict[bytes, tuple[Chunk, int]] = {}
         self._bounds_bytes = 0
 
     def add(self, chunk: Chunk) -> None:
-        """A chunk came in."""
+        """Record that a chunk was added."""
         self._waiting[chunk.id] = chunk
 
     def add_all(self, chunks: Iterable[Chunk]) -> None:
-        """Chunks came in."""
+        """Record that chunks were added."""
         self._waiting.update([(chunk.id, chunk) for chunk in chunks])
 
     def remove(self, chunk: Chunk) -> None:
-        """A chunk that was added went out."""
+        """Record that a chunk, added before, was removed."""
         if self._waiting.pop(chunk.id, None) is not None:
             return
         if chunk.id in self._bounded:
@@ -79,7 +81,10 @@ class Ledger:
 
     @property
     def byte_size(self) -> int:
-        """Bytes of all buffers that the chunks refer to, each counted once."""
+        """The bytes of all buffers that the chunks refer to, each counted once.
+
+        Reading it counts the waiting chunks, which may open them.
+        """
         if self._bounded:
             bounded, self._bounded, self._bounds_bytes = self._bounded, {}, 0
             self._count([chunk for chunk, _ in bounded.values()])
@@ -93,7 +98,7 @@ class Ledger:
         for chunk in chunks:
             self._cost_bytes += cost_bytes(chunk)
             for address, size in buffers(chunk):
-                if address in refs:  # Not `get`: see docs/free-threading.md.
+                if address in refs:  # Not `get` (docs/free-threading.md).
                     refs[address] += _HOLDER
                 else:
                     refs[address] = _HOLDER | size
@@ -101,12 +106,12 @@ class Ledger:
 
     @property
     def held_bytes(self) -> int:
-        """About what a store takes of the process's memory: buffers, objects, paths and names."""
+        """An estimate of the memory that the store uses: buffers, objects, paths and names."""
         return self.byte_size + self._cost_bytes + self.index_bytes
 
     @property
     def held_bytes_max(self) -> int:
-        """An upper bound of `held_bytes` that opens no chunk; asked again, it costs nothing."""
+        """An upper bound of `held_bytes` that opens no chunk; a repeated request costs nothing."""
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
             for id_, chunk in waiting.items():
@@ -117,7 +122,7 @@ class Ledger:
 
     @property
     def is_counted(self) -> bool:
-        """Whether `held_bytes` opens no chunk, so that it is what `held_bytes_max` says."""
+        """Whether `held_bytes` needs to open no chunk, so that it equals `held_bytes_max`."""
         return not (self._waiting or self._bounded)
 
     def _release(self, chunk: Chunk) -> None:
@@ -133,21 +138,32 @@ class Ledger:
 
 
 def entity_cost_bytes(path: EntityPath) -> int:
-    """What an entity takes in the index beyond its chunks and components, about."""
+    """Return the estimated memory of an entity in the index, without chunks and components.
+
+    Args:
+        path: The entity.
+    """
     text = TEXT_BYTES_PER_CHAR * len(path)
     return ENTITY_COST_BYTES + PATH_PART_COST_BYTES * len(path.parts) + text
 
 
 def components_cost_bytes(names: Collection[str]) -> int:
-    """What components of an entity take in the index, about."""
+    """Return the estimated memory of components of an entity in the index.
+
+    Args:
+        names: The identifiers of the components.
+    """
     return COMPONENT_COST_BYTES * len(names) + TEXT_BYTES_PER_CHAR * sum(map(len, names))
 
 
 def cost_bytes(chunk: Chunk) -> int:
-    """What a chunk costs beyond its buffers, about: the objects of Python and Arrow around them.
+    """Return the estimated overhead of a chunk in bytes: its Python and Arrow objects.
 
-    For chunks of a few rows that is most of what they cost; a limit that left it out would be
-    exceeded several times over.
+    For chunks of a few rows the overhead is larger than the data. A memory limit without it would
+    be exceeded several times over.
+
+    Args:
+        chunk: The chunk; it is not opened.
     """
     if type(chunk) is DamagedChunk:
         return cost_bytes(chunk.original)
@@ -159,16 +175,19 @@ def cost_bytes(chunk: Chunk) -> int:
 
 
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
-    """Address and size of every distinct buffer that a chunk refers to.
+    """Return address and size of every distinct buffer that a chunk refers to.
 
-    A slice refers to the whole buffer, for it keeps all of it alive. A chunk that cannot be opened
-    has none that anything else could refer to.
+    A slice counts as the whole buffer, because it keeps the whole buffer in memory. A chunk that
+    cannot be opened has no buffer that another chunk could share.
+
+    Args:
+        chunk: The chunk; it is opened, unless it is a packed row.
     """
     if type(chunk) is DamagedChunk:
         return buffers(chunk.original)
     if type(chunk) is PackedChunk:
-        # It is its own buffer, whatever Arrow makes of it for those who ask. No address is
-        # negative.
+        # A packed row counts as a buffer of its own, independent of Arrow arrays built from it. No
+        # address is negative.
         return [(-id(chunk), chunk.byte_size)]
     try:
         columns = chunk.batch.columns
@@ -186,7 +205,11 @@ def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:
 
 
 def byte_size_of(chunks: Iterable[Chunk]) -> int:
-    """Bytes of all buffers that some chunks refer to, each counted once."""
+    """Return the bytes of all buffers that some chunks refer to, each counted once.
+
+    Args:
+        chunks: The chunks; they are opened.
+    """
     found: dict[int, int] = {}
     for chunk in chunks:
         found.update(buffers(chunk))

@@ -1,4 +1,4 @@
-"""Range queries: one row per logged row, in time order, without a loop over rows."""
+"""Range queries: one row per logged row, in time order, without a Python loop over rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forebay.store.entity import EntityIndex
 
 Rows: TypeAlias = "slice | npt.NDArray[np.intp]"
-"""Rows of one chunk: a slice if they are neighbours, which then costs no copy."""
+"""Rows of one chunk: a slice if they are adjacent, which avoids a copy, else positions."""
 
 ROW_ID: Final = "row_id"
 
@@ -35,9 +35,17 @@ _NO_ROW_IDS: Final = np.empty(0, "S16")
 def rows_in_range(
     chunk: Chunk, timeline: str, start: int, end: int, components: Iterable[str]
 ) -> Rows | None:
-    """Rows with a time in `[start, end]` and at least one of `components`; `None` if there is none.
+    """Return the rows with a time in `[start, end]` and at least one of `components`.
 
-    The chunk must have the timeline.
+    Args:
+        chunk: The chunk; it must have the timeline.
+        timeline: The name of the timeline.
+        start: The least time, inclusive.
+        end: The greatest time, inclusive.
+        components: Identifiers of components.
+
+    Returns:
+        The rows in the order in which the chunk stores them; `None` if there are none.
     """
     times = chunk.times(timeline)
     wanted = (times >= start) & (times <= end)
@@ -53,16 +61,16 @@ def column_types(
     parts: Sequence[tuple[Chunk, Rows]],
     static: Mapping[str, tuple[Chunk, int]],
 ) -> dict[str, pa.DataType]:
-    """The type of each column of a range: a list of instances that holds all cells of the column.
+    """Return the type of each column of a range: a list type that represents all its cells.
 
     Args:
         index: The entity.
         components: The columns.
         parts: The rows that the range selects.
-        static: Chunk and row of the static cell of each component that answers with one.
+        static: Chunk and row of the static cell of each component whose result is static.
 
     Raises:
-        QueryError: A component has cells of types that no type holds.
+        QueryError: The cells of a component have no common type.
     """
     layouts = _distinct_layouts(chunk for chunk, _ in parts)
     found: dict[str, pa.DataType] = {}
@@ -86,7 +94,7 @@ def column_types(
 
 
 def _types_of_cells(parts: Sequence[tuple[Chunk, Rows]], component: str) -> list[pa.DataType]:
-    """The types of instances that a cell has; which rows without one share a chunk says nothing."""
+    """Return the instance types of a component's cells; rows without a cell have no influence."""
     return [
         chunk.layout.components[component].type.value_type
         for chunk, rows in parts
@@ -95,10 +103,14 @@ def _types_of_cells(parts: Sequence[tuple[Chunk, Rows]], component: str) -> list
 
 
 def known_types(index: EntityIndex, components: Iterable[str]) -> dict[str, pa.DataType]:
-    """The types of components over all of the store, lists of instances.
+    """Return the type of each component over the whole store, as lists of instances.
 
-    A type is a list of `null` if no type holds all instances, and the latest type known if garbage
-    collection took the last cell.
+    A type is a list of `null` if the instances have no common type. It is the latest known type if
+    garbage collection removed the last cell.
+
+    Args:
+        index: The entity.
+        components: Identifiers of components.
     """
     temporal = (leaf.chunk for leaf in index.leaves())
     layouts = _distinct_layouts(itertools.chain(index.static_chunks, temporal))
@@ -120,7 +132,15 @@ def _distinct_layouts(chunks: Iterable[Chunk]) -> list[ChunkLayout]:
 
 
 def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> pa.Table:
-    """The visible static cells, one row for each logged row that some of them are from."""
+    """Return the visible static cells as logged: one row per logged row with visible cells.
+
+    Args:
+        index: The entity.
+        components: The component columns wanted, with their types.
+
+    Returns:
+        A table with the columns `row_id` and one per component; there is no time column.
+    """
     owners = {name: index.static_owners[name] for name in components if name in index.static_owners}
     rows = {(owner.id, row): (owner, row) for owner, row in owners.values()}
     places = sorted(rows.values(), key=lambda place: place[0].row_id_at(place[1]))
@@ -139,7 +159,7 @@ def static_table(index: EntityIndex, components: Mapping[str, pa.DataType]) -> p
 
 
 def _present(chunk: Chunk, components: Iterable[str]) -> npt.NDArray[np.bool_] | None:
-    """Which rows have at least one of the components; `None` stands for all."""
+    """Return a mask of the rows that have at least one of the components; `None` means all rows."""
     present = np.zeros(chunk.num_rows, dtype=np.bool_)
     for name in components:
         if name in chunk.layout.components:
@@ -164,12 +184,12 @@ def range_table(
     components: Mapping[str, pa.DataType],
     static: Mapping[str, tuple[Chunk, int]],
 ) -> pa.Table:
-    """The static cells in a row without a time, then the rows of all parts by (time, row id).
+    """Build the result of a range query: a row of static cells, then rows by (time, row id).
 
     Args:
-        parts: Chunks of one entity in the order of their arrival, with the rows to take.
-        timeline: The name and Arrow type of the leading column.
-        components: The component columns wanted, with the type that each gets.
+        parts: Chunks of one entity in order of arrival, with the rows to take.
+        timeline: Name and Arrow type of the first column.
+        components: The component columns wanted, with their types.
         static: Chunk and row of the static cell of each component that has one.
     """
     times = np.concatenate([chunk.times(timeline[0])[rows] for chunk, rows in parts] or [_NO_TIMES])
@@ -200,7 +220,7 @@ def _static_row(
     components: Mapping[str, pa.DataType],
     static: Mapping[str, tuple[Chunk, int]],
 ) -> list[pa.Array]:
-    """One value of each column: no time, the greatest row id, and the static cells."""
+    """Return one value per column: a null time, the greatest row id, and the static cells."""
     row_id = max(chunk.row_id_at(row) for chunk, row in static.values())
     row: list[pa.Array] = [pa.nulls(1, timeline[1]), row_id_column(np.array([row_id], "S16"))]
     for name, wanted in components.items():
@@ -213,7 +233,11 @@ def _static_row(
 
 
 def row_id_column(row_ids: RowIdArray) -> pa.Array:
-    """Row ids as the Arrow column they came from: FixedSizeBinary(16)."""
+    """Return row ids as an Arrow `FixedSizeBinary(16)` column.
+
+    Args:
+        row_ids: The row ids, shape `(rows,)`.
+    """
     data = pa.py_buffer(np.ascontiguousarray(row_ids))
     return pa.Array.from_buffers(pa.binary(16), len(row_ids), [None, data])
 
@@ -221,10 +245,10 @@ def row_id_column(row_ids: RowIdArray) -> pa.Array:
 def _ordering(
     times: npt.NDArray[np.int64], row_ids: RowIdArray, parts: Sequence[tuple[Chunk, Rows]]
 ) -> npt.NDArray[np.intp] | None:
-    """The permutation into (time, row id) order; `None` if the rows stand in it already.
+    """Return the permutation to (time, row id) order; `None` if the rows have this order already.
 
-    Of rows that are equal in both, those of chunks that came first come last: it is they that
-    count in a latest-at query.
+    Of rows equal in both, those of chunks that arrived first come last, because they count in a
+    latest-at query (`latest_first`).
     """
     if bool(np.all(times[:-1] < times[1:])):
         return None
@@ -239,7 +263,7 @@ def _ordering(
 def _have_equals(
     order: npt.NDArray[np.intp], key: npt.NDArray[Any], *others: npt.NDArray[Any]
 ) -> bool:
-    """Whether two neighbours in an order are equal in all keys."""
+    """Return whether two adjacent rows in the given order are equal in all keys."""
     ordered = key[order]
     ties = np.flatnonzero(ordered[1:] == ordered[:-1])
     for other in others:
@@ -254,7 +278,7 @@ def _count(rows: Rows) -> int:
 
 
 def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[pa.Array]:
-    """All rows in another order, in several arrays if one would be very large."""
+    """Return all rows in another order, in several arrays if one array would be very large."""
     size = sum(int(array.nbytes) for array in cells)
     if size <= RANGE_PIECE_BYTES_MAX:
         return [pa.concat_arrays(cells).take(positions(order))]
@@ -270,7 +294,7 @@ def _reordered(cells: Sequence[pa.Array], order: npt.NDArray[np.intp]) -> list[p
 def _picked(
     cells: Sequence[pa.Array], starts: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]
 ) -> list[pa.Array]:
-    """Some rows of arrays that lie end to end, in halves while they are too many for one array."""
+    """Return some rows of concatenated arrays, split in halves until each fits into one array."""
     source = np.searchsorted(starts, rows, side="right") - 1
     parts = [
         cells[part].take(positions(rows[source == part] - starts[part]))
@@ -279,7 +303,7 @@ def _picked(
     back = np.argsort(np.argsort(source, kind="stable"))
     try:
         return [pa.concat_arrays(parts).take(positions(back))]
-    except pa.ArrowInvalid:  # more than Arrow's 32-bit offsets can say
+    except pa.ArrowInvalid:  # more than Arrow's 32-bit offsets can address
         half = len(rows) // 2
         if not half:
             raise

@@ -1,4 +1,4 @@
-"""Which chunks to remove, and what an index looks like without them."""
+"""The choice of chunks to remove, and their removal from an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def garbage(entities: Iterable[EntityIndex], protect_latest: int) -> list[Candidate]:
-    """All temporal chunks that may go, the one with the oldest row id first."""
+    """Return all temporal chunks that may be dropped, those with the oldest row ids first.
+
+    Args:
+        entities: The indexes to collect from.
+        protect_latest: The number of chunks with the latest cells to keep, per entity, timeline and
+            component.
+    """
     found: list[tuple[bytes, bytes, Candidate]] = []
     for entity in entities:
         leaves = list(entity.leaves())
@@ -37,7 +43,7 @@ def garbage(entities: Iterable[EntityIndex], protect_latest: int) -> list[Candid
 
 
 def _protected(entity: EntityIndex, leaves: list[Leaf], count: int) -> set[bytes]:
-    """Ids of the chunks with the latest cells of some component on some timeline."""
+    """Return the ids of the chunks with the latest cells of any component on any timeline."""
     protected: set[bytes] = set()
     if count <= 0:
         return protected
@@ -61,17 +67,17 @@ def _protect(  # noqa: PLR0917 - called in one place
 ) -> None:
     """Add the chunks with the `count` latest cells of each wanted component on a timeline.
 
-    Chunks are looked at from the latest row on. Where each row has a cell, that row is the latest
-    of all components of the chunk, which are decided at once: there may be as many pairs of a
-    timeline and a component as the product of both.
+    Chunks are examined from the latest row backwards. If each row of a chunk has a cell, its last
+    row is the latest of all its components, and they are decided together: deciding each pair of
+    timeline and component alone would cost the product of both numbers.
 
     Args:
-        protected: Gets their ids.
+        protected: The ids of the chunks are added here.
         timeline: The timeline.
-        wanted: Components that there are on it; is emptied.
+        wanted: The components that have data on it; the set is emptied.
         leaves: All chunks of the entity.
-        with_nulls: Components that some rows have no cell of, of chunks looked at before.
-        count: Chunks for each component.
+        with_nulls: A cache: for each chunk the components that are null in some rows.
+        count: The number of chunks per component.
     """
     ends = [
         ((column.last, column.last_row_id), leaf)
@@ -115,9 +121,9 @@ class Cut:
     """A chunk of which some or all rows are dropped.
 
     Attributes:
-        leaf: The chunk as it stands.
-        dropped: The rows that leave; the chunk itself if none stays.
-        kept: The rows that stay.
+        leaf: The chunk in the index.
+        dropped: The rows to drop; the chunk itself if all rows are dropped.
+        kept: The rows to keep.
     """
 
     leaf: Leaf
@@ -126,7 +132,14 @@ class Cut:
 
 
 def cuts(entity: EntityIndex, timeline: str, start: int, end: int) -> Iterator[Cut]:
-    """What dropping `[start, end]` on a timeline does to each chunk that it touches."""
+    """Return the effect of dropping `[start, end]` on a timeline for each affected chunk.
+
+    Args:
+        entity: The index.
+        timeline: The name of the timeline.
+        start: The first time to drop, inclusive.
+        end: The last time to drop, inclusive.
+    """
     if timeline not in entity.timelines:
         return
     for leaf in entity.leaves():
@@ -152,12 +165,12 @@ def _cut(leaf: Leaf, timeline: str, start: int, end: int) -> Cut | None:
 
 
 def without(entity: EntityIndex, gone: Container[bytes], kept: Mapping[bytes, Leaf]) -> None:
-    """Take chunks out of an index that the caller owns.
+    """Remove chunks from an index that the caller owns.
 
     Args:
         entity: The index.
-        gone: Ids of the chunks that leave.
-        kept: What takes the place of some of them, by their ids.
+        gone: The ids of the chunks to remove.
+        kept: Replacements for some of them, by the id of the removed chunk.
     """
     for level, (node, length) in enumerate(zip(entity.levels, entity.lengths, strict=True)):
         items = list(_filtered(node.items[:length], gone, kept))

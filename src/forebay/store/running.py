@@ -1,4 +1,4 @@
-"""How many long queries run now, so that those who share a processor with them can make room."""
+"""The number of long queries that run now; other work on the same processor can yield to them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _running: Final[deque[None]] = deque()
-"""One item for each: appending and popping need no lock, with a GIL or without."""
+"""One item per running query. Append and pop are atomic with and without the GIL."""
 
 
 def num_queries_running() -> int:
-    """Dataframes and ranges that are being made in this process, on whatever thread."""
+    """Return the number of dataframe and range queries that run in this process, on any thread."""
     return len(_running)
 
 
 def running(query: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A query that counts as running while it is called."""
+    """Decorate a query so that it counts as running while it is called.
+
+    Args:
+        query: The function to count.
+    """
 
     @wraps(query)
     def counted(*args: _P.args, **kwargs: _P.kwargs) -> _R:

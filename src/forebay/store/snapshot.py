@@ -1,4 +1,4 @@
-"""`StoreSnapshot`: every query, frozen at one generation."""
+"""`StoreSnapshot`: all queries, on an immutable view of one generation."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ _TIME_LIMIT: Final = 1 << 63
 
 
 class StoreSnapshot(DataframeSource):
-    """What a store held at one generation: safe from any thread, for as long as it is wanted.
+    """An immutable view of a store at one generation. Thread-safe, without time limit.
 
-    An entity is named by its path in any form that Rerun's SDK accepts. An unknown entity,
-    timeline or component is an error that names what there is; one that is known, but has no
-    data where the query looks, gives an empty answer. What was once logged stays known, also
-    when garbage collection took the last of it.
+    An entity is named by its path in any form that Rerun's SDK accepts. An unknown entity, timeline
+    or component raises an error that lists known ones. A known one without data in the queried
+    range gives an empty result. Names remain known even if garbage collection removed all their
+    data.
 
     Attributes:
         store_id: The recording or blueprint.
-        generation: Of the store when this was taken.
-        num_chunks: Chunks as they stand, after splitting and merging.
-        num_rows: Rows of all chunks.
+        generation: The store's generation when the snapshot was taken.
+        num_chunks: The number of chunks after splitting and merging.
+        num_rows: The number of rows of all chunks.
     """
 
     __slots__ = (
@@ -88,35 +88,41 @@ class StoreSnapshot(DataframeSource):
         self._entities = entities
         self._timelines = timelines
         self._has_clears = has_clears
-        # Both are worked out when first asked for and stored complete, with one assignment.
+        # Both are computed on first access and stored complete, with one assignment.
         self._paths: tuple[EntityPath, ...] | None = None
         self._byte_size: int | None = None
 
     def entity_paths(self) -> list[EntityPath]:
-        """Every entity, in Rerun's order (numbers by value, reserved names last)."""
+        """Return all entities in Rerun's order: numbers by value, reserved names last."""
         paths = self._paths
         if paths is None:
             paths = self._paths = tuple(sorted(self._entities, key=lambda path: path.sort_key))
         return list(paths)
 
     def timelines(self) -> dict[str, TimeType]:
-        """Every timeline with the latest type of its times, in lexical order."""
+        """Return all timelines with the latest type of their times, in lexical order."""
         return dict(sorted(self._timelines.items()))
 
     def timeline(self, name: str) -> Timeline:
-        """One timeline.
+        """Return one timeline.
+
+        Args:
+            name: The name of the timeline.
 
         Raises:
-            UnknownTimelineError: There is no such timeline; the message names those there are.
+            UnknownTimelineError: There is no such timeline; the message lists known ones.
         """
         return find_timeline(self._timelines, name, self.store_id)
 
     def time_range(self, timeline: str) -> tuple[int, int]:
-        """The least and the greatest time of any row on a timeline, both inclusive.
+        """Return the least and greatest time of any row on a timeline, both inclusive.
+
+        Args:
+            timeline: The name of the timeline.
 
         Raises:
-            UnknownTimelineError: There is no such timeline; the message names those there are.
-            QueryError: All of its data has been dropped.
+            UnknownTimelineError: There is no such timeline; the message lists known ones.
+            QueryError: All data on the timeline was dropped.
         """
         self.timeline(timeline)
         ranges = [
@@ -131,7 +137,7 @@ class StoreSnapshot(DataframeSource):
 
     @property
     def byte_size(self) -> int:
-        """Bytes of all buffers that the chunks refer to, each counted once."""
+        """The bytes of all buffers that the chunks refer to; each buffer is counted once."""
         size = self._byte_size
         if size is None:
             size = self._byte_size = byte_size_of(
@@ -143,17 +149,20 @@ class StoreSnapshot(DataframeSource):
         return size
 
     def entity_stats(self) -> list[tuple[EntityPath, int, int]]:
-        """Path, chunks and rows of every entity, in Rerun's order."""
+        """Return path, number of chunks and number of rows of every entity, in Rerun's order."""
         found = ((path, self._entities[path]) for path in self.entity_paths())
         return [(path, entity.num_chunks, entity.num_rows) for path, entity in found]
 
     def chunks(self, entity: str) -> Sequence[Chunk]:
-        """The temporal chunks of an entity, about in the order of arrival.
+        """Return the temporal chunks of an entity, roughly in order of arrival.
 
-        Those that were `put_aside` are left out.
+        Chunks that were `put_aside` are not included.
+
+        Args:
+            entity: The entity's path in any form.
 
         Raises:
-            UnknownEntityError: There is no such entity; the message names those there are.
+            UnknownEntityError: There is no such entity; the message lists known ones.
         """
         leaves = self._entity(entity).leaves()
         return [
@@ -161,18 +170,21 @@ class StoreSnapshot(DataframeSource):
         ]
 
     def static_chunks(self, entity: str) -> Sequence[Chunk]:
-        """The static chunks of an entity of which at least one cell is visible.
+        """Return the static chunks of an entity that have at least one visible cell.
+
+        Args:
+            entity: The entity's path in any form.
 
         Raises:
-            UnknownEntityError: There is no such entity; the message names those there are.
+            UnknownEntityError: There is no such entity; the message lists known ones.
         """
         return self._entity(entity).static_chunks
 
     def put_aside(self) -> list[DamagedChunk]:
-        """The chunks that could not be opened, each with its `cause`, `lost_rows` and `original`.
+        """Return the chunks that could not be opened, with `cause`, `lost_rows` and `original`.
 
-        No chunk that was checked when it came in should ever be among them. They take their
-        memory until they are collected or dropped; queries answer from the others.
+        No chunk that was validated when it was accepted should be among them. They keep their
+        memory until they are collected or dropped; queries use the other chunks.
         """
         return [
             leaf.chunk
@@ -182,7 +194,11 @@ class StoreSnapshot(DataframeSource):
         ]
 
     def look_for_damage(self) -> int:
-        """Open every chunk, and put aside those that cannot be opened; how many more they are."""
+        """Open every chunk, and put aside those that cannot be opened.
+
+        Returns:
+            The number of chunks that were put aside by this call.
+        """
         before = len(self.put_aside())
         for entity in self._entities.values():
             for leaf in entity.leaves():
@@ -190,21 +206,28 @@ class StoreSnapshot(DataframeSource):
         return len(self.put_aside()) - before
 
     def components(self, entity: str) -> list[ComponentDescriptor]:
-        """The latest description of every component of an entity, ordered by identifier.
+        """Return the latest descriptor of every component of an entity, ordered by identifier.
+
+        Args:
+            entity: The entity's path in any form.
 
         Raises:
-            UnknownEntityError: There is no such entity; the message names those there are.
+            UnknownEntityError: There is no such entity; the message lists known ones.
         """
         columns = self._entity(entity).columns
         return [columns[name].descriptor for name in sorted(columns)]
 
     def component_types(self, entity: str) -> dict[str, pa.DataType]:
-        """The Arrow type (a list) of every component of an entity, ordered by identifier.
+        """Return the Arrow type (a list) of every component of an entity, ordered by identifier.
 
-        It holds all cells that there are (`chunk.unify`), or is a list of `null` if no type does.
+        The type represents all cells in the store (`chunk.unify`). It is a list of `null` if there
+        is no common type.
+
+        Args:
+            entity: The entity's path in any form.
 
         Raises:
-            UnknownEntityError: There is no such entity; the message names those there are.
+            UnknownEntityError: There is no such entity; the message lists known ones.
         """
         index = self._entity(entity)
         return known_types(index, sorted(index.columns))
@@ -216,22 +239,23 @@ class StoreSnapshot(DataframeSource):
         entity: str,
         components: Iterable[str] | None = None,
     ) -> dict[str, Cell]:
-        """The latest cell of each component at or before a time (`semantics.md`, Latest-at).
+        """Return the latest cell of each component at or before a time (Rerun's latest-at query).
 
-        Static cells override all others. Else it is the cell with the greatest (time, row id);
-        null cells are skipped, empty lists count. A `Clear` hides what is not later than itself.
-        Of two rows with one row id at one time, that of the chunk that came first counts; within
-        one chunk, the later row.
+        A static cell takes precedence over all temporal cells. Otherwise the result is the cell
+        with the greatest (time, row id); null cells are skipped, empty lists count. A `Clear` hides
+        data that is not later than itself. Of two rows with the same row id and time, the row of
+        the chunk that arrived first counts; within one chunk, the later row.
 
         Args:
-            timeline: Its name; `None` asks for static data. In a recording that has no timeline
-                at all (yet), any name does.
-            time: Any kind of time that fits the timeline; ignored without a timeline.
-            entity: The path.
-            components: Identifiers of those wanted; all unless given.
+            timeline: The name of the timeline; `None` requests static data. In a recording without
+                timelines any name is accepted.
+            time: A time of any kind that fits the timeline; ignored without a timeline.
+            entity: The entity's path in any form.
+            components: Identifiers of the components wanted; the default is all.
 
         Returns:
-            By component, in lexical or in the given order; those without an answer are absent.
+            Cells by component, in lexical order or in the order of `components`. Components without
+            a result are absent.
 
         Raises:
             UnknownTimelineError: There are timelines, but none of that name.
@@ -241,15 +265,16 @@ class StoreSnapshot(DataframeSource):
         """
         known = self._entities.recent
         try:
-            # Not `get`: see docs/free-threading.md. Only a path written otherwise has to be parsed.
+            # Not `get` (docs/free-threading.md). Only a path that is not canonical has to be
+            # parsed.
             index = known[entity]  # type: ignore[index]
             is_there = timeline in self._timelines
-        except (KeyError, TypeError):  # what is no string may not even be hashable
+        except (KeyError, TypeError):  # an argument that is not a string may not be hashable
             index = self._entity(entity)
             is_there = isinstance(timeline, str) and timeline in self._timelines
         at = 0
         if timeline is not None:
-            # Integers are what loops ask with, and need no conversion.
+            # Loops usually pass integers, which need no conversion.
             if not is_there or type(time) is not int or not _fits(time):
                 timeline, at = self._converted(timeline, time)
             else:
@@ -285,40 +310,40 @@ class StoreSnapshot(DataframeSource):
         entity: str,
         components: Iterable[str] | None = None,
     ) -> pa.Table:
-        """One row per logged row in `[start, end]` that has at least one of the components.
+        """Return one row per logged row in `[start, end]` that has at least one of the components.
 
-        Rows are ordered by (time, row id). A component with static data answers with its static
-        cell alone, as in `latest_at`: its temporal cells are not shown. The static cells of all
-        components stand together in a first row, whose time is null and whose row id is the
-        greatest of theirs; it is there whatever the bounds are. Clears have no effect.
+        Rows are ordered by (time, row id). As in `latest_at`, a component with static data gives
+        only its static cell: its temporal cells are not included. The static cells of all
+        components are in one first row, with a null time and the greatest of their row ids; this
+        row does not depend on the bounds. Clears have no effect.
 
-        Two rows with one row id at one time are both there; the one that `latest_at` answers
-        with comes last.
+        Two rows with the same row id and time are both included; the one that `latest_at` returns
+        comes last.
 
-        Without a timeline it gives the static cells as they were logged: one row for each logged
-        row that some of them are from, and no column of times.
+        Without a timeline the result has the static cells as they were logged: one row per logged
+        row that has visible ones, and no time column.
 
         Args:
-            timeline: Its name; `None` asks for static data. In a recording that has no timeline
-                at all (yet), any name does; its column is then of int64, and the bounds say
-                nothing.
+            timeline: The name of the timeline; `None` requests static data. In a recording without
+                timelines any name is accepted; its column then has type int64, and the bounds have
+                no effect.
             start: The least time, inclusive; ignored without a timeline.
             end: The greatest time, inclusive; ignored without a timeline.
-            entity: The path.
-            components: Identifiers of those wanted; all unless given that the entity ever had on
-                this timeline or statically.
+            entity: The entity's path in any form.
+            components: Identifiers of the components wanted. The default is all that the entity
+                ever had on this timeline or as static data.
 
         Returns:
-            The timeline's column (int64, duration or timestamp in nanoseconds; null in the row
-            of static cells), `row_id` (16 bytes), and a list column per component, null where
-            the row has none, in lexical or in the given order.
+            The timeline's column (int64, duration or timestamp in nanoseconds; null in the row of
+            static cells), `row_id` (16 bytes), and one list column per component, null where the
+            row has no cell, in lexical order or in the order of `components`.
 
         Raises:
             UnknownTimelineError: There are timelines, but none of that name.
             UnknownEntityError: There is no such entity.
             UnknownComponentError: The entity has no such component.
             TimeTypeError: A bound does not fit the timeline.
-            QueryError: A component has cells of Arrow types that no type holds (`chunk.unify`).
+            QueryError: The cells of a component have no common Arrow type (`chunk.unify`).
         """
         index = self._entity(entity)
         if timeline is None:
@@ -345,7 +370,7 @@ class StoreSnapshot(DataframeSource):
         return range_table(parts, (timeline, ARROW_TIME_TYPES[line.type]), types, static)
 
     def _converted(self, timeline: str, time: TimeLike | None) -> tuple[str | None, int]:
-        """A timeline and a time on it; no timeline if the recording has none to choose from."""
+        """Return a timeline and an integer time on it; no timeline if the recording has none."""
         if is_without_time(self._timelines, timeline):
             return None, 0
         return timeline, to_index_value(time, self.timeline(timeline))  # type: ignore[arg-type]
@@ -356,7 +381,7 @@ class StoreSnapshot(DataframeSource):
     def _names(
         self, index: EntityIndex, components: Iterable[str] | None, there: Iterable[str]
     ) -> list[str]:
-        """The components wanted, each once; those that are `there` unless any were given."""
+        """Return the components wanted, each once; those in `there` if none were given."""
         if components is None:
             return sorted(there)
         names = names_of(components)

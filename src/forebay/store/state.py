@@ -1,4 +1,4 @@
-"""`StoreState`: what a `ChunkStore` is made of, and how it is changed without anybody seeing it."""
+"""`StoreState`: the data of a `ChunkStore`, changed by copy-on-write."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 
 class StoreState:
-    """What a store is made of.
+    """The data of a store.
 
-    It is copied on write: a snapshot takes the state as it is and starts a new epoch; the writer
-    then clones whatever it is about to change that is of an older epoch, once. So a snapshot
-    costs next to nothing, and a change after one costs a clone of one entity's index and of a small
-    part of the map that it is in.
+    Copy-on-write by epochs: a snapshot shares the state and starts a new epoch. The writer then
+    clones each object of an older epoch once, before it changes it. So a snapshot costs almost
+    nothing, and a change after a snapshot clones the index of one entity and a small part of the
+    map that contains it.
 
-    A copy of the whole state works as a snapshot does: it shares the indexes and clones what it
-    changes. What only a writer needs (`known`, `ledger`) it works out when it is first changed,
-    which the clones of blueprints, for one, never are.
+    A copy of the whole state works in the same way: it shares the indexes and clones what it
+    changes. Data that only a writer needs (`known`, `ledger`) is recomputed at the first change;
+    copies of blueprints, for example, are never changed.
 
     Attributes:
-        epoch: Counts the snapshots; what was made in the current epoch nobody else has seen.
+        epoch: The number of snapshots; no snapshot has seen objects made in the current epoch.
         entities: The index of each entity.
-        entities_epoch: When the map `entities` was made.
-        timelines: The latest type of every timeline ever seen.
-        num_cleared: How many entities ever had a `Clear`.
-        known: The ids of all chunks whose rows are in the store, whatever became of the chunks.
-        ledger: The bytes of all chunks.
-        num_chunks: Temporal and static.
-        num_rows: Of all chunks.
+        entities_epoch: The epoch in which the map `entities` was made.
+        timelines: The latest type of every timeline so far.
+        num_cleared: The number of entities that ever had a `Clear`.
+        known: The ids of all chunks whose rows are in the store, even if they were merged or split.
+        ledger: The memory of all chunks.
+        num_chunks: The number of chunks, temporal and static.
+        num_rows: The number of rows of all chunks.
     """
 
     __slots__ = (
@@ -82,10 +82,13 @@ class StoreState:
         self._held: tuple[int, int] | None = None
 
     def copy(self) -> StoreState:
-        """The same chunks in a state of their own; takes as long for many as for few."""
+        """Return an independent state with the same chunks.
+
+        The cost does not depend on the number of chunks.
+        """
         self.epoch += 1
         copied = StoreState(self._limits)
-        del copied.known, copied.ledger  # until they are asked for, see `__getattr__`
+        del copied.known, copied.ledger  # computed on first access, see `__getattr__`
         copied.epoch = copied._first_epoch = self.epoch
         copied.entities = self.entities
         copied.entities_epoch = self.entities_epoch
@@ -97,7 +100,7 @@ class StoreState:
         return copied
 
     def __getattr__(self, name: str) -> object:
-        # Called for slots that are still empty: a copy's, until it is first changed.
+        # Called for empty slots: those of a copy, until it is first changed.
         value: object
         if name == "known":
             self.known = value = self._known_anew()
@@ -139,12 +142,17 @@ class StoreState:
 
     @property
     def held(self) -> tuple[int, int]:
-        """Bytes of all buffers, and of the memory that the state takes as a whole."""
+        """The bytes of all buffers, and the memory that the whole state uses, in bytes."""
         held = self._held
         return (self.ledger.byte_size, self.ledger.held_bytes) if held is None else held
 
     def snapshot(self, store_id: StoreId, generation: int) -> StoreSnapshot:
-        """Freeze the state; the same snapshot again if nothing changed since."""
+        """Return a snapshot of the state; the same object again if nothing changed since.
+
+        Args:
+            store_id: The store.
+            generation: Its generation.
+        """
         snapshot = self._snapshot
         if snapshot is None:
             self.epoch += 1
@@ -160,10 +168,13 @@ class StoreState:
         return snapshot
 
     def owned(self, path: EntityPath) -> EntityIndex:
-        """The index of an entity, to be changed: no snapshot sees it.
+        """Return the index of an entity for a change: no snapshot refers to it.
+
+        Args:
+            path: The entity; it is created if it is unknown.
 
         Raises:
-            LimitError: It would be one entity too many.
+            LimitError: There would be too many entities.
         """
         epoch = self.epoch
         self._snapshot = None
@@ -193,12 +204,16 @@ class StoreState:
         return entity
 
     def register(self, entity: EntityIndex, layout: ChunkLayout) -> None:
-        """Learn what timelines and components there are; nothing is ever unlearnt.
+        """Add the timelines and components of a layout to the known ones; none is ever removed.
 
-        Takes as long as the layout has columns, however many there are already.
+        The cost depends on the number of columns of the layout, not on the number known already.
+
+        Args:
+            entity: The index, owned by the writer.
+            layout: The layout of a new chunk.
 
         Raises:
-            LimitError: There would be too many. Nothing is learnt then.
+            LimitError: There would be too many timelines or components; nothing is added then.
         """
         columns = entity.columns
         new = [name for name in layout.components if name not in columns]
@@ -237,7 +252,13 @@ class StoreState:
             raise LimitError.over("store_timelines_max", limits.store_timelines_max, what)
 
     def count(self, entity: EntityIndex, chunks: int, rows: int) -> None:
-        """So many chunks and rows more, or less."""
+        """Change the numbers of chunks and rows of an entity and of the store.
+
+        Args:
+            entity: The index, owned by the writer.
+            chunks: The difference in chunks, maybe negative.
+            rows: The difference in rows, maybe negative.
+        """
         entity.num_chunks += chunks
         entity.num_rows += rows
         self.num_chunks += chunks
@@ -246,9 +267,15 @@ class StoreState:
     def take_out(
         self, entity: EntityIndex, gone: Mapping[bytes, Leaf], kept: Mapping[bytes, Leaf]
     ) -> None:
-        """Take chunks out of the index, and give those that shared buffers with them their own.
+        """Remove chunks from the index, and copy chunks that shared buffers with them.
 
-        Without that, one part that stays of a split chunk would keep the memory of all of it.
+        Without the copy, one remaining part of a split chunk would keep the memory of the whole
+        chunk.
+
+        Args:
+            entity: The index, owned by the writer.
+            gone: The chunks to remove, by id.
+            kept: Replacements for some of them, by the id of the removed chunk.
         """
         wholes = {leaf.whole for leaf in gone.values()} - {None}
         replaced = dict(kept)
@@ -261,7 +288,11 @@ class StoreState:
         removal.without(entity, gone.keys() | replaced.keys(), replaced)
 
     def drop(self, entity: EntityIndex) -> None:
-        """Take out an entity with everything in it."""
+        """Remove an entity with all its data.
+
+        Args:
+            entity: The index.
+        """
         for chunk in entity.static_chunks:
             self.known.discard(chunk.id)
             self.ledger.remove(chunk)

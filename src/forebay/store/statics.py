@@ -1,4 +1,4 @@
-"""Static data: per component, the cell with the greatest row id is the only one."""
+"""Static data: per component only the cell with the greatest row id is visible."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from forebay.store.cell import Cell, Row
 
 if TYPE_CHECKING:
     from forebay.chunk import Chunk
-    from forebay.store.entity import EntityIndex
 
 KEPT_ARCHETYPES: Final = frozenset({"rerun.archetypes.Transform3D", "rerun.archetypes.Pinhole"})
-"""Shadowed static chunks of these stay in the store, as in Rerun (`re_chunk_store::writes`): one
-entity may carry transforms between many frames, which viewers read in full, not latest-at."""
+"""Shadowed static chunks of these archetypes remain in the store (`re_chunk_store::writes`).
+
+One entity may have transforms between many frames; viewers read all of them, not latest-at.
+"""
 
 
 class Statics:
     """The static data of one entity.
 
-    The writer changes it in place until a snapshot has seen it; then it goes on with a copy. So a
-    static chunk costs as much as it has columns, however many static components there are already.
+    Copy-on-write: the writer changes the object in place until a snapshot refers to it, then
+    continues with a copy. So the cost of a static chunk depends on its number of columns, not on
+    the number of static components that exist already.
 
     Attributes:
-        epoch: When the writer made this object; see `StoreState`.
-        cells: Per component the static cell with the greatest row id.
-        owners: The chunk that each of these cells is from, and the row.
-        chunks: By id, in the order of arrival.
+        epoch: The writer's epoch in which this object was made; see `StoreState`.
+        cells: For each component, the static cell with the greatest row id.
+        owners: For each of these cells, its chunk and the position of its row.
+        chunks: The chunks by id, in order of arrival.
     """
 
     __slots__ = ("_num_cells", "cells", "chunks", "epoch", "owners")
@@ -41,7 +43,11 @@ class Statics:
         self._num_cells: dict[bytes, int] = {}  # how many of `cells` each chunk has, if any
 
     def copy(self, epoch: int) -> Statics:
-        """An object that the writer may change while snapshots go on with this one."""
+        """Return an object that the writer may change while snapshots use this one.
+
+        Args:
+            epoch: The writer's epoch.
+        """
         copied = Statics(epoch)
         copied.cells = self.cells.copy()
         copied.owners = self.owners.copy()
@@ -50,7 +56,14 @@ class Statics:
         return copied
 
     def insert(self, chunk: Chunk) -> list[Chunk]:
-        """Add a chunk; returns those of which no cell is visible any longer, maybe itself."""
+        """Add a chunk to an object that the caller owns.
+
+        Args:
+            chunk: A static chunk.
+
+        Returns:
+            The chunks that no longer have a visible cell; the new chunk may be among them.
+        """
         shadowed: dict[bytes, Chunk] = {}
         self.chunks[chunk.id] = chunk
         for name, data in chunk.layout.components.items():
@@ -87,23 +100,11 @@ class Statics:
 
 
 NO_STATICS: Final = Statics(-1)
-"""Of entities without static data, which most are; of no epoch, so it is never changed."""
-
-
-def insert(entity: EntityIndex, chunk: Chunk) -> list[Chunk]:
-    """Add a static chunk to an index that the caller owns.
-
-    Returns:
-        The chunks of which no cell is visible any longer; this may be the new one itself.
-    """
-    statics = entity.statics
-    if statics.epoch != entity.epoch:
-        statics = entity.statics = statics.copy(entity.epoch)
-    return statics.insert(chunk)
+"""Shared by all entities without static data; its epoch never matches, so it never changes."""
 
 
 def _last_valid(chunk: Chunk, component: str) -> int | None:
-    """The last row with a cell; rows are sorted by row id."""
+    """Return the last row that has a cell; rows are sorted by row id."""
     cells = chunk.component(component)
     if not cells.null_count:
         return chunk.num_rows - 1

@@ -1,11 +1,11 @@
-"""The index over the temporal chunks of one entity: a 64-ary tree that only ever grows at its end.
+"""The index over the temporal chunks of one entity: a 64-ary tree that grows only at its end.
 
-Chunks arrive mostly in the order of time, so the index keeps them in the order of arrival and
-remembers the times that each stretch covers. `Node`s hold up to 64 items in that order, chunks or
-further nodes. For a timeline and a component, a `Run` says what a node's items cover; it is worked
-out by the first query that needs it and grows with the node. Looking for the latest row at or
-before a time is one bisection a node, from the newest node to the oldest; where chunks overlap,
-those that may still hold something later are looked into as well.
+Chunks usually arrive in the order of time. So the index keeps them in order of arrival and records
+the range of times of each part. A `Node` has up to 64 items in that order: chunks or other nodes.
+For a timeline and a component, a `Run` summarizes a node's items. It is computed by the first query
+that needs it, and extended as the node grows. A latest-at search does one bisection per node, from
+the newest node to the oldest. Where the times of chunks overlap, all chunks that may contain a
+later row are searched.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """Some items in the order of arrival.
+    """A node of the tree: items (chunks or other nodes) in order of arrival.
 
-    The writer appends to `items`; a snapshot knows how many of them it may see and never looks
-    further, so appending needs no copy. A run is stored with one assignment into a dict once it
-    is complete, so readers need no lock.
+    The writer appends to `items`. A snapshot knows how many of them belong to it and reads no
+    further, so appending needs no copy. A complete run is stored in a dict with one assignment, so
+    readers need no lock.
     """
 
     __slots__ = ("items", "runs")
@@ -34,20 +34,29 @@ class Node:
         self.runs: dict[ColumnKey, Run] = {}
 
     def run(self, key: ColumnKey, length: int) -> Run:
-        """What the first `length` items cover."""
+        """Return the summary of the first `length` items.
+
+        Args:
+            key: The timeline and the component.
+            length: The number of items that belong to the snapshot.
+        """
         run = None
-        if key in self.runs:  # Not `get`: see docs/free-threading.md. Nothing is ever taken out.
+        if key in self.runs:  # Not `get` (docs/free-threading.md). No key is ever removed.
             run = self.runs[key]
             if run.length == length:
                 return run
-            if run.length > length:  # an older snapshot: it keeps the run, the node the longer one
+            if run.length > length:  # an older snapshot; the node keeps the longer run
                 return Run.over(None, self.items[:length], key)
         longer = Run.over(run, self.items[:length], key)
         self.runs[key] = longer
         return longer
 
     def leaves(self, length: int | None = None) -> Iterator[Leaf]:
-        """All chunks, in the order of arrival."""
+        """Iterate over all chunks in order of arrival.
+
+        Args:
+            length: The number of items that belong to the snapshot; the default is all.
+        """
         for item in self.items if length is None else self.items[:length]:
             if isinstance(item, Leaf):
                 yield item
@@ -56,18 +65,18 @@ class Node:
 
 
 class Run:
-    """The items of a node that have one component on one timeline; never changed once stored.
+    """The items of a node that have one component on one timeline; immutable once stored.
 
     Attributes:
-        length: Items of the node that were looked at.
-        entries: A column for a chunk, a run for a node; items without a cell are left out.
+        length: The number of items of the node that were examined.
+        entries: A column per chunk, a run per node; items without a cell are left out.
         firsts: The least time of each entry.
-        tops: The greatest time of each entry and all before it.
+        tops: For each entry, the greatest time of it and all entries before it.
         first: The least time of all entries.
         last: The greatest time of all entries.
         is_rising: Whether `firsts` never decreases.
-        is_whole: Whether every row of the items that is on the timeline has a cell, so that a
-            search finds the same row as in every other whole run over them.
+        is_whole: Whether every row of the items that is on the timeline has a cell. A search then
+            finds the same row as in every other whole run over the same items.
     """
 
     __slots__ = ("entries", "first", "firsts", "is_rising", "is_whole", "last", "length", "tops")
@@ -83,7 +92,13 @@ class Run:
 
     @classmethod
     def over(cls, shorter: Run | None, items: Sequence[Leaf | Node], key: ColumnKey) -> Run:
-        """The run over `items`, given the run over the first few of them."""
+        """Return the run over `items`.
+
+        Args:
+            shorter: The run over the first few of them, if known; it is not changed.
+            items: The items of a node.
+            key: The timeline and the component.
+        """
         run = cls()
         if shorter is None:
             run.entries, run.firsts, run.tops = [], [], []
@@ -126,9 +141,13 @@ Entry: TypeAlias = Column | Run
 
 
 def latest_of(runs: Sequence[Run], at: int) -> Hit | None:
-    """The row with the greatest (time, row id) at or before `at` in any of the runs.
+    """Return the row with the greatest (time, row id) at or before `at` in several runs.
 
-    Of equal ones, that of the chunk that came first; runs are given from the newest on.
+    Of equal rows, the row of the chunk that arrived first.
+
+    Args:
+        runs: The runs, newest first.
+        at: The time.
     """
     hit: Hit | None = None
     for run in runs:
@@ -138,7 +157,13 @@ def latest_of(runs: Sequence[Run], at: int) -> Hit | None:
 
 
 def latest(run: Run, at: int, best: Hit | None) -> Hit | None:
-    """The row with the greatest (time, row id) at or before `at`, or `best` if that is later."""
+    """Return the row with the greatest (time, row id) at or before `at`, or `best` if it is later.
+
+    Args:
+        run: The run to search.
+        at: The time.
+        best: The latest row found in newer runs, if any.
+    """
     entries = run.entries
     tops = run.tops
     left = bisect_right(run.firsts, at) if run.is_rising else len(entries)
@@ -159,18 +184,18 @@ def latest(run: Run, at: int, best: Hit | None) -> Hit | None:
             continue
         if entry.rows is not None:
             row = entry.rows[row]
-        # Entries are looked into from the last to the first: of equal rows the first one stays.
+        # Entries are searched from the last to the first: of equal rows the first one remains.
         if best is None or time > best.time or entry.row_id(row) >= best.row_id:
             best = Hit(time, entry, row)
     return best
 
 
 def _row_before(column: Column, at: int) -> int:
-    """The last entry at or before `at`, which is not before the first nor after the last time."""
+    """Return the last entry at or before `at`, which must be within the column's range of times."""
     times = column.times
     first = column.first
-    # Most times are at about equal distances. A good guess looks at two of them, where bisection
-    # would look at a dozen that are far apart and seldom in the processor's cache.
+    # Times are usually almost equidistant. An interpolated guess reads two of them; bisection would
+    # read a dozen that are far apart and seldom in the processor's cache.
     guess = (at - first) * (len(times) - 1) // (column.last - first)
     if times[guess] > at:
         return bisect_right(times, at, 0, guess) - 1

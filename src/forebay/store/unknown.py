@@ -1,4 +1,4 @@
-"""Errors that name what there is."""
+"""Errors for unknown names; the messages list the known ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forebay.store.entity import EntityIndex
 
 NAME_CHARS_COMPARED_MAX: Final = 256
-"""Longer names are shown and compared by their beginning: comparing takes the square of it."""
+"""Longer names are cut when shown and are not compared: comparison takes quadratic time."""
 
 ErrorT = TypeVar("ErrorT", bound="QueryError")
 
@@ -27,21 +27,21 @@ ErrorT = TypeVar("ErrorT", bound="QueryError")
 def unknown(
     error: type[ErrorT], noun: str, name: object, there: Iterable[str], where: str
 ) -> ErrorT:
-    """The error for a `name` that is not among those that `there` are.
+    """Return the error for a `name` that is not among the known ones.
 
     Args:
-        error: What to raise.
-        noun: What was looked for, in the singular (`timeline`).
-        name: What was asked for.
-        there: What there is; close matches are hinted at, the others listed up to a bound.
-        where: Where it was looked for (`recording 'x' of 'app'`).
+        error: The class of the error.
+        noun: The kind of name, in the singular (`timeline`).
+        name: The name that was not found.
+        there: The known names. The message suggests a close match and lists a bounded number.
+        where: The place of the search (`recording 'x' of 'app'`).
     """
     names = sorted(there)
     msg = f"there is no {noun} {name!r} in {where}"
     close: list[str] = []
     if isinstance(name, str):
         close = _close_to(name, names)
-    else:  # Callers may pass anything at all, and learn best from what there is.
+    else:  # The argument may be of any type; then the list of known names helps most.
         msg += f": its name is a str, not {type(name).__name__}"
     if close:
         msg += f"; did you mean {close[0]!r}?"
@@ -56,9 +56,9 @@ def unknown(
 
 
 def _close_to(name: str, names: Sequence[str]) -> list[str]:
-    """The name that may have been meant, in a list of at most one.
+    """Return the name that was probably meant, in a list of at most one.
 
-    Of very many names, those are compared that stand next to it in their order.
+    If there are very many names, only those adjacent in lexical order are compared.
     """
     if len(name) > NAME_CHARS_COMPARED_MAX:
         return []
@@ -69,7 +69,12 @@ def _close_to(name: str, names: Sequence[str]) -> list[str]:
 
 
 def names_of(names: Iterable[str] | str) -> list[str]:
-    """One name or several, each once; what is neither is taken for a name that nothing has."""
+    """Return one name or several as a list without repetitions.
+
+    Args:
+        names: A name or an iterable of names. Any other value is returned as a name, which no
+            component has.
+    """
     given: Any = names
     if isinstance(given, str) or not isinstance(given, Iterable):
         return [given]
@@ -80,12 +85,17 @@ def names_of(names: Iterable[str] | str) -> list[str]:
 def find_entity(
     entities: Mapping[EntityPath, EntityIndex], entity: str, store_id: StoreId
 ) -> EntityIndex:
-    """The index of an entity, given its path in any form.
+    """Return the index of an entity.
+
+    Args:
+        entities: All entities of the store.
+        entity: The entity's path in any form.
+        store_id: The store, for the error message.
 
     Raises:
-        UnknownEntityError: There is no such entity; the message names those there are.
+        UnknownEntityError: There is no such entity; the message lists known ones.
     """
-    # What is no string may not even be hashable.
+    # An argument that is not a string may not be hashable.
     path = EntityPath(entity) if isinstance(entity, str) else None
     if path is None or path not in entities:
         named = entity if path is None else path
@@ -96,19 +106,28 @@ def find_entity(
 
 
 def is_without_time(timelines: Mapping[str, TimeType], name: object) -> bool:
-    """Whether a store has no timeline at all, and so only static data to answer with.
+    """Return whether a store has no timeline, so that queries use only its static data.
 
-    Such a store answers whatever timeline is named: a live recording often begins with static
-    data, and the caller cannot know when the first time comes.
+    Such a store accepts any name of a timeline: a live recording often begins with static data, and
+    the caller cannot know when the first time arrives.
+
+    Args:
+        timelines: The timelines of the store.
+        name: The name that the caller gave.
     """
     return not timelines and isinstance(name, str)
 
 
 def find_timeline(timelines: Mapping[str, TimeType], name: str, store_id: StoreId) -> Timeline:
-    """A timeline with the latest type of its times.
+    """Return a timeline with the latest type of its times.
+
+    Args:
+        timelines: The timelines of the store.
+        name: The name of the timeline.
+        store_id: The store, for the error message.
 
     Raises:
-        UnknownTimelineError: There is no such timeline; the message names those there are.
+        UnknownTimelineError: There is no such timeline; the message lists known ones.
     """
     if not isinstance(name, str) or name not in timelines:
         error = unknown(UnknownTimelineError, "timeline", name, timelines, str(store_id))

@@ -7,7 +7,7 @@ import random
 import struct
 
 from forebay.codec import StreamDecoder
-from forebay.codec.rrf2 import FOOT, MESSAGE_HEADER
+from forebay.codec.rrd.rrf2 import FOOT, MESSAGE_HEADER
 from forebay.errors import CodecError
 from forebay.model import ArrowMsg, LogMsg
 from tests.fuzz import samples

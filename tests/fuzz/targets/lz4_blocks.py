@@ -6,8 +6,8 @@ import random
 
 import pyarrow as pa
 
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.peek import lz4_block_front
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.peek import lz4_block_front
 from forebay.errors import InvalidChunkError
 from tests.fuzz.mutators import NUMBERS, change_bytes, one_of
 from tests.fuzz.target import Target

@@ -8,8 +8,8 @@ from google.protobuf.message import DecodeError
 
 from forebay.codec.messages import arrow_msg_of
 from forebay.codec.proto import log_msg_pb2
-from forebay.codec.rrf2 import ARROW_MSG
-from forebay.codec.scan import ArrowMsgScanner
+from forebay.codec.rrd.rrf2 import ARROW_MSG
+from forebay.codec.rrd.scan import ArrowMsgScanner
 from forebay.codec.wire import (
     decode_activation,
     decode_arrow_msg,

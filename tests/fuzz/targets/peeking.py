@@ -6,8 +6,8 @@ import zlib
 
 from forebay.chunk import Chunk
 from forebay.codec import ChunkDecoder
-from forebay.codec.peek import ChunkPeeker
-from forebay.codec.peek_times import peek_time_ranges
+from forebay.codec.chunks.peek import ChunkPeeker
+from forebay.codec.chunks.peek_times import peek_time_ranges
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg
 from tests.fuzz import samples

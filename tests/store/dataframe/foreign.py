@@ -16,7 +16,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from forebay.codec import StreamEncoder
-from forebay.codec.rrf2 import ARROW_MSG, MESSAGE_HEADER
+from forebay.codec.rrd.rrf2 import ARROW_MSG, MESSAGE_HEADER
 from forebay.codec.wire import encode_content
 from forebay.model import (
     ArrowMsg,

@@ -76,17 +76,17 @@ def test_selects_what_rerun_selects(expression: str | list[str] | None) -> None:
     [
         ("/world/*", 8, "trailing"),
         ("/a /b/**/c", 7, "trailing"),
-        ("$origin/a", 1, "in place of"),
+        ("$origin/a", 1, "is not supported"),
         ("+ ", 1, "needs an entity path"),
         ("/a -", 4, "needs an entity path"),
         ("-\n/a", 1, "needs an entity path"),
         ("/a\\", 3, "escapes nothing"),
-        (r"/a\q", 3, "no escape"),
+        (r"/a\q", 3, "not an escape"),
         (r"/a\u{}", 3, "hexadecimal"),
         (r"/a\u{0001F642}", 3, "hexadecimal"),
         (r"/a\u1F642", 3, "hexadecimal"),
-        (r"/a\u{110000}", 3, "no character"),
-        (r"/a \u{DC00}", 4, "no character"),
+        (r"/a\u{110000}", 3, "no Unicode character"),
+        (r"/a \u{DC00}", 4, "no Unicode character"),
     ],
 )
 def test_shows_where_the_fault_is(expression: str, position: int, hint: str) -> None:

@@ -1,9 +1,9 @@
-"""Dataframes: one row per index value, one column per timeline and component, as Rerun's reader.
+"""Dataframes: one row per index value, one column per timeline and component, as in Rerun's reader.
 
-The way of a query: the columns that the contents select (`columns`), the logged rows of each on
-the index (`rows`, `clears`, `times`), the distinct index values (`index`), which cell stands in
-which row (`runs`), and the Arrow arrays of it (`cells`, `arrays`, `memory`). `query` leads the way;
-`view`, `several` and `source` are the forms in which others ask.
+The steps of a query: select the columns (`columns`); collect the logged rows of each on the index
+(`rows`, `clears`, `times`); determine the distinct index values (`index`); decide which cell is in
+which row (`runs`); and build the Arrow arrays (`cells`, `arrays`, `memory`). `query` runs the
+steps. `view`, `several` and `source` are the public forms.
 """
 
 from forebay.store.dataframe.index import IndexValues

@@ -1,4 +1,7 @@
-"""From runs of cells to Arrow list arrays: offsets, validity and instances, no loop over rows."""
+"""Arrow list arrays from runs of cells: offsets buffers, validity bitmaps and instances.
+
+All of it is vectorized: there is no Python loop over rows.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,21 @@ from forebay.store.dataframe.runs import NULL, Runs
 
 
 class CellColumn:
-    """A column whose cells come from logged rows."""
+    """A component column whose cells come from logged rows."""
 
     def __init__(
         self, cells: Cells, runs: Runs, num_empty: int, num_rows: int, list_type: pa.DataType
     ) -> None:
-        """`num_empty` clears follow the cells in the numbering of `runs`."""
+        """Make a column of `num_rows` rows.
+
+        Args:
+            cells: The logged cells.
+            runs: The rows in which they are shown.
+            num_empty: The number of clears. In `runs` they are numbered after the cells, as empty
+                cells.
+            num_rows: The number of rows of the dataframe.
+            list_type: The type of the column.
+        """
         self.num_rows = num_rows
         self._cells = cells
         self._runs = runs
@@ -35,7 +47,7 @@ class CellColumn:
     @functools.cached_property
     def _starts(self) -> Int64s:
         starts = self._cells.starts
-        # An empty cell anywhere would break up the stretch of instances; so it begins at the end.
+        # Empty cells start at position 0, so that they do not interrupt the range of instances.
         return np.append(starts, np.zeros(self._num_empty, np.int32)) if self._num_empty else starts
 
     @functools.cached_property
@@ -45,20 +57,30 @@ class CellColumn:
         return np.append(lengths, nothing) if self._num_empty else lengths
 
     def size_bytes(self, first: int, stop: int) -> int:
-        """About how many bytes rows `first` to `stop` take."""
+        """Return the approximate size of rows `first` to `stop` (exclusive) in bytes."""
         begin, end = self._span(first, stop)
         sizes, spans = self._sizes()[begin:end], self._spans(begin, end, first, stop)
         return int((sizes * spans).sum()) + 4 * (stop - first)
 
     def pieces(self, memory: Memory) -> list[pa.Array]:
-        """The whole column, in several arrays only if one would be very large."""
+        """Return the whole column; as several arrays only if one array would be very large.
+
+        Args:
+            memory: Where buffers are allocated.
+        """
         if not self.num_rows:
             return [self.piece(0, 0, memory)]
         cuts = [0, *self._cuts(), self.num_rows]
         return [self.piece(first, stop, memory) for first, stop in itertools.pairwise(cuts)]
 
     def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:
-        """Rows `first` to `stop`."""
+        """Return rows `first` to `stop` (exclusive) as one array.
+
+        Args:
+            first: The first row.
+            stop: The row after the last one.
+            memory: Where buffers are allocated.
+        """
         begin, end = self._span(first, stop)
         if end <= begin:
             return pa.nulls(stop - first, self._list_type)
@@ -66,7 +88,7 @@ class CellColumn:
         return make(begin, end, first, stop, memory)
 
     def _span(self, first: int, stop: int) -> tuple[int, int]:
-        """Which runs reach into the rows."""
+        """Return the range of runs that overlap the rows."""
         rows = self._runs.rows
         if first == 0 and stop == self.num_rows:
             return 0, len(rows)
@@ -76,7 +98,7 @@ class CellColumn:
         return int(begin), int(end)
 
     def _spans(self, begin: int, end: int, first: int, stop: int) -> Int64s:
-        """How many of the rows each run covers."""
+        """Return the number of the rows that each run covers."""
         if not self._runs.filled:
             return np.ones(end - begin, np.int64)
         starts = self._runs.rows[begin:end]
@@ -102,7 +124,7 @@ class CellColumn:
     def _taken(
         self, begin: int, end: int, memory: Memory
     ) -> tuple[npt.NDArray[np.int32], pa.Array]:
-        """The instances that some runs show, and where those of each run end."""
+        """Return the end offset of each run's instances, and the instances that the runs show."""
         if self._is_plain:
             return memory.rising(0, end - begin)[1:], self._cells.plain(begin, end)
         shown = self._runs.shown(begin, end)
@@ -144,7 +166,7 @@ class CellColumn:
         return _list_array(self._list_type, offsets, validity, instances.take(positions(taken)))
 
     def _sizes(self) -> Int64s:
-        """Bytes of one row of each run."""
+        """Return the size of one row of each run in bytes."""
         if self._bytes is None:
             shown = self._runs.shown(0, len(self._runs.rows))
             of_cell = np.zeros(len(self._starts), np.int64)
@@ -154,7 +176,7 @@ class CellColumn:
         return self._bytes
 
     def _cuts(self) -> list[int]:
-        """Rows to cut at, so that no piece holds more than Arrow's offsets can say."""
+        """Return the rows at which to split, so that no piece exceeds Arrow's 32-bit offsets."""
         values = self._cells.values
         if not self._runs.filled and len(values) <= 1:
             return []
@@ -171,7 +193,7 @@ class CellColumn:
         spans = self._spans(begin, end, 0, self.num_rows)
         total = np.cumsum(sizes * spans)
         cuts: list[int] = []
-        # Only runs that reach over a limit are cut, and those at equal distances.
+        # Only runs that cross a limit are split, at equal distances.
         for run in np.flatnonzero(np.diff(total // DATAFRAME_PIECE_BYTES_MAX, prepend=0)):
             row, rows = int(self._runs.rows[run]), int(spans[run])
             step = max(1, DATAFRAME_PIECE_BYTES_MAX // max(1, int(sizes[run])))
@@ -180,7 +202,7 @@ class CellColumn:
 
 
 class ConstantColumn:
-    """A column of static data: one cell in every row."""
+    """A component column of static data: the same cell in every row."""
 
     def __init__(self, value: pa.Array | None, num_rows: int, list_type: pa.DataType) -> None:
         self.num_rows = num_rows
@@ -189,18 +211,28 @@ class ConstantColumn:
         self._row_bytes = 4 + (0 if value is None else int(value.nbytes))
 
     def size_bytes(self, first: int, stop: int) -> int:
-        """About how many bytes rows `first` to `stop` take."""
+        """Return the approximate size of rows `first` to `stop` (exclusive) in bytes."""
         return self._row_bytes * (stop - first)
 
     def pieces(self, memory: Memory) -> list[pa.Array]:
-        """The whole column, in several arrays only if one would be very large."""
+        """Return the whole column; as several arrays only if one array would be very large.
+
+        Args:
+            memory: Where buffers are allocated.
+        """
         step = max(1, DATAFRAME_PIECE_BYTES_MAX // self._row_bytes)
         whole = self.piece(0, min(step, self.num_rows), memory)
         full, rest = divmod(self.num_rows, step)
         return [whole] * full + ([whole.slice(0, rest)] if rest or not full else [])
 
     def piece(self, first: int, stop: int, memory: Memory) -> pa.Array:
-        """Rows `first` to `stop`."""
+        """Return rows `first` to `stop` (exclusive) as one array.
+
+        Args:
+            first: The first row.
+            stop: The row after the last one.
+            memory: Where buffers are allocated.
+        """
         num_rows = stop - first
         if self._value is None:
             return pa.nulls(num_rows, self._list_type)
@@ -216,7 +248,13 @@ class ConstantColumn:
 
 
 def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
-    """Each value that many times; by NumPy where values are bytes of one width."""
+    """Return an array with each value repeated; by NumPy if values have a fixed width in bytes.
+
+    Args:
+        values: The values.
+        times: The number of repetitions of each value, shape `(len(values),)`.
+        memory: Where buffers are allocated.
+    """
     dtype = _fixed_width(values)
     if dtype is None:
         return values.take(positions(repeat(np.arange(len(values)), times)))
@@ -238,7 +276,7 @@ def repeated(values: pa.Array, times: Int64s, memory: Memory) -> pa.Array:
 
 
 def _fixed_width(values: pa.Array) -> np.dtype[np.void] | None:
-    """What one item of the innermost level takes, if nothing is null and nothing is bit-packed."""
+    """Return a dtype for one innermost item; `None` if there are nulls or values are bit-packed."""
     while pa.types.is_fixed_size_list(values.type):
         if values.null_count or not values.type.list_size:
             return None
@@ -260,7 +298,7 @@ def _wrapped(kind: pa.DataType, data: npt.NDArray[np.void], length: int) -> pa.A
 
 
 def _distances(starts: Int64s, stop: int) -> Int64s:
-    """From each start to the next, and from the last to `stop`."""
+    """Return the distance from each start to the next one, and from the last one to `stop`."""
     distances = np.empty(len(starts), np.int64)
     np.subtract(starts[1:], starts[:-1], out=distances[:-1])
     distances[-1:] = stop - starts[-1:]

@@ -1,4 +1,4 @@
-"""The cells of one column: where each begins in the logged arrays, and how to take them out."""
+"""The cells of one column: their positions in the logged arrays, and methods to extract them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from forebay.store.dataframe.rows import ChunkRows, Int64s, Positions
 
 
 class Cells:
-    """Cells in ascending order of time, as stretches of child arrays laid end to end.
+    """The cells of one column in ascending order of time, as ranges of concatenated child arrays.
 
     Attributes:
-        rows: The logged rows that the cells stand in.
+        rows: The logged rows of the cells.
         values: The child arrays.
-        bases: Where each child array begins, shape `(len(values) + 1,)`.
-        is_plain: Whether cell i is instance i of the only child array, which is the usual case of
-            scalars; where they begin and how long they are then need not be worked out.
+        bases: The position of each child array in their concatenation, shape `(len(values) + 1,)`.
+        is_plain: Whether cell i is instance i of the only child array, the usual case for scalars.
+            Then `starts` and `lengths` need not be computed.
     """
 
     def __init__(self, column: ComponentColumn, rows: ChunkRows) -> None:
@@ -45,7 +45,7 @@ class Cells:
 
     @functools.cached_property
     def starts(self) -> Int64s:
-        """Where each cell begins, shape `(cells,)`."""
+        """The position of each cell's first instance, shape `(cells,)`."""
         bases = zip(self._offsets, self.bases, strict=False)
         starts = _concatenated([offsets[:-1] + (base - offsets[0]) for offsets, base in bases])
         taken = self.rows.rows
@@ -53,13 +53,13 @@ class Cells:
 
     @functools.cached_property
     def lengths(self) -> npt.NDArray[np.int32]:
-        """Instances of each cell, shape `(cells,)`."""
+        """The number of instances of each cell, shape `(cells,)`."""
         lengths = _concatenated([np.diff(offsets) for offsets in self._offsets])
         taken = self.rows.rows
         return lengths if taken is None else lengths[taken]
 
     def _arrays(self, column: ComponentColumn, rows: ChunkRows) -> list[pa.ListArray]:
-        """The column as logged; joined once and for all if that is little memory."""
+        """Return the column as logged, concatenated if it is small."""
         name = column.component
         if len(rows.chunks) < 2:
             return [chunk.component(name) for chunk in rows.chunks]
@@ -67,7 +67,8 @@ class Cells:
         if chunked is None:  # logged with several types
             typed = [self._typed(chunk.component(name), column) for chunk in rows.chunks]
             chunked = pa.chunked_array(typed)
-        # Buffers in full are at least the bytes in use, and a hundred times quicker to add up.
+        # The size of whole buffers is an upper bound of the bytes in use, and a hundred times
+        # faster to compute.
         if (
             chunked.get_total_buffer_size() > DATAFRAME_JOIN_BYTES_MAX
             and chunked.nbytes > DATAFRAME_JOIN_BYTES_MAX
@@ -98,7 +99,7 @@ class Cells:
     ) -> pa.Array:
         values = array.values.slice(first, stop - first)
         if values.type != self.value_type and not has_cells(array):
-            # The type of what no cell has takes no part in that of the column.
+            # Types that no cell has do not influence the type of the column.
             return pa.nulls(len(values), self.value_type)
         return as_typed(values, column)
 
@@ -106,11 +107,16 @@ class Cells:
         return len(self.rows)
 
     def plain(self, first: int, stop: int) -> pa.Array:
-        """The instances of cells `first` to `stop`, if the cells are plain."""
+        """Return the instances of cells `first` to `stop` (exclusive); `is_plain` must be true."""
         return self.values[0].slice(first, stop - first)
 
     def instances(self, starts: Int64s, lengths: npt.NDArray[np.integer]) -> pa.Array:
-        """The instances of some cells, one cell after another."""
+        """Return the concatenated instances of some cells.
+
+        Args:
+            starts: The position of each cell's first instance, shape `(some cells,)`.
+            lengths: The number of instances of each cell, shape `(some cells,)`.
+        """
         present = lengths > 0
         if not present.all():
             starts, lengths = starts[present], lengths[present]
@@ -125,7 +131,7 @@ class Cells:
         return self._take(repeat(starts - out + lengths, lengths) + np.arange(out[-1]))
 
     def cell_bytes_max(self) -> int | None:
-        """Bytes of the longest cell, if instances have one width."""
+        """Return the size of the longest cell in bytes; `None` if instances have no fixed width."""
         try:
             width = self.value_type.bit_width
         except ValueError:
@@ -134,7 +140,7 @@ class Cells:
         return longest * -(-width // 8)
 
     def size_bytes(self) -> Int64s:
-        """About how many bytes each cell takes, shape `(cells,)`."""
+        """Return the approximate size of each cell in bytes, shape `(cells,)`."""
         sizes = np.zeros(len(self), np.int64)
         order = np.flatnonzero(self.lengths > 0)
         owners = np.searchsorted(self.bases, self.starts[order], side="right") - 1
@@ -163,7 +169,7 @@ class Cells:
     def _take(self, positions: Int64s) -> pa.Array:
         if len(self.values) == 1:
             return self.values[0].take(as_positions(positions))
-        # Of every array that is needed at all, the stretch between the first and last position.
+        # Of each needed array, the range from its first to its last needed position.
         owners = np.searchsorted(self.bases, positions, side="right") - 1
         needed, inverse = np.unique(owners, return_inverse=True)
         low = np.full(len(needed), np.iinfo(np.int64).max)
@@ -179,21 +185,29 @@ class Cells:
 
 
 def _are_single(offsets: npt.NDArray[np.int32]) -> bool:
-    """Whether every list has one item."""
+    """Return whether every list has exactly one item."""
     return int(offsets[-1] - offsets[0]) == len(offsets) - 1 and bool(
         (offsets[1:] > offsets[:-1]).all()
     )
 
 
 def _valid(arrays: Sequence[pa.ListArray]) -> Positions | None:
-    """Rows that are not null, or `None` if none is."""
+    """Return the positions of the rows that are not null; `None` if no row is null."""
     if not any(array.null_count for array in arrays):
         return None
     return np.flatnonzero(np.concatenate([are_valid(array) for array in arrays]))
 
 
 def as_typed(values: pa.Array, column: ComponentColumn) -> pa.Array:
-    """Logged instances in the type of their column."""
+    """Convert logged instances to the type of their column.
+
+    Args:
+        values: The instances.
+        column: The column; its type is settled.
+
+    Raises:
+        QueryError: A value does not fit the type.
+    """
     return converted(values, column.value_type, column.entity_path, column.component)
 
 
@@ -208,7 +222,13 @@ def _concatenated(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def nested_bytes(values: pa.Array, starts: Int64s, ends: Int64s) -> Int64s:  # noqa: PLR0911
-    """About how many bytes the stretches `starts` to `ends` of an array take, each by itself."""
+    """Return the approximate size of ranges of an array in bytes, one number per range.
+
+    Args:
+        values: The array.
+        starts: The first position of each range, shape `(ranges,)`.
+        ends: The position after each range, shape `(ranges,)`.
+    """
     kind = values.type
     count = ends - starts
     if pa.types.is_list(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):

@@ -1,4 +1,4 @@
-"""Clears as a dataframe shows them: rows of an entity in which every component is empty."""
+"""Clears in a dataframe: rows of an entity in which every component is empty."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClearSource:
-    """The clears logged on one entity, as they concern it or an entity below it.
+    """The clears logged on one entity, with their effect on that entity or on a descendant.
 
     Attributes:
-        latest: Of all clears of one time the one logged last.
-        hides: Whether each of them hides anything: on the entity itself all do, on an ancestor
-            the recursive ones.
+        latest: The clears; of those with the same time only the one logged last.
+        hides: Whether each of them hides data: on the entity itself all do, on an ancestor only
+            recursive ones.
     """
 
     latest: LatestRows
@@ -34,15 +34,27 @@ class ClearSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityClears:
-    """All clears that concern one entity: its own, and the recursive ones of its ancestors."""
+    """All clears that affect one entity: its own, and the recursive ones of its ancestors.
+
+    Attributes:
+        latest: Of all of them with the same time only the one logged last.
+        sources: The clears by the entity on which they were logged.
+    """
 
     latest: LatestRows
     sources: tuple[ClearSource, ...]
 
     def against(self, data: LatestRows) -> tuple[Bools, Bools]:
-        """Which clears win in their row over data, and which data lose in theirs to a clear.
+        """Compare clears with data of the same time; the one logged later wins.
 
-        The later logged wins; a clear logged in one row with data leaves the data be.
+        A clear that was logged in the same row as data does not affect that data.
+
+        Args:
+            data: The rows of a column.
+
+        Returns:
+            Whether each clear is shown in its row (shape `(clears,)`), and whether each data row is
+            replaced by a clear (shape `(data rows,)`).
         """
         wins = np.ones(len(self.latest), np.bool_)
         loses = np.zeros(len(data), np.bool_)
@@ -60,7 +72,7 @@ class EntityClears:
 
 
 class Clears:
-    """Finds the clears of entities on one index."""
+    """The clears of all entities on one index, collected on demand."""
 
     def __init__(self, snapshot: Snapshot, index: str) -> None:
         self._snapshot = snapshot
@@ -69,7 +81,11 @@ class Clears:
         self._chunks: dict[EntityPath, list[Chunk]] = {}
 
     def of(self, entity_path: EntityPath) -> EntityClears | None:
-        """The clears that concern an entity, or `None`."""
+        """Return the clears that affect an entity; `None` if there are none.
+
+        Args:
+            entity_path: The entity.
+        """
         chunks: list[Chunk] = []
         sources: list[ClearSource] = []
         own = self._chunks_of(entity_path)
@@ -99,7 +115,10 @@ class Clears:
         sources.append(ClearSource(latest, hides if latest.rows is None else hides[latest.rows]))
 
     def _chunks_of(self, entity_path: EntityPath) -> list[Chunk]:
-        """Chunks with clears on the index; a static clear puts all others out of sight."""
+        """Return the temporal chunks with clears on the index; none if there is a static clear.
+
+        A static clear takes precedence over all temporal ones.
+        """
         chunks = self._chunks.get(entity_path)
         if chunks is None:
             chunks = []
@@ -121,7 +140,7 @@ def _having(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def _flags(rows: ChunkRows, flag: object) -> Bools:
-    """Put `flag(chunk, valid, recursive)` of every chunk end to end."""
+    """Return the concatenated results of `flag(chunk, valid, recursive)` for all chunks."""
     assert callable(flag)
     parts = []
     for chunk in rows.chunks:
@@ -131,7 +150,7 @@ def _flags(rows: ChunkRows, flag: object) -> Bools:
 
 
 def _recursive(cells: pa.ListArray) -> Bools:
-    """Whether the first instance of each cell is true."""
+    """Return whether the first instance of each cell is true."""
     offsets = list_offsets(cells)
     values = cells.values
     if not pa.types.is_boolean(values.type) or not len(values):

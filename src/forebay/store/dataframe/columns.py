@@ -1,4 +1,4 @@
-"""Which columns a dataframe has: Rerun's names, order, types and metadata.
+"""The columns of a dataframe: Rerun's names, order, types and metadata.
 
 Source of the rules: `re_chunk_store::store_schema` and `re_sorbet::component_column_descriptor`.
 """
@@ -31,28 +31,32 @@ from forebay.store.contents import ContentFilter
 from forebay.store.unknown import names_of, unknown
 
 CLEAR: Final = "Clear:is_recursive"
-"""The only component of the `Clear` archetype: its columns are tombstones."""
+"""The only component of the `Clear` archetype; its columns are tombstones."""
 
 
 class Snapshot(Protocol):
-    """What dataframes need of a store at one moment."""
+    """The view of a store that dataframes need: entities, timelines and chunks, immutable."""
 
     __slots__ = ()
 
     def entity_paths(self) -> Sequence[EntityPath]:
-        """Entities in Rerun's order."""
+        """Return all entities in Rerun's order."""
 
     def timelines(self) -> dict[str, TimeType]:
-        """Timelines by name."""
+        """Return the type of each timeline by name."""
 
     def timeline(self, name: str) -> Timeline:
-        """One timeline, or an error that names those there are."""
+        """Return one timeline.
+
+        Raises:
+            UnknownTimelineError: There is no such timeline; the message lists known ones.
+        """
 
     def chunks(self, entity_path: EntityPath) -> Sequence[Chunk]:
-        """Temporal chunks of an entity."""
+        """Return the temporal chunks of an entity."""
 
     def static_chunks(self, entity_path: EntityPath) -> Sequence[Chunk]:
-        """Static chunks of an entity."""
+        """Return the static chunks of an entity."""
 
 
 MayShow: TypeAlias = "Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]"
@@ -60,21 +64,21 @@ MayShow: TypeAlias = "Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]"
 
 @dataclass(slots=True, eq=False)
 class ComponentColumn:
-    """One component of one entity, and the chunks that have it.
+    """One component of one entity, with the chunks that have it.
 
     Attributes:
         entity_path: The entity.
-        descriptor: What the component is called.
-        value_type: Of the instances in the dataframe; known when `settle_types` has run.
-        is_static: Whether a static chunk has it.
+        descriptor: The name of the component.
+        value_type: The type of its instances in the dataframe; valid after `settle_types`.
+        is_static: Whether a static chunk has the component.
         is_empty: Whether no cell has an instance.
-        chunks: Temporal chunks.
-        static_chunks: Static chunks.
-        layouts: Of the temporal chunks, each once.
-        static_layouts: Of the static chunks, each once.
-        static_value: The instances of the static cell that is shown in every row, as logged;
-            `None` if there is none, or none that is not null.
-        may_show: Which rows a query may show, from their times on its index; `None` means all.
+        chunks: The temporal chunks.
+        static_chunks: The static chunks.
+        layouts: The distinct layouts of the temporal chunks.
+        static_layouts: The distinct layouts of the static chunks.
+        static_value: The instances of the static cell that is shown in every row, as logged; `None`
+            if there is no static cell that is not null.
+        may_show: Returns from times on the index which rows the query may show; `None` means all.
     """
 
     entity_path: EntityPath
@@ -101,7 +105,7 @@ class ComponentColumn:
 
     @property
     def name(self) -> str:
-        """The column's name: the entity path or `property:…`, then the component."""
+        """The column's name: the entity path or `property:…`, a colon, and the component."""
         parts = self.entity_path.parts
         if not parts or parts[0] != PROPERTIES:
             prefix = str(self.entity_path)
@@ -112,13 +116,21 @@ class ComponentColumn:
         return f"{prefix}:{self.component}"
 
     def types(self, index: str | None) -> list[pa.DataType]:
-        """The types of the instances that a query on an index may show, as logged."""
+        """Return the logged types of the instances that a query on an index may show.
+
+        Args:
+            index: The name of the timeline; `None` for static data only.
+        """
         if self.static_value is not None:
             return [self.static_value.type]
         return [self._type_in(layout) for layout in self.layouts if index in layout.indexes]
 
     def narrow(self, index: str) -> None:
-        """Leave out the rows that the query cannot show, and chunks without a cell."""
+        """Restrict the chunks to rows with a cell that the query may show.
+
+        Args:
+            index: The name of the timeline.
+        """
         found = []
         for chunk in self.chunks:
             if index in chunk.layout.indexes and has_cells(chunk.component(self.component)):
@@ -132,7 +144,7 @@ class ComponentColumn:
         self.layouts = list({id(chunk.layout): chunk.layout for chunk in found}.values())
 
     def all_types(self) -> list[pa.DataType]:
-        """The types of all instances, as logged."""
+        """Return the logged types of all instances, temporal and static."""
         return [self._type_in(layout) for layout in (*self.layouts, *self.static_layouts)]
 
     def _type_in(self, layout: ChunkLayout) -> pa.DataType:
@@ -140,7 +152,7 @@ class ComponentColumn:
 
     @property
     def arrow_field(self) -> pa.Field:
-        """The column as it stands in the dataframe's schema."""
+        """The column's field in the schema of the dataframe."""
         metadata: dict[bytes, bytes] = {
             chunk_layout.KIND: b"data",
             chunk_layout.ENTITY_PATH: self.entity_path.encode(),
@@ -163,12 +175,20 @@ class ComponentColumn:
 
 
 def list_type(value_type: pa.DataType) -> pa.DataType:
-    """The type of cells: Rerun calls the item `item` and lets it be null, whatever was logged."""
+    """Return the type of a column's cells; as in Rerun, the item is named `item` and nullable.
+
+    Args:
+        value_type: The type of the instances.
+    """
     return pa.list_(pa.field("item", value_type, nullable=True))
 
 
 def index_field(timeline: Timeline) -> pa.Field:
-    """A timeline as it stands in the dataframe's schema."""
+    """Return a timeline's field in the schema of the dataframe.
+
+    Args:
+        timeline: The timeline.
+    """
     metadata = {chunk_layout.KIND: b"index", chunk_layout.INDEX_NAME: timeline.name.encode()}
     return pa.field(timeline.name, ARROW_TIME_TYPES[timeline.type], metadata=metadata)
 
@@ -182,10 +202,18 @@ def component_columns(
     include_semantically_empty_columns: bool = False,
     include_tombstone_columns: bool = False,
 ) -> list[ComponentColumn]:
-    """The component columns of a query, in Rerun's order.
+    """Return the component columns of a query, in Rerun's order.
+
+    Args:
+        snapshot: The store.
+        contents: The selection of entities.
+        components: Identifiers of components to keep; `None` keeps all.
+        static_only: Whether to leave out columns without static data.
+        include_semantically_empty_columns: Whether to keep columns with only nulls and empty lists.
+        include_tombstone_columns: Whether to keep the columns of `Clear`.
 
     Raises:
-        UnknownComponentError: One of `components` is on no selected entity.
+        UnknownComponentError: No selected entity has one of `components`.
     """
     columns = [
         column
@@ -207,15 +235,19 @@ def component_columns(
 
 
 def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
-    """Give each column the type that holds all cells that a query on an index may show.
+    """Set the type of each column: it represents all cells that a query on an index may show.
 
-    Columns of one component of one entity get one type, also those of several recordings. Only
-    the types of cells that may be shown count; so where there are several types, columns are left
-    with the rows of those cells (`ComponentColumn.narrow`). Rows without a cell say nothing: which
-    of them share a chunk with others is a matter of chance.
+    Columns of the same component of the same entity get one type, also across recordings. Only the
+    types of cells that the query may show are considered. So if there are several types, columns
+    are first restricted to the rows of those cells (`ComponentColumn.narrow`). Rows without a cell
+    have no influence, because it is arbitrary which chunks they are in.
+
+    Args:
+        columns: The columns; their `value_type` is set.
+        index: The name of the timeline; `None` for static data only.
 
     Raises:
-        QueryError: A component was logged with types that no type holds.
+        QueryError: The logged types of a component have no common type.
     """
     kin: dict[tuple[EntityPath, str], list[ComponentColumn]] = {}
     for column in columns:
@@ -237,7 +269,7 @@ def settle_types(columns: Iterable[ComponentColumn], index: str | None) -> None:
 
 
 def _static_value(column: ComponentColumn) -> pa.Array | None:
-    """The instances of the static cell with the greatest row id, if any is not null."""
+    """Return the instances of the static cell with the greatest row id; `None` if all are null."""
     best: tuple[bytes, pa.Array] | None = None
     for chunk in column.static_chunks:
         array = chunk.component(column.component)
@@ -246,7 +278,7 @@ def _static_value(column: ComponentColumn) -> pa.Array | None:
             continue
         row = int(valid[-1])
         row_id = chunk.row_id_at(row)
-        if best is None or row_id > best[0]:  # of equal ones the earlier chunk's
+        if best is None or row_id > best[0]:  # if row ids are equal, the first chunk counts
             offsets = list_offsets(array)
             start = int(offsets[row])
             best = row_id, array.values.slice(start, int(offsets[row + 1]) - start)
@@ -258,7 +290,7 @@ def _selected(
 ) -> list[ComponentColumn]:
     wanted = names_of(components)
     there = {column.component for column in columns}
-    # What is no string may not even be hashable.
+    # An argument that is not a string may not be hashable.
     missing = sorted([n for n in wanted if not isinstance(n, str) or n not in there], key=repr)
     if missing:
         raise unknown(
@@ -268,7 +300,14 @@ def _selected(
 
 
 def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[ComponentColumn]:
-    """All columns of an entity, by archetype (those without first), component, component type."""
+    """Return all columns of an entity, ordered by archetype, component and component type.
+
+    Columns without an archetype come first.
+
+    Args:
+        snapshot: The store.
+        entity_path: The entity.
+    """
     found: dict[ComponentDescriptor, ComponentColumn] = {}
     temporal = snapshot.chunks(entity_path)
     static = snapshot.static_chunks(entity_path)
@@ -286,7 +325,7 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
         for column in found.values()
         for chunk in column.static_chunks
     ):
-        return []  # static nulls do not make an entity
+        return []  # an entity with only static nulls has no columns
     by_component: dict[str, list[ComponentColumn]] = {}
     for column in found.values():
         by_component.setdefault(column.component, []).append(column)
@@ -298,7 +337,7 @@ def entity_columns(snapshot: Snapshot, entity_path: EntityPath) -> list[Componen
 
 
 def _by_layout(chunks: Iterable[Chunk]) -> Iterable[list[Chunk]]:
-    """The chunks of each layout, by order of arrival: what they have is looked up only once."""
+    """Return the chunks of each layout in order of arrival; each layout is examined only once."""
     found: dict[int, list[Chunk]] = {}
     for chunk in chunks:
         kin = found.get(id(chunk.layout))
@@ -314,7 +353,7 @@ def _columns_of(
     entity_path: EntityPath,
     found: dict[ComponentDescriptor, ComponentColumn],
 ) -> Iterable[ComponentColumn]:
-    """The columns that chunks of one layout have cells for."""
+    """Return the columns for which chunks of one layout have cells."""
     for data in chunks[0].layout.components.values():
         column = found.get(data.descriptor)
         if column is None:
@@ -327,7 +366,7 @@ def _columns_of(
 
 
 def _in_order_of_arrival(columns: Iterable[ComponentColumn], arrived: Sequence[Chunk]) -> None:
-    """Undo the grouping by layout: of two equal rows that of the chunk that came first counts."""
+    """Sort chunks by arrival after grouping by layout: of equal rows the first chunk's counts."""
     ranks: dict[int, int] = {}
     for column in columns:
         for chunks in (column.chunks, column.static_chunks):
@@ -337,7 +376,10 @@ def _in_order_of_arrival(columns: Iterable[ComponentColumn], arrived: Sequence[C
 
 
 def _share_chunks(same: Sequence[ComponentColumn]) -> None:
-    """Rerun reads cells by component identifier, whatever archetype and type came with them."""
+    """Give columns with the same component the same chunks.
+
+    Rerun reads cells by component identifier, independent of archetype and component type.
+    """
     chunks = [chunk for column in same for chunk in column.chunks]
     static_chunks = [chunk for column in same for chunk in column.static_chunks]
     layouts = [layout for column in same for layout in column.layouts]
@@ -361,7 +403,11 @@ def _optional(text: str | None) -> tuple[bool, bytes]:
 
 
 def list_offsets(cells: pa.ListArray) -> npt.NDArray[np.int32]:
-    """Offsets into the child array, shape `(len(cells) + 1,)`, without copying."""
+    """Return the offsets into the child array, shape `(len(cells) + 1,)`, without a copy.
+
+    Args:
+        cells: A list array.
+    """
     buffer = cells.buffers()[1]
     if buffer is None or not len(cells):
         return np.zeros(len(cells) + 1, np.int32)
@@ -369,11 +415,19 @@ def list_offsets(cells: pa.ListArray) -> npt.NDArray[np.int32]:
 
 
 def has_cells(cells: pa.ListArray) -> bool:
-    """Whether any cell is not null."""
+    """Return whether any cell is not null.
+
+    Args:
+        cells: A list array.
+    """
     return bool(cells.null_count < len(cells))
 
 
 def has_instances(cells: pa.ListArray) -> bool:
-    """Whether any cell is neither null nor an empty list."""
+    """Return whether any cell is neither null nor an empty list.
+
+    Args:
+        cells: A list array.
+    """
     offsets = list_offsets(cells)
     return bool(offsets[-1] > offsets[0])

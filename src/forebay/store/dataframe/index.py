@@ -1,4 +1,4 @@
-"""The rows of a dataframe: which index values it has, and which row a time belongs to."""
+"""The rows of a dataframe: its index values, and the row to which a time belongs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ IndexValues: TypeAlias = "Sequence[TimeLike] | npt.NDArray[np.generic] | pa.Arra
 _FINER_UNITS: Final = frozenset({"ps", "fs", "as", "generic"})
 
 DENSE_SPAN_MAX = 8
-"""Index values this close on average (range over count) are found by table, not by sorting."""
+"""Up to this ratio of range to count, index values are found with a table instead of sorting."""
 
 
 def merged_index(times: Iterable[Int64s]) -> Int64s:
-    """All distinct times, ascending; each array given is ascending itself."""
+    """Return all distinct times in ascending order, shape `(distinct times,)`.
+
+    Args:
+        times: Arrays of times, each in ascending order.
+    """
     distinct = {id(array): array for array in times if len(array)}
     arrays = list(distinct.values())
     if len(arrays) <= 1:
@@ -42,7 +46,7 @@ def merged_index(times: Iterable[Int64s]) -> Int64s:
         found += first
         return found
     merged = np.concatenate(arrays)
-    merged.sort(kind="stable")  # Timsort, which takes the ascending arrays as runs
+    merged.sort(kind="stable")  # Timsort, for which each ascending array is one run
     fresh = np.empty(len(merged), np.bool_)
     fresh[0] = True
     np.not_equal(merged[1:], merged[:-1], out=fresh[1:])
@@ -50,10 +54,10 @@ def merged_index(times: Iterable[Int64s]) -> Int64s:
 
 
 class RowIndex:
-    """Index values of a dataframe, and how to find the row of a time.
+    """The index values of a dataframe, and the search for the row of a time.
 
     Attributes:
-        values: Distinct, ascending, shape `(rows,)`.
+        values: Distinct and ascending, shape `(rows,)`.
     """
 
     def __init__(self, values: Int64s) -> None:
@@ -62,7 +66,7 @@ class RowIndex:
         if len(values) > 1 and len(values) < 2**31 - 1:
             span = int(values[-1]) - int(values[0]) + 1
             if len(values) < span <= DENSE_SPAN_MAX * len(values):
-                # Entry i: how many index values lie below `values[0] + i`.
+                # Entry i: the number of index values less than `values[0] + i`.
                 seen = np.zeros(span + 1, np.int32)
                 seen[values - values[0] + 1] = 1
                 self._table = np.cumsum(seen, dtype=np.int32)
@@ -71,7 +75,11 @@ class RowIndex:
         return len(self.values)
 
     def at_or_after(self, times: Int64s) -> Positions:
-        """The first row at or after each time; the number of rows if there is none."""
+        """Return the first row at or after each time; the number of rows if there is none.
+
+        Args:
+            times: Times in ascending order, shape `(times,)`.
+        """
         values = self.values
         if not len(values) or not len(times):
             return np.zeros(len(times), np.intp)
@@ -85,10 +93,14 @@ class RowIndex:
 
 
 def parsed_index_values(values: IndexValues, timeline: Timeline) -> Int64s:
-    """Index values as given by a caller: ascending, without nulls.
+    """Convert index values given by a caller to ascending integers.
+
+    Args:
+        values: The index values, in any order. Nulls of an Arrow array are removed.
+        timeline: The timeline of the index.
 
     Raises:
-        TimeTypeError: They are of a kind that does not fit the timeline.
+        TimeTypeError: The values are of a kind that does not fit the timeline.
         ExpressionError: A value is repeated (a `ValueError`, as in Rerun).
     """
     parsed = np.sort(_integers(values, timeline))
@@ -146,10 +158,11 @@ def _from_numpy(values: npt.NDArray[np.generic], timeline: Timeline) -> Int64s:
     if wanted is None or values.dtype.kind != np.dtype(wanted).kind:
         raise _mismatch(values.dtype, timeline)
     if np.isnat(values).any():
-        msg = f"NaT is no time on timeline {timeline.name!r}"
+        msg = f"NaT is not a time on timeline {timeline.name!r}"
         raise TimeTypeError(msg)
     nanoseconds = values.astype(wanted)
-    # NumPy overflows in silence; what is finer than nanoseconds cannot, but loses its fraction.
+    # NumPy overflows without an error. Units finer than nanoseconds cannot overflow, but lose their
+    # fraction.
     is_finer = np.datetime_data(values.dtype)[0] in _FINER_UNITS  # type: ignore[arg-type]
     if not is_finer and not (nanoseconds.astype(values.dtype) == values).all():
         raise _too_large(timeline)
@@ -170,7 +183,7 @@ def _mismatch(what: object, timeline: Timeline) -> TimeTypeError:
         TimeType.TIMESTAMP: "nanoseconds as integers, datetime or datetime64",
     }[timeline.type]
     msg = (
-        f"{what!r} are no index values on the {timeline.type} timeline {timeline.name!r}; "
+        f"{what!r} are not index values on the {timeline.type} timeline {timeline.name!r}; "
         f"give a sequence, NumPy or Arrow array of {accepted}"
     )
     return TimeTypeError(msg)
@@ -179,7 +192,17 @@ def _mismatch(what: object, timeline: Timeline) -> TimeTypeError:
 def restricted(
     values: Int64s, start: TimeLike | None, end: TimeLike | None, timeline: Timeline
 ) -> Int64s:
-    """The index values from `start` to `end`, both inclusive; `None` is open."""
+    """Return the index values in `[start, end]`.
+
+    Args:
+        values: Index values, ascending.
+        start: The least value, inclusive; `None` means no bound.
+        end: The greatest value, inclusive; `None` means no bound.
+        timeline: The timeline of the index.
+
+    Raises:
+        TimeTypeError: A bound does not fit the timeline.
+    """
     low = 0 if start is None else np.searchsorted(values, to_index_value(start, timeline))
     high = (
         len(values)

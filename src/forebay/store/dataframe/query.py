@@ -1,4 +1,4 @@
-"""Working out a dataframe: from a query to a plan, from a plan to a table or batches."""
+"""Execution of dataframe queries: a query becomes a plan, a plan becomes a table or batches."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataframeQuery:
-    """What to ask of a store.
+    """The arguments of a dataframe query.
 
     Attributes:
-        index: The timeline whose values make the rows; `None` gives one row of static data, and
-            so does any name in a recording that has no timeline at all (yet).
-        contents: Which entities; see `ContentFilter`.
-        components: Component identifiers to keep; `None` keeps all.
-        fill_latest_at: Show in each row the latest value so far. A cleared cell is empty in the
-            clear's own row, and the old value is back in the next: so does Rerun's reader.
-        respect_clears: With `fill_latest_at`, leave a cleared cell empty until it is logged
-            again, as a latest-at query answers it.
-        using_index_values: Make one row of each of these values instead of those logged.
-        start: Leave out rows before; values from before still fill.
-        end: Leave out rows after.
-        include_semantically_empty_columns: Keep columns of nothing but nulls and empty lists.
-        include_tombstone_columns: Show the columns of `Clear` itself.
+        index: The timeline whose values make the rows. `None` gives one row of static data, and so
+            does any name in a recording without timelines.
+        contents: The selection of entities; see `ContentFilter`.
+        components: Identifiers of components to keep; `None` keeps all.
+        fill_latest_at: Show in each row the latest value so far. A cleared cell is empty only in
+            the row of the clear; the next row has the old value again, as in Rerun's reader.
+        respect_clears: With `fill_latest_at`: a cleared cell remains empty until the component is
+            logged again, as in a latest-at query.
+        using_index_values: Make one row per given value instead of per logged value.
+        start: The least index value, inclusive; earlier values are still used for filling.
+        end: The greatest index value, inclusive.
+        include_semantically_empty_columns: Keep columns with only nulls and empty lists.
+        include_tombstone_columns: Keep the columns of `Clear`.
     """
 
     index: str | None
@@ -78,13 +78,13 @@ class DataframeQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataframePlan:
-    """A query worked out up to the last step: rows are counted and cells found, none is copied.
+    """A prepared query: rows are counted and cells located, but no data is copied yet.
 
     Attributes:
-        schema: Of the dataframe.
-        num_rows: Of the dataframe.
-        times: The timelines' columns.
-        columns: The components' columns.
+        schema: The schema of the dataframe.
+        num_rows: The number of rows.
+        times: The columns of the timelines.
+        columns: The columns of the components.
     """
 
     schema: pa.Schema
@@ -94,7 +94,7 @@ class DataframePlan:
 
     @running
     def table(self) -> pa.Table:
-        """All rows."""
+        """Return all rows as one table."""
         if not len(self.schema):
             return self.schema.empty_table()
         memory = Memory(len(self.columns))
@@ -110,7 +110,13 @@ class DataframePlan:
     def batches(
         self, max_rows: int = DATAFRAME_BATCH_ROWS, max_bytes: int = DATAFRAME_BATCH_BYTES
     ) -> pa.RecordBatchReader:
-        """The same rows, made batch by batch as they are read."""
+        """Return a reader that makes the rows batch by batch.
+
+        Args:
+            max_rows: The maximum number of rows per batch.
+            max_bytes: The approximate maximum size of a batch in bytes; a batch has at least one
+                row.
+        """
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(max_rows, max_bytes))
 
     def _batches(self, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -153,18 +159,18 @@ def dataframe(
     include_semantically_empty_columns: bool = False,
     include_tombstone_columns: bool = False,
 ) -> pa.Table:
-    """The dataframe of a snapshot; see `DataframeQuery` for the arguments.
+    """Return the dataframe of a snapshot; the arguments are explained at `DataframeQuery`.
 
-    The columns are every timeline by name (the greatest time of the cells shown, where they
-    differ), then every component of the selected entities as `/entity/path:Archetype:component`.
-    A static component shows its value in every row.
+    The first columns are all timelines by name; where the cells shown have different times, the
+    greatest. Then follows every component of the selected entities as
+    `/entity/path:Archetype:component`. A static component shows its value in every row.
 
     Raises:
-        UnknownTimelineError: There are timelines, but no such index.
-        UnknownComponentError: No such component on the selected entities.
-        ExpressionError: Contents that cannot be read, or repeated index values.
-        TimeTypeError: Times of a kind that does not fit the index.
-        QueryError: A component was logged with Arrow types that no type holds (`chunk.unify`).
+        UnknownTimelineError: There are timelines, but none with the name of the index.
+        UnknownComponentError: No selected entity has the component.
+        ExpressionError: The contents are invalid, or an index value is repeated.
+        TimeTypeError: A time does not fit the index.
+        QueryError: The logged Arrow types of a component have no common type (`chunk.unify`).
     """
     query = DataframeQuery(
         index=index,
@@ -183,7 +189,15 @@ def dataframe(
 
 @despite_damage
 def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
-    """Work out a query; raises what `dataframe` raises."""
+    """Prepare a query.
+
+    Args:
+        snapshot: The store.
+        query: The query.
+
+    Raises:
+        QueryError: As for `dataframe`.
+    """
     query = timeless_if_static(snapshot, query)
     columns = columns_of(snapshot, query)
     settle_types(columns, query.index)
@@ -191,7 +205,12 @@ def plan(snapshot: Snapshot, query: DataframeQuery) -> DataframePlan:
 
 
 def timeless_if_static(snapshot: Snapshot, query: DataframeQuery) -> DataframeQuery:
-    """The query that a snapshot without any timeline answers: with its static data."""
+    """Return the query for static data if the snapshot has no timelines, else the same query.
+
+    Args:
+        snapshot: The store.
+        query: The query.
+    """
     query = replace(query, contents=ContentFilter.parse(query.contents))
     if is_without_time(snapshot.timelines(), query.index):
         return replace(query, index=None)
@@ -199,7 +218,17 @@ def timeless_if_static(snapshot: Snapshot, query: DataframeQuery) -> DataframeQu
 
 
 def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColumn]:
-    """The component columns of a query, whose types are not settled yet."""
+    """Return the component columns of a query before their types are settled.
+
+    Args:
+        snapshot: The store.
+        query: The query.
+
+    Raises:
+        UnknownTimelineError: There is no timeline with the name of the index.
+        UnknownComponentError: No selected entity has one of the components.
+        ExpressionError: The contents are invalid.
+    """
     timeline = None if query.index is None else snapshot.timeline(query.index)
     columns = component_columns(
         snapshot,
@@ -219,7 +248,13 @@ def columns_of(snapshot: Snapshot, query: DataframeQuery) -> list[ComponentColum
 def plan_of(
     snapshot: Snapshot, query: DataframeQuery, columns: list[ComponentColumn]
 ) -> DataframePlan:
-    """Work out a query whose columns and their types are known."""
+    """Prepare a query whose columns and their types are known.
+
+    Args:
+        snapshot: The store.
+        query: The query.
+        columns: The columns from `columns_of`, after `settle_types`.
+    """
     timeline = None if query.index is None else snapshot.timeline(query.index)
     timelines = [
         Timeline(name, time_type)
@@ -236,7 +271,7 @@ def plan_of(
 def _static_plan(
     schema: pa.Schema, timelines: list[Timeline], columns: list[ComponentColumn]
 ) -> DataframePlan:
-    """One row, without times."""
+    """Return the plan of one row without times."""
     times = tuple(pa.nulls(1, schema.field(number).type) for number in range(len(timelines)))
     constant = tuple(
         ConstantColumn(_static_value(column), 1, list_type(column.value_type)) for column in columns
@@ -245,12 +280,12 @@ def _static_plan(
 
 
 def _static_value(column: ComponentColumn) -> pa.Array | None:
-    """The instances of the static cell that is shown in every row, if there is one."""
+    """Return the instances of the static cell that is shown in every row, if there is one."""
     return None if column.static_value is None else as_typed(column.static_value, column)
 
 
 class _Selection:
-    """Which rows a query may show, by their times: asked where a column has several types."""
+    """The rows that a query may show, by their times; used if a column has several types."""
 
     def __init__(self, query: DataframeQuery, timeline: Timeline) -> None:
         self._query = query
@@ -262,7 +297,11 @@ class _Selection:
         return None if given is None else parsed_index_values(given, self._timeline)
 
     def may_show(self, times: Int64s) -> npt.NDArray[np.bool_]:
-        """Which rows stand at an index value of the query, or fill one after it."""
+        """Return which rows have an index value of the query, or fill a later row.
+
+        Args:
+            times: Times on the index, shape `(rows,)`.
+        """
         start, end = (
             None if bound is None else to_index_value(bound, self._timeline)
             for bound in (self._query.start, self._query.end)
@@ -275,12 +314,12 @@ class _Selection:
             return shown if values is None else shown & (times <= values.max(initial=MISSING))
         if start is not None:
             shown &= times >= start
-        # The reserved time is shown as the next greater.
+        # The reserved time is shown as the next greater value.
         return shown if values is None else shown & np.isin(np.maximum(times, MISSING + 1), values)
 
 
 class _Planner:
-    """Works out a query on an index."""
+    """The preparation of one query on an index."""
 
     def __init__(
         self,
@@ -295,7 +334,7 @@ class _Planner:
         self._clears = Clears(snapshot, timeline.name)
         self._clears_of: dict[EntityPath, EntityClears | None] = {}
         self._rows: dict[tuple[int, ...], ChunkRows] = {}
-        # A static cell puts all temporal ones out of sight, unless it is null.
+        # A static cell hides all temporal cells, unless it is null.
         self._static = [_static_value(column) for column in columns]
         self._cells = [
             Cells(column, self._rows_of(column)) if value is None else None
@@ -306,7 +345,7 @@ class _Planner:
                 self._clears_of[column.entity_path] = self._clears.of(column.entity_path)
 
     def _rows_of(self, column: ComponentColumn) -> ChunkRows:
-        """The rows of the column's chunks; components logged together share them."""
+        """Return the rows of the column's chunks; columns with the same chunks share them."""
         key = tuple(map(id, column.chunks))
         rows = self._rows.get(key)
         if rows is None:
@@ -365,7 +404,7 @@ class _Planner:
     def _runs(
         self, cells: Cells, clears: EntityClears | None, place: Placement
     ) -> tuple[Runs, tuple[LatestRows, ...]]:
-        """Which cell stands where, and the clears that are numbered after the cells."""
+        """Return which cell is in which row, and the clears that are numbered after the cells."""
         if clears is None:
             runs = (filled_runs if self._query.fill_latest_at else plain_runs)(cells, None, place)
             return runs, ()

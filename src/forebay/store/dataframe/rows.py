@@ -1,4 +1,4 @@
-"""Rows of several chunks on one index, as arrays: where every dataframe query begins."""
+"""The rows of several chunks on one index as NumPy arrays; the first step of a dataframe query."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ Int64s = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
 MISSING: Final = np.int64(np.iinfo(np.int64).min)
-"""Stands for "no time here". No real time has this value: Rerun keeps it for static data and
-takes a logged one as the next greater (`TimeInt::new_temporal`)."""
+"""Represents a missing time.
+
+No real time has this value: Rerun reserves it for static data and converts a logged one to the next
+greater value (`TimeInt::new_temporal`).
+"""
 
 
 class ChunkRows:
-    """The rows of chunks that have the index, one chunk after another, in order of first times.
+    """The concatenated rows of the chunks that have the index, in order of first times.
 
-    Chunks are given in the order of their arrival, which decides between rows of one row id at
-    one time (`latest_first`).
+    Chunks are given in order of arrival, which decides between rows with the same row id and time
+    (`latest_first`).
 
     Attributes:
-        chunks: In the order in which their rows follow one another.
+        chunks: The chunks in the order of their rows.
         times: Times on the index, shape `(rows,)`.
     """
 
@@ -55,17 +58,21 @@ class ChunkRows:
         self._table = None
         if len(chunks) > 1:
             first = chunks[0]
-            # Chunks of one layout make a table, and Arrow joins its columns without a look at
-            # the single chunk from Python.
+            # Chunks of one layout form a table: Arrow concatenates its columns without Python
+            # objects for each chunk.
             if all(chunk.layout is first.layout for chunk in chunks):
                 batches = [chunk.batch for chunk in chunks]
                 try:
                     self._table = pa.Table.from_batches(batches, first.batch.schema)
-                except pa.ArrowException:  # equal but for some field's name or nullability
+                except pa.ArrowException:  # equal except for a field's name or nullability
                     self._table = None
 
     def column(self, position_of: Callable[[ChunkLayout], int]) -> pa.ChunkedArray | None:
-        """A column that all chunks have, one array a chunk; `None` if its types differ."""
+        """Return a column that all chunks have, one array per chunk; `None` if types differ.
+
+        Args:
+            position_of: Returns the number of the column in a layout.
+        """
         if self._table is not None:
             return self._table.column(position_of(self.chunks[0].layout))
         arrays = [chunk.batch.column(position_of(chunk.layout)) for chunk in self.chunks]
@@ -75,25 +82,29 @@ class ChunkRows:
             return None
 
     def _joined_times(self, timeline: str) -> Int64s:
-        """Times on a timeline that all chunks have."""
+        """Return the times on a timeline that all chunks have."""
         if len(self.chunks) < 2:
             return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
         if self._table is not None:
-            # Joined as a table, a column's chunks need no objects of Python; and not by
-            # `to_numpy`, which imports pandas where there is one.
+            # Concatenation as a table needs no Python object per chunk. Not by `to_numpy`, which
+            # imports pandas if it is installed.
             position = self.chunks[0].layout.indexes[timeline].position
             return _real(_integers(self._table.select([position]).combine_chunks().column(0)))
         return _real(_concatenated([chunk.times(timeline) for chunk in self.chunks]))
 
     @functools.cached_property
     def row_id_halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Nanoseconds and counters of the row ids, each of shape `(rows,)`."""
+        """The nanoseconds and the counters of the row ids, each of shape `(rows,)`."""
         if not self.chunks:
             return np.empty(0, np.uint64), np.empty(0, np.uint64)
         return row_id_halves(np.concatenate([chunk.row_ids for chunk in self.chunks]))
 
     def other(self, timeline: str) -> Int64s | None:
-        """Times on another timeline, `MISSING` where a chunk lacks it; `None` if all lack it."""
+        """Return the times on another timeline, shape `(rows,)`; `None` if no chunk has it.
+
+        Args:
+            timeline: The name of the timeline. Rows of chunks without it have the time `MISSING`.
+        """
         if timeline not in self._others:
             self._others[timeline] = self._gather(timeline)
         return self._others[timeline]
@@ -116,11 +127,15 @@ class ChunkRows:
 
     @functools.cached_property
     def latest(self) -> LatestRows:
-        """Of all rows of one time the one logged last."""
+        """For each time the row that was logged last."""
         return self.latest_of(None)
 
     def latest_of(self, rows: Positions | None) -> LatestRows:
-        """The same among some of the rows, given in ascending order; `None` means all."""
+        """Return for each time the row that was logged last, among some of the rows.
+
+        Args:
+            rows: Positions in ascending order; `None` means all rows.
+        """
         times = self.times if rows is None else self.times[rows]
         if len(times) < 2 or bool((times[1:] > times[:-1]).all()):
             return LatestRows(self, rows, times)
@@ -154,17 +169,18 @@ class ChunkRows:
 
     @functools.cached_property
     def _latest_first(self) -> Positions:
-        """A sort key that puts rows of chunks that came first behind equal ones of later chunks."""
+        """The sort key of `latest_first` for these rows, shape `(rows,)`."""
         ranks = {id(chunk): rank for rank, chunk in enumerate(self._arrived)}
         order = np.array([ranks[id(chunk)] for chunk in self.chunks], np.intp)
         return repeat(-order, [chunk.num_rows for chunk in self.chunks])
 
 
 class LatestRows:
-    """Some rows of a `ChunkRows`, in ascending order of time, one for each time.
+    """Some rows of a `ChunkRows` in ascending order of time, one row per time.
 
     Attributes:
-        rows: Positions in `of`, or `None` if they are all, in order.
+        of: The rows from which they were selected.
+        rows: Positions in `of`; `None` if these are all rows in order.
         times: Strictly increasing, shape `(len(self),)`.
     """
 
@@ -179,14 +195,25 @@ class LatestRows:
         return len(self.times)
 
     def other(self, timeline: str) -> Int64s | None:
-        """Times on another timeline; `None` if no row has it."""
+        """Return the times on another timeline, shape `(len(self),)`; `None` if no chunk has it.
+
+        Args:
+            timeline: The name of the timeline.
+        """
         times = self.of.other(timeline)
         return times if times is None or self.rows is None else times[self.rows]
 
     def row_id_halves(
         self, which: npt.NDArray[np.bool_] | Positions | slice
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Nanoseconds and counters of the row ids of some of these rows."""
+        """Return the nanoseconds and the counters of the row ids of some of these rows.
+
+        Args:
+            which: An index, mask or slice of these rows.
+
+        Returns:
+            Two arrays, each of shape `(selected rows,)`.
+        """
         high, low = self.of.row_id_halves
         if self.rows is None:
             return high[which], low[which]
@@ -194,14 +221,14 @@ class LatestRows:
 
 
 def _real(times: Int64s) -> Int64s:
-    """Take the reserved value as the next greater, as Rerun does."""
+    """Replace the reserved value by the next greater one, as Rerun does."""
     if len(times) and times.min() == MISSING:
         return np.maximum(times, MISSING + 1)
     return times
 
 
 def _integers(column: pa.ChunkedArray) -> Int64s:
-    """A column of times in one piece, or of none."""
+    """Return a column of times that has one chunk or none as a NumPy array."""
     if not len(column):
         return np.empty(0, np.int64)
     joined = column.chunk(0)

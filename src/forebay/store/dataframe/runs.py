@@ -1,4 +1,4 @@
-"""Which cell stands in which row: exact matches, Rerun's fill, and the fill that heeds clears."""
+"""The decision which cell is in which row: exact matches, Rerun's fill, and fill with clears."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from forebay.store.dataframe.memory import repeat
 from forebay.store.dataframe.rows import Int64s, LatestRows, Positions
 
 NULL: Final = -1
-"""The cell of a run of null rows."""
+"""The cell number of a run of null rows."""
 
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Stretches of rows that show one cell each.
+    """Runs of rows; all rows of a run show the same cell.
 
-    Cells are numbered as in their column; clears follow as cells of their own, empty ones.
+    Cells are numbered as in their column. Clears are numbered after them, as empty cells.
 
     Attributes:
         rows: The first row of each run, strictly increasing.
-        cells: The cell that each run shows, or `NULL`; `None` means cell i in run i.
-        filled: Whether a run lasts until the next one begins; otherwise it is one row.
+        cells: The cell that each run shows, or `NULL`; `None` means that run i shows cell i.
+        filled: Whether a run lasts until the next one begins; otherwise it has one row.
     """
 
     rows: Positions
@@ -37,28 +37,46 @@ class Runs:
     filled: bool
 
     def shown(self, first: int, stop: int) -> Positions | slice:
-        """The cells of some runs, fit to index an array of cells."""
+        """Return the cells of runs `first` to `stop` (exclusive), as an index into arrays of cells.
+
+        Args:
+            first: The first run.
+            stop: The run after the last one.
+        """
         return slice(first, stop) if self.cells is None else self.cells[first:stop]
 
 
 class Placement:
-    """Finds the rows of times, once for all columns that share them."""
+    """The search for the rows of times, cached for columns that share their times."""
 
     def __init__(self, index: RowIndex, *, exact: bool) -> None:
-        """`exact` says that every time is an index value."""
+        """Make a search on an index.
+
+        Args:
+            index: The index values of the dataframe.
+            exact: Whether every time is known to be an index value.
+        """
         self.index = index
         self.exact = exact
         self._rows: dict[int, tuple[LatestRows, Positions]] = {}
 
     def rows(self, latest: LatestRows) -> Positions:
-        """The first row at or after each time."""
+        """Return the first row at or after each time, shape `(len(latest),)`.
+
+        Args:
+            latest: The times.
+        """
         found = self._rows.get(id(latest))
         if found is None:
             found = self._rows[id(latest)] = latest, self.index.at_or_after(latest.times)
         return found[1]
 
     def hits(self, latest: LatestRows) -> Bools | None:
-        """Which times are index values; `None` means all."""
+        """Return which times are index values, shape `(len(latest),)`; `None` means all.
+
+        Args:
+            latest: The times.
+        """
         if self.exact:
             return None
         rows = self.rows(latest)
@@ -68,7 +86,11 @@ class Placement:
         return values[np.minimum(rows, len(values) - 1)] == latest.times
 
     def lasting(self, latest: LatestRows) -> Bools | None:
-        """Which times are the last before or at some index value; `None` means all."""
+        """Return which times are the last one at or before some index value; `None` means all.
+
+        Args:
+            latest: The times.
+        """
         if self.exact:
             return None
         rows = self.rows(latest)
@@ -76,7 +98,15 @@ class Placement:
 
 
 def plain_runs(cells: Cells, clears: EntityClears | None, place: Placement) -> Runs:
-    """Every cell in the row of its own time; of a cell and a clear there, the later logged."""
+    """Return runs that show each cell only in the row of its own time.
+
+    If a row has a cell and a clear, the one logged later is shown.
+
+    Args:
+        cells: The cells of the column.
+        clears: The clears that affect the entity, if any.
+        place: The search for rows.
+    """
     rows, hits = place.rows(cells.rows), place.hits(cells.rows)
     if clears is None:
         return Runs(rows, None, filled=False) if hits is None else _only(rows, hits)
@@ -91,7 +121,15 @@ def plain_runs(cells: Cells, clears: EntityClears | None, place: Placement) -> R
 
 
 def filled_runs(cells: Cells, clears: EntityClears | None, place: Placement) -> Runs:
-    """Every cell until the next one; a clear only in its own row (Rerun's reader)."""
+    """Return runs that show each cell until the next one, and a clear only in its own row.
+
+    This is the rule of Rerun's reader.
+
+    Args:
+        cells: The cells of the column.
+        clears: The clears that affect the entity, if any.
+        place: The search for rows.
+    """
     rows, lasting = place.rows(cells.rows), place.lasting(cells.rows)
     if clears is None:
         return (
@@ -106,17 +144,24 @@ def filled_runs(cells: Cells, clears: EntityClears | None, place: Placement) -> 
     carried = np.searchsorted(rows, cleared, side="right") - 1
     at = np.concatenate([after, rows[own], cleared])
     number = np.concatenate([carried, own, len(cells) + shown])
-    order = np.argsort(at, kind="stable")  # in one row a clear beats a cell, a cell the old value
+    # in one row a clear takes precedence over a cell, a cell over the old value
+    order = np.argsort(at, kind="stable")
     at, number = at[order], number[order]
     kept = np.append(at[1:] != at[:-1], True)[: len(at)] & (at < len(place.index))
     return Runs(at[kept], number[kept], filled=True)
 
 
 def cleared_runs(cells: Cells, clears: EntityClears, place: Placement) -> Runs:
-    """What a latest-at query answers in each row; an empty list where a clear hides the answer.
+    """Return runs that show the result of a latest-at query in each row.
 
-    Of the entity and of each ancestor only the latest clear counts, and an ancestor's only if it
-    is recursive (`re_query::latest_at`).
+    Where a clear hides the result, the cell is an empty list. Of the entity and of each ancestor
+    only the latest clear counts, and that of an ancestor only if it is recursive
+    (`re_query::latest_at`).
+
+    Args:
+        cells: The cells of the column.
+        clears: The clears that affect the entity.
+        place: The search for rows.
     """
     times = np.unique(
         np.concatenate([cells.rows.times, *(source.latest.times for source in clears.sources)])
@@ -139,7 +184,7 @@ def cleared_runs(cells: Cells, clears: EntityClears, place: Placement) -> Runs:
 
 
 def _ranks(data: LatestRows, sources: tuple[ClearSource, ...]) -> tuple[Int64s, list[Int64s]]:
-    """Positions of data and clears in the order of (time, row id); of equals a clear is later."""
+    """Return ranks of data and clears by (time, row id); a clear ranks after equal data."""
     all_rows = [data, *(source.latest for source in sources)]
     halves = [rows.row_id_halves(slice(None)) for rows in all_rows]
     order = np.lexsort(

@@ -21,7 +21,7 @@ from forebay.store.dataframe.query import (
 from forebay.store.unknown import is_without_time, unknown
 
 RECORDING_ID: Final = "rerun_recording_id"
-"""The leading column of a dataframe of several recordings."""
+"""The first column of a dataframe of several recordings."""
 
 _ANY_FLAGS: Final = (b"rerun:is_static", b"rerun:is_tombstone")
 _ALL_FLAG: Final = b"rerun:is_semantically_empty"
@@ -34,23 +34,23 @@ def dataframes(
     using_index_values: IndexValues | Mapping[str, IndexValues] | None = None,
     **arguments: Any,
 ) -> pa.Table:
-    """The dataframes of several recordings, one below the other.
+    """Return the concatenated dataframes of several recordings.
 
-    The first column, `rerun_recording_id`, says whose row it is. A column that a recording has
-    not got is null in its rows; a recording that has not got the index gives no rows. If no
-    recording has any timeline at all (yet), each gives one row of its static data.
+    The first column, `rerun_recording_id`, has the recording of each row. A column that a recording
+    lacks is null in its rows. A recording without the index has no rows. If no recording has any
+    timeline, each has one row of its static data.
 
     Args:
-        snapshots: By recording id, in the order of the rows; pairs, if several applications have
-            a recording of one id.
+        snapshots: Snapshots by recording id, in the order of the rows. Use pairs if several
+            applications have a recording with the same id.
         index: As for `dataframe`.
-        using_index_values: For all recordings, or by recording id; those not named then give no
-            rows.
+        using_index_values: Index values for all recordings, or by recording id; recordings without
+            an entry then have no rows.
         arguments: The other arguments of `dataframe`.
 
     Raises:
         UnknownTimelineError: There are timelines, but no recording has the index.
-        QueryError: A timeline of several types, or what `dataframe` raises.
+        QueryError: A timeline has different types, or an error of `dataframe`.
     """
     named = list(snapshots.items() if isinstance(snapshots, Mapping) else snapshots)
     if index is not None:
@@ -65,7 +65,7 @@ def dataframes(
         query = DataframeQuery(index=index, using_index_values=by_recording[name], **arguments)
         query = timeless_if_static(snapshot, query)
         asked.append((name, snapshot, query, columns_of(snapshot, query)))
-    # Types are chosen from all recordings at once, as within one.
+    # The type of a column is derived from all recordings together, as within one.
     settle_types([column for *_, columns in asked for column in columns], index)
     tables = [
         (name, plan_of(snapshot, query, columns).table())
@@ -90,7 +90,7 @@ def _having(named: list[tuple[str, Snapshot]], index: str) -> list[tuple[str, Sn
 
 
 def _unified(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """All columns of all recordings: timelines by name, then components in Rerun's order."""
+    """Return the schema with all columns: timelines by name, then components in Rerun's order."""
     fields: dict[_Key, tuple[str, pa.Field]] = {}
     for recording, schema in schemas:
         for field in schema:
@@ -113,7 +113,7 @@ _Key: TypeAlias = "tuple[str, bytes | None, bytes | None]"
 
 
 def _key(field: pa.Field) -> _Key:
-    """What tells columns apart: those of one component and several archetypes have one name."""
+    """Return the identity of a column: components of different archetypes may share a name."""
     metadata = field.metadata
     return (
         field.name,

@@ -1,4 +1,4 @@
-"""Dataframes, for whatever is a snapshot."""
+"""The dataframe methods that all snapshots share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DataframeSource(Snapshot):
-    """What answers dataframe queries because it answers the smaller ones."""
+    """Base class that derives dataframe queries from the simpler queries of a `Snapshot`."""
 
     __slots__ = ()
 
@@ -29,20 +29,23 @@ class DataframeSource(Snapshot):
         using_index_values: IndexValues | None = None,
         **options: Any,
     ) -> pa.Table:
-        """One row per distinct value of `index`: columns, order and cells as Rerun's reader gives.
+        """Return one row per distinct value of `index`; columns and cells are as in Rerun's reader.
 
         Args:
-            index: The timeline whose values make the rows; `None` gives one row of static data,
-                and so does any name in a recording that has no timeline at all (yet).
-            contents: Entities in Rerun's syntax, such as `"/world/**"` or
-                `["/**", "- /world/secret/**"]`.
-            fill_latest_at: Carry each component's last value forward.
-            using_index_values: Make one row of each of these values instead of those logged.
-            options: Whatever else `forebay.store.DataframeQuery` has, such as `start`, `end`,
+            index: The timeline whose values make the rows. `None` gives one row of static data, and
+                so does any name in a recording without timelines.
+            contents: Entities in Rerun's syntax, such as `"/world/**"` or `["/**", "-
+                /world/secret/**"]`.
+            fill_latest_at: Show in each row the latest value so far.
+            using_index_values: Make one row per given value instead of per logged value.
+            options: Other fields of `forebay.store.DataframeQuery`, such as `start`, `end`,
                 `components` and `respect_clears`.
 
         Raises:
-            UnknownTimelineError, UnknownComponentError, ExpressionError, TimeTypeError
+            UnknownTimelineError: There are timelines, but none with the name of the index.
+            UnknownComponentError: No selected entity has the component.
+            ExpressionError: The contents are invalid, or an index value is repeated.
+            TimeTypeError: A time does not fit the index.
         """
         return dataframe(
             self,
@@ -56,9 +59,14 @@ class DataframeSource(Snapshot):
     def dataframe_view(
         self, index: str | None, contents: Contents = "/**", **options: Any
     ) -> DataframeView:
-        """The same dataframe, made batch by batch by whoever reads it.
+        """Return the same dataframe as a lazy view that makes its rows when they are read.
 
-        It speaks the Arrow PyCapsule interface: give it to Polars, DuckDB, DataFusion or pandas as
-        it is, or call `batches()` for results larger than memory.
+        The view implements the Arrow PyCapsule interface: pass it to Polars, DuckDB, DataFusion or
+        pandas, or call `batches()` for results larger than memory.
+
+        Args:
+            index: As for `dataframe`.
+            contents: As for `dataframe`.
+            options: The other arguments of `dataframe`.
         """
         return dataframe_view(self, index, contents=contents, **options)

@@ -1,7 +1,7 @@
-"""The other timelines' columns of a dataframe.
+"""The columns of timelines other than the index.
 
-A row is stitched from cells that were logged at one time of the index but maybe at different
-times of other timelines; as in Rerun, such a column shows the greatest of them (`re_dataframe`).
+A row combines cells that were logged at the same time on the index, but possibly at different times
+on other timelines. As in Rerun, the column shows the greatest of them (`re_dataframe`).
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from forebay.store.dataframe.runs import NULL, Runs
 
 
 class GreatestTimes:
-    """Gathers the times of all cells shown on one timeline, row by row."""
+    """Collects for each row the greatest time of all shown cells on one timeline."""
 
     def __init__(self, timeline: str, num_rows: int) -> None:
         self.timeline = timeline
         self._num_rows = num_rows
         self._times: Int64s | None = None
-        # Of columns whose times never decrease: a carried cell's time is the greatest so far,
-        # and so all these columns are carried forward together, once.
+        # For columns whose times never decrease: the time of a carried cell is the maximum so far,
+        # so all these columns are carried forward together, once.
         self._carried: Int64s | None = None
         self._seen: set[int] = set()
 
     def add(self, cells: Cells, empties: tuple[LatestRows, ...], runs: Runs) -> None:
-        """Add a column; `empties` are the clears numbered after its cells."""
+        """Add a column.
+
+        Args:
+            cells: Its cells.
+            empties: The clears that are numbered after the cells.
+            runs: The rows in which cells and clears are shown.
+        """
         plain = runs.cells is None
         if plain:
             if id(cells.rows) in self._seen:
@@ -50,7 +56,7 @@ class GreatestTimes:
             np.maximum(later, repeat(times, spans), out=later)
 
     def times(self) -> Int64s:
-        """The greatest time in each row, `MISSING` where there is none."""
+        """Return the greatest time in each row, shape `(rows,)`; `MISSING` if there is none."""
         if self._carried is not None:
             np.maximum.accumulate(self._carried, out=self._carried)
             if self._times is None:
@@ -63,7 +69,7 @@ class GreatestTimes:
         return self._times
 
     def _with(self, known: Int64s | None, rows: Positions, times: Int64s) -> Int64s:
-        """The known times, and where these are greater, these."""
+        """Return the maximum of the known times and the given ones, row by row."""
         if known is None:
             known = _missing(self._num_rows)
             known[rows] = times
@@ -79,7 +85,7 @@ def _missing(count: int) -> Int64s:
 
 
 def _shown(parts: list[Int64s | None], rows: tuple[LatestRows, ...], runs: Runs) -> Int64s:
-    """The time of the cell of each run."""
+    """Return the time of the cell that each run shows."""
     full = [
         np.full(len(of), MISSING) if part is None else part
         for part, of in zip(parts, rows, strict=True)

@@ -1,4 +1,4 @@
-"""Dataframes that are worked out when somebody reads them."""
+"""Lazy dataframes: rows are made when they are read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from forebay.store.dataframe.query import DataframePlan, DataframeQuery, plan
 
 
 class DataframeView:
-    """A dataframe not yet made: it has a schema, and makes its rows for whoever reads them.
+    """A prepared dataframe with a known schema; its rows are made when they are read.
 
-    It speaks the Arrow PyCapsule interface, so Polars, DuckDB, DataFusion, pandas and pyarrow
-    take it as it is, batch by batch and without a copy; it can be read any number of times.
+    It implements the Arrow PyCapsule interface: Polars, DuckDB, DataFusion, pandas and pyarrow read
+    it directly, batch by batch and without a copy. It can be read any number of times.
     """
 
     __slots__ = ("_max_bytes", "_max_rows", "_plan")
@@ -27,38 +27,45 @@ class DataframeView:
         max_rows: int = DATAFRAME_BATCH_ROWS,
         max_bytes: int = DATAFRAME_BATCH_BYTES,
     ) -> None:
-        """`max_rows` and `max_bytes` bound the batches; one row always makes a batch."""
+        """Make a view of a plan.
+
+        Args:
+            plan: The prepared query.
+            max_rows: The maximum number of rows per batch.
+            max_bytes: The approximate maximum size of a batch in bytes; a batch has at least one
+                row.
+        """
         self._plan = plan
         self._max_rows = max_rows
         self._max_bytes = max_bytes
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns, types and Rerun's metadata."""
+        """The columns with their types and Rerun's metadata."""
         return self._plan.schema
 
     @property
     def num_rows(self) -> int:
-        """Rows, known before any is made."""
+        """The number of rows; known before any row is made."""
         return self._plan.num_rows
 
     def __len__(self) -> int:
         return self._plan.num_rows
 
     def table(self) -> pa.Table:
-        """All rows at once."""
+        """Return all rows as one table."""
         return self._plan.table()
 
     def batches(self) -> pa.RecordBatchReader:
-        """All rows, made as they are read."""
+        """Return a reader that makes the rows batch by batch."""
         return self._plan.batches(self._max_rows, self._max_bytes)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
-        """The rows as an Arrow C stream."""
+        """Return the rows as an Arrow C stream."""
         return self.batches().__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> Any:
-        """The schema as an Arrow C schema."""
+        """Return the schema as an Arrow C schema."""
         return self.schema.__arrow_c_schema__()
 
     def __repr__(self) -> str:
@@ -73,10 +80,17 @@ def dataframe_view(
     max_bytes: int = DATAFRAME_BATCH_BYTES,
     **arguments: Any,
 ) -> DataframeView:
-    """The dataframe of a snapshot, to be read later; `arguments` are those of `dataframe`.
+    """Return a lazy dataframe of a snapshot.
+
+    Args:
+        snapshot: The store.
+        index: As for `dataframe`.
+        max_rows: The maximum number of rows per batch.
+        max_bytes: The approximate maximum size of a batch in bytes; a batch has at least one row.
+        arguments: The other arguments of `dataframe`.
 
     Raises:
-        QueryError: What `dataframe` raises, at once.
+        QueryError: As for `dataframe`, raised by this call and not when rows are read.
     """
     query = DataframeQuery(index=index, **arguments)
     return DataframeView(plan(snapshot, query), max_rows=max_rows, max_bytes=max_bytes)
@@ -90,6 +104,17 @@ def dataframe_batches(
     max_bytes: int = DATAFRAME_BATCH_BYTES,
     **arguments: Any,
 ) -> pa.RecordBatchReader:
-    """The same rows as `dataframe`, batch by batch, for results larger than memory."""
+    """Return a reader with the same rows as `dataframe`, for results larger than memory.
+
+    Args:
+        snapshot: The store.
+        index: As for `dataframe`.
+        max_rows: The maximum number of rows per batch.
+        max_bytes: The approximate maximum size of a batch in bytes; a batch has at least one row.
+        arguments: The other arguments of `dataframe`.
+
+    Raises:
+        QueryError: As for `dataframe`, raised by this call and not when rows are read.
+    """
     view = dataframe_view(snapshot, index, max_rows=max_rows, max_bytes=max_bytes, **arguments)
     return view.batches()

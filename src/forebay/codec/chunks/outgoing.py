@@ -1,9 +1,9 @@
-"""What a chunk says of itself when it leaves: only what is true of its rows.
+"""The schema of a chunk that is written: its claims are true for the chunk's rows.
 
-A chunk keeps the schema of the message that it, or the first of its parts, came in. Merging,
-splitting and sorting make that schema's claims untrue, and some senders' claims never were true.
-Rerun believes them: it searches a timeline that claims to be sorted by bisection, and refuses a
-file in which a field that claims to have no nulls has one. So claims are made anew here.
+A chunk keeps the schema of its message, or that of the first of its parts. Merging, splitting and
+sorting make claims of that schema untrue, and some senders' claims were never true. Rerun relies on
+them: it uses bisection on a timeline that claims to be sorted, and rejects a file with a null in a
+field that claims to have none. So the claims are derived again from the data.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
 
 SORBET_VERSION_WRITTEN: Final = b"0.1.3"
-"""For chunks that say nothing of theirs, or came in an older form: all are held in this one."""
+"""The version for chunks without one, or with an older one: in memory all have this form."""
 
 _SIZE: Final = b"rerun:heap_size_bytes"
-"""What older SDKs say of the size of a chunk; of its parts it is not true."""
+"""The size of a chunk as older SDKs write it; it is not true for parts of the chunk."""
 
 
 def outgoing_batch(chunk: Chunk) -> pa.RecordBatch:
-    """The rows of a chunk, under a schema that is right about them."""
+    """Return the rows of a chunk under a schema whose claims are true for them.
+
+    Args:
+        chunk: The chunk; it is opened.
+    """
     batch, layout = chunk.batch, chunk.layout
     sorted_by = {layout.row_ids: are_sorted(chunk.row_ids)}
     for name, index in layout.indexes.items():
@@ -65,13 +69,13 @@ def _version(text: bytes) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _claims_no_nulls(kind: pa.DataType) -> bool:
-    """Whether some value inside of a type claims never to be null."""
+    """Return whether a nested value of a type claims never to be null."""
     children = [kind.field(number) for number in range(kind.num_fields)]
     return any(not child.nullable or _claims_no_nulls(child.type) for child in children)
 
 
 def _honest_type(column: pa.Array) -> pa.DataType:
-    """The type of a column, with nulls allowed in those inner values that are null somewhere."""
+    """Return the type of a column, with nested fields nullable where they have nulls."""
     kind = column.type
     is_struct = types.is_struct(kind)
     is_variable = types.is_list(kind) or types.is_large_list(kind)

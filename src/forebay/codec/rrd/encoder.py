@@ -1,14 +1,14 @@
-"""Messages to an RRF2 stream, with the manifest of its chunks at the end."""
+"""Encoding of messages as an RRF2 stream, with a manifest of its chunks at the end."""
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING, Final
 
-from forebay.codec.arrow import ChunkDecoder
-from forebay.codec.manifest import ManifestBuilder
+from forebay.codec.chunks.arrow import ChunkDecoder
 from forebay.codec.proto import log_msg_pb2
-from forebay.codec.rrf2 import (
+from forebay.codec.rrd.manifest import ManifestBuilder
+from forebay.codec.rrd.rrf2 import (
     ARROW_MSG,
     BLUEPRINT_ACTIVATION_COMMAND,
     END,
@@ -19,8 +19,8 @@ from forebay.codec.rrf2 import (
     SET_STORE_INFO,
     STREAM_HEADER,
 )
+from forebay.codec.rrd.xxh32 import xxh32
 from forebay.codec.wire import encode_content
-from forebay.codec.xxh32 import xxh32
 from forebay.errors import InvalidChunkError
 from forebay.model import ArrowMsg, SetStoreInfo
 
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
     from forebay.model import LogMsg, StoreId
 
 CRATE_VERSION: Final = bytes([0, 36, 2, 0])
-"""The version of Rerun whose format we write: the oldest that reads it as it stands."""
+"""The version of Rerun whose format is written: the oldest that reads it without conversion."""
 COMPRESSION_LZ4: Final = 1
 CHECKSUM_SEED: Final = 7850921
 FOOTER: Final = struct.Struct("<QQI4s4sI")
 
 
 class StreamEncoder:
-    """Writes one stream: `header()`, then `encode` for each message, then `finish()`.
+    """Encodes one stream: call `header`, then `encode` for each message, then `finish`.
 
-    Rerun's tools want a manifest of the chunks at the end (`rerun rrd verify` insists), and for
-    that each chunk must be looked into. Without it the stream is as readable, and cheaper.
+    Rerun's tools want a manifest of the chunks at the end (`rerun rrd verify` requires it). To make
+    it, each chunk has to be decoded. Without a manifest the stream is as readable, and cheaper to
+    write.
     """
 
     def __init__(self, *, manifest: bool = True, crate_version: bytes = CRATE_VERSION) -> None:
@@ -49,7 +50,7 @@ class StreamEncoder:
         self._offset = 0
 
     def header(self) -> bytes:
-        """What a stream begins with."""
+        """Return the header of the stream."""
         header = STREAM_HEADER.pack(
             MAGIC, self._crate_version, COMPRESSION_LZ4, SERIALIZER_PROTOBUF, 0
         )
@@ -57,11 +58,11 @@ class StreamEncoder:
         return header
 
     def encode(self, msg: LogMsg, chunk: Chunk | None = None) -> bytes:
-        """One message, with its header.
+        """Return one message with its header.
 
         Args:
             msg: The message.
-            chunk: What it holds, where the caller knows, which saves decoding it.
+            chunk: Its chunk, if the caller has it; this saves decoding the message.
 
         Raises:
             CorruptError: A field does not fit its protobuf type.
@@ -83,7 +84,7 @@ class StreamEncoder:
         try:
             chunk = self._decoder.decode(msg) if chunk is None else chunk
         except InvalidChunkError:
-            return  # Written all the same, for whoever can make sense of it.
+            return  # Written without a manifest entry; another reader may understand it.
         manifest = self._manifests.get(msg.store_id)
         if manifest is None:
             manifest = self._manifests[msg.store_id] = ManifestBuilder(msg.store_id)
@@ -91,7 +92,7 @@ class StreamEncoder:
         manifest.add(chunk, begin, size_bytes, msg.uncompressed_size)
 
     def finish(self) -> bytes:
-        """What a stream ends with."""
+        """Return the end of the stream: an END message, with the manifests if there are any."""
         if not self._manifests:
             return MESSAGE_HEADER.pack(END, 0)
         footer = log_msg_pb2.RrdFooter(

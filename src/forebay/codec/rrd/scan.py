@@ -1,8 +1,8 @@
-"""`ArrowMsg`s cut out of a block of a file, many at once.
+"""Fast extraction of many `ArrowMsg`s from a block of a file.
 
-Messages of one store stand one behind the other, mostly in the one form that SDKs write: the same
-bytes up to two sizes, a payload, and a tail of one length. So NumPy reads the sizes and tails of
-all of them together. Whatever departs from the form is left to `wire`.
+Messages of one store usually follow each other in the one form that SDKs write: constant bytes up
+to two sizes, a payload, and a tail of constant length. So NumPy reads the sizes and tails of all of
+them together. Messages of any other form are left to `wire`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
 
 _LZ4: Final = b"\x10\x02\x18"
-"""Behind the store's id: LZ4, and the tag of the uncompressed size."""
+"""The bytes after the store id: LZ4, and the tag of the uncompressed size."""
 _ARROW_IPC: Final = np.uint64(0x2A_01_20)
-"""Between the sizes, lowest byte first: the encoding, and the tag of the payload."""
+"""The bytes between the sizes, lowest byte first: the encoding, and the tag of the payload."""
 _WORD: Final = np.dtype("<u8")
 _VARINT_BYTES: Final = 5
-"""Of the longest size that is read here."""
+"""The length of the longest size that is read here."""
 _TAIL: Final = np.dtype(
     [
         ("tag", "V3"),
@@ -45,24 +45,32 @@ _TAIL: Final = np.dtype(
         ("is_static", "u1"),
     ]
 )
-"""Behind the payload: a chunk's id, and whether it is static."""
+"""The fields after the payload: a chunk's id, and whether it is static."""
 _TAIL_TAG: Final = np.array(b"\x32\x12\x09", "V3")
 _chunk_id: Final[Callable[[bytes], ChunkId]] = functools.partial(bytes.__new__, ChunkId)
-"""`ChunkId` of what is known to be 16 bytes."""
+"""`ChunkId` of bytes that are known to be 16."""
 _arrow_msg: Final[Callable[[tuple[Any, ...]], ArrowMsg]] = functools.partial(
     tuple.__new__, ArrowMsg
 )
 
 
 class ArrowMsgScanner:
-    """Reads `ArrowMsg`s of a block, one by one until it knows their store, then together."""
+    """Reads the `ArrowMsg`s of a block: one by one until their store is known, then together.
+
+    Not thread-safe.
+    """
 
     def __init__(self) -> None:
         self._head: bytes | None = None
         self._store_id: StoreId | None = None
 
     def scan(self, view: memoryview, byte_offset: int) -> ArrowMsg | None:
-        """Read one message; `None` if `decode_arrow_msg` must look, or refuses it."""
+        """Read one message; `None` if `decode_arrow_msg` has to decode or reject it.
+
+        Args:
+            view: The message without its header.
+            byte_offset: The position of the message in the file.
+        """
         try:
             msg = scan_arrow_msg(view, byte_offset)
         except CorruptError:
@@ -75,13 +83,13 @@ class ArrowMsgScanner:
     def scan_together(
         self, source: Any, begins: Sequence[int], ends: Sequence[int], byte_offsets: Sequence[int]
     ) -> list[ArrowMsg]:
-        """Read messages up to the first one that is not in the usual form, or not of the store.
+        """Read messages up to the first one in another form or of another store.
 
         Args:
-            source: The block, of which each payload gets a `memoryview` of its own.
-            begins: Where each message begins.
-            ends: Where it ends.
-            byte_offsets: Where it began in the file.
+            source: The block; each payload gets a `memoryview` of its own.
+            begins: The begin of each message in the block.
+            ends: The end of each message in the block.
+            byte_offsets: The position of each message in the file.
         """
         head = self._head
         if head is None or len(begins) < SCAN_MSGS_MIN:
@@ -144,22 +152,22 @@ class ArrowMsgScanner:
 
 
 def _windows(data: Bytes, size: int, at: Numbers) -> Bytes:
-    """So many bytes from each position on, shape `(positions, size)`."""
+    """Return `size` bytes from each position on, shape `(positions, size)`."""
     every: Bytes = np.ndarray((len(data) - size + 1, size), np.uint8, data, 0, (1, 1))
     return every[at]
 
 
 def _num_equal(rows: Bytes, wanted: bytes) -> int:
-    """How many rows there are before the first one that differs."""
+    """Return the number of rows before the first one that differs from `wanted`."""
     if rows.tobytes() == wanted * len(rows):
         return len(rows)
     return _first_false((rows == np.frombuffer(wanted, np.uint8)).all(axis=1))
 
 
 def _varints(words: npt.NDArray[np.uint64]) -> tuple[Numbers, Numbers]:
-    """The numbers that words of eight bytes begin with, and how many bytes they have.
+    """Return the varints at the begin of 8-byte words, and their lengths in bytes.
 
-    One of more than five bytes is a size that no message has: it is told as -1.
+    A varint of more than five bytes is an impossible size and gives -1.
     """
     ends = ~words & np.uint64(0x80_8080_8080)
     ends &= ~ends + np.uint64(1)  # the lowest of them

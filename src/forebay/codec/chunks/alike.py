@@ -1,10 +1,10 @@
-"""Small messages that are alike, decoded many at once.
+"""Batch decoding of small messages that match a pattern (see `spans`).
 
-Whoever logs row by row sends messages of which all but some forty bytes of two kilobytes are the
-same every time: the id of the chunk and what `RowForm` calls a packed row. Once one such message
-was decoded in full and found sound, another that equals it byte for byte everywhere else is as
-sound: where it differs, any bytes are valid. So it needs no parser, only the comparison, which is
-done for all messages of a turn together.
+A program that logs row by row sends messages of about two kilobytes in which all but some forty
+bytes are the same: the chunk's id and the packed row (`RowForm`) differ. When one such message was
+decoded in full and is valid, every message with the same fixed bytes is valid too, because any
+bytes are valid in the free spans. So it needs no parser, only a comparison, which is done for all
+messages of a turn together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from forebay.chunk import PackedChunk, RowForm
 from forebay.chunk.layout import CHUNK_ID
-from forebay.codec.soundness import are_apart, are_numbers_alone
+from forebay.codec.chunks.soundness import are_apart, are_numbers_alone
 from forebay.limits import (
     ALIKE_BYTES_MAX,
     ALIKE_MESSAGE_BYTES_MAX,
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.chunk import Chunk
-    from forebay.codec.lz4 import Lz4Decompressor
-    from forebay.codec.schemas import Span
+    from forebay.codec.chunks.lz4 import Lz4Decompressor
+    from forebay.codec.chunks.spans import Span, ValueSpan
 
 _ID_DIGITS: Final = 32
 _NAMES: Final = (b"", b"chunk_")
-"""What may stand before them."""
+"""Text that may precede the 32 digits of a chunk id."""
 _NO_DIGIT: Final = 255
 _DIGIT_OF: Final = np.full(256, _NO_DIGIT, np.uint8)
 for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
@@ -47,49 +47,54 @@ for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A message that was found sound.
+    """A valid message of one row.
 
     Attributes:
-        rest: The message, with zeros where others may differ.
-        spans: These places.
-        form: What the packed rows of such messages mean.
+        fixed: The message, with zeros in the free spans.
+        free: The free spans: digits of the chunk id, the packed row, other metadata values.
+        form: The meaning of the packed rows of matching messages.
     """
 
-    rest: bytes
-    spans: tuple[tuple[int, int], ...]
+    fixed: bytes
+    free: tuple[Span, ...]
     form: RowForm
 
     def packed(self, message: memoryview) -> bytes | None:
-        """The packed row of a message that is like this one; `None` if it is not."""
-        rest = bytearray(message)
-        for begin, end in self.spans:
-            rest[begin:end] = bytes(end - begin)
-        if rest != self.rest:
+        """Return the packed row of a message; `None` if the message does not match.
+
+        Args:
+            message: A whole decompressed message.
+        """
+        fixed = bytearray(message)
+        for begin, end in self.free:
+            fixed[begin:end] = bytes(end - begin)
+        if fixed != self.fixed:
             return None
         return b"".join([message[begin:end] for begin, end in self.form.spans])
 
 
 @dataclass(slots=True)
 class _Shape:
-    """Where messages of one size may differ.
+    """The free spans that some patterns of one message size have in common.
 
     Attributes:
-        digits: Where the 32 digits of the chunk's id stand.
-        packed: The spans of the packed row.
-        other: The spans of whatever else may differ and is not kept.
-        known: By a hash of `Pattern.rest`, which the sender cannot foresee.
+        digits: The 32 digits of the chunk id.
+        packed: The packed row.
+        other: Other values, which are not kept.
+        known: Patterns by a hash of `Pattern.fixed`. The hash is keyed, so a sender cannot predict
+            it.
     """
 
-    digits: tuple[int, int]
-    packed: tuple[tuple[int, int], ...]
-    other: tuple[tuple[int, int], ...]
+    digits: Span
+    packed: tuple[Span, ...]
+    other: tuple[Span, ...]
     known: dict[int, Pattern] = field(default_factory=dict)
 
 
 class AlikeDecoder:
-    """Learns what messages are like, and decodes those that are like one it knows.
+    """Learns patterns of messages, and decodes the messages that match one of them.
 
-    Not for several threads at once.
+    Not thread-safe.
     """
 
     def __init__(self, lz4: Lz4Decompressor) -> None:
@@ -99,13 +104,17 @@ class AlikeDecoder:
         self._factors: dict[int, npt.NDArray[np.uint64]] = {}
 
     def decode(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
-        """The chunks of messages; `None` for each that has to be decoded by itself."""
+        """Return the chunks of matching messages; `None` for each message that does not match.
+
+        Args:
+            msgs: The messages of one turn.
+        """
         chunks: list[Chunk | None] = [None] * len(msgs)
         groups: dict[int, list[int]] = {size: [] for size in self._shapes}
         if groups:
             for number, msg in enumerate(msgs):
                 size = msg.uncompressed_size
-                # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
+                # Not `get`: a decoder moves between threads (docs/free-threading.md).
                 if (
                     size in groups
                     and msg.compression == Compression.LZ4
@@ -123,7 +132,7 @@ class AlikeDecoder:
         try:
             data = self._lz4.decompress_alike([msgs[number].payload for number in group], size)
         except ValueError:
-            return  # One of them is damaged: each for itself, to find out which.
+            return  # One of them is damaged; decoding one by one finds it.
         shapes = self._shapes[size]
         for shape in shapes:
             there = data if shape is shapes[-1] else data.copy()
@@ -135,7 +144,13 @@ class AlikeDecoder:
     def _match(
         self, shape: _Shape, data: bytearray, chunk_ids: Sequence[ChunkId | None]
     ) -> list[Chunk | None]:
-        """Which of the messages in `data`, all of one size, have a pattern; `data` is spent."""
+        """Return the chunks of the messages that match a pattern.
+
+        Args:
+            shape: The free spans.
+            data: The messages, all of one size; overwritten.
+            chunk_ids: The chunk ids that were sent outside the payloads.
+        """
         rows = np.frombuffer(data, np.uint8).reshape(len(chunk_ids), -1)
         size = rows.shape[1]
         chunks: list[Chunk | None] = [None] * len(rows)
@@ -154,8 +169,8 @@ class AlikeDecoder:
             if hashed not in known or not has_id[row]:  # Not `get`: see `decode`.
                 continue
             alike = known[hashed]
-            # Whatever the hash says: only the comparison makes it safe.
-            if not data.startswith(alike.rest, row * size):
+            # The hash only finds a candidate; the comparison makes it safe.
+            if not data.startswith(alike.fixed, row * size):
                 continue
             id_ = ids[16 * row : 16 * row + 16]
             chunks[row] = PackedChunk(
@@ -166,15 +181,15 @@ class AlikeDecoder:
         return chunks
 
     def learn(
-        self, chunk: Chunk, spans: tuple[Span, ...], message: memoryview, body_begin: int
+        self, chunk: Chunk, spans: tuple[ValueSpan, ...], message: memoryview, body_begin: int
     ) -> Pattern | None:
-        """Take a sound message as the pattern of others; `None` if it cannot be one.
+        """Learn a valid message as a pattern; return `None` if it cannot be one.
 
         Args:
-            chunk: What it holds.
-            spans: Where in its schema the values stand in which its kin differ.
-            message: The whole of it, where the chunk's columns lie.
-            body_begin: Where the columns begin in it.
+            chunk: The decoded chunk.
+            spans: The variable metadata values in its schema message.
+            message: The whole message, in the memory to which the chunk's columns refer.
+            body_begin: The position of the record batch's body in the message.
         """
         size = len(message)
         if chunk.num_rows != 1 or chunk.is_static or size % 8 or size > ALIKE_MESSAGE_BYTES_MAX:
@@ -197,25 +212,26 @@ class AlikeDecoder:
             and all(0 <= begin < end <= body_begin for begin, end in texts)
         ):
             return None
-        rest = bytearray(message)
-        places = (digits, *form.spans, *other)
-        for begin, end in places:
-            rest[begin:end] = bytes(end - begin)
+        fixed = bytearray(message)
+        free = (digits, *form.spans, *other)
+        for begin, end in free:
+            fixed[begin:end] = bytes(end - begin)
         cost = size + FORM_COLUMN_COST_BYTES * len(form.columns)
         if self._num_bytes + cost > ALIKE_BYTES_MAX:
             self._shapes.clear()
             self._num_bytes = 0
         self._num_bytes += cost
         shape = self._shape(size, _Shape(digits, form.spans, tuple(other)))
-        hashed = int(np.frombuffer(rest, np.uint64) @ self._factors[size])
+        hashed = int(np.frombuffer(fixed, np.uint64) @ self._factors[size])
         pattern = shape.known.get(hashed)
-        if pattern is None:  # Else the same form again, so that rows of one form are merged.
-            pattern = shape.known[hashed] = Pattern(bytes(rest), places, form)
+        # Otherwise keep the known form, so that rows of one form are merged together.
+        if pattern is None:
+            pattern = shape.known[hashed] = Pattern(bytes(fixed), free, form)
         return pattern
 
     def _shape(self, size: int, shape: _Shape) -> _Shape:
         if size not in self._factors:
-            # Not NumPy's generator: importing it takes longer than loading a small file.
+            # Not NumPy's generator: its import takes longer than loading a small file.
             self._factors[size] = np.frombuffer(secrets.token_bytes(size), np.uint64)
         shapes = self._shapes.setdefault(size, [])
         for one in shapes:

@@ -1,6 +1,6 @@
-"""RRF2 streams: bytes in, messages out, whatever way the bytes are cut.
+"""Decoding of RRF2 streams to messages; the input may be split at any byte.
 
-What a stream looks like is said in `rrf2`.
+`rrf2` describes the format.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forebay.codec.rrf2 import (
+from forebay.codec.rrd.rrf2 import (
     ARROW_MSG,
     BLUEPRINT_ACTIVATION_COMMAND,
     END,
@@ -24,7 +24,7 @@ from forebay.codec.rrf2 import (
     arrow_msg_extents,
     check_stream_header,
 )
-from forebay.codec.scan import ArrowMsgScanner
+from forebay.codec.rrd.scan import ArrowMsgScanner
 from forebay.codec.wire import (
     decode_activation,
     decode_arrow_msg,
@@ -46,15 +46,16 @@ if TYPE_CHECKING:
 
 
 class StreamDecoder:
-    """Reads RRF2 streams, one or several on end, fed in pieces of any size.
+    """Decodes one RRF2 stream or several in sequence, from pieces of any size.
 
-    Feeding never raises: what was whole before damage is returned, the damage is kept in `error`
-    and raised by `finish`. Fed buffers must not change afterwards: payloads are views into them.
+    `feed` never raises: messages before the damage are returned, and the damage is stored in
+    `error` and raised by `finish`. Payloads are views of the fed buffers, so these must not change
+    afterwards. Not thread-safe.
 
     Attributes:
-        error: What ended decoding before the end of the stream, if anything did.
-        num_messages: Messages returned so far.
-        crate_version: The four version bytes of the last stream header, if one was read.
+        error: The error that ended decoding before the end of the stream, if any.
+        num_messages: The number of messages returned so far.
+        crate_version: The four version bytes of the last stream header that was read, if any.
     """
 
     def __init__(self) -> None:
@@ -76,11 +77,18 @@ class StreamDecoder:
 
     @property
     def byte_offset(self) -> int:
-        """Where the item that is being read begins; all before it is understood."""
+        """The position of the item that is being read; everything before it is decoded."""
         return self._item_offset
 
     def feed(self, data: Payload) -> list[LogMsg]:
-        """The messages that `data` completes; nothing once the stream is damaged."""
+        """Decode the next bytes, and return the messages that are now complete.
+
+        Args:
+            data: The next bytes of the stream, of any length.
+
+        Returns:
+            The messages in order; none after the stream is damaged.
+        """
         messages: list[LogMsg] = []
         if self.error is None:
             try:
@@ -93,14 +101,14 @@ class StreamDecoder:
 
     @property
     def num_missing(self) -> int:
-        """Bytes that complete the item that has begun, as far as is known."""
+        """The number of bytes that complete the current item, as far as it is known."""
         return self._want - self._num_held
 
     def take_back(self) -> list[memoryview]:
-        """Give back what was fed of an item that is not complete, to be fed again with the rest.
+        """Return the fed bytes of an incomplete item; the caller feeds them again with the rest.
 
-        So whoever reads into memory of their own can put the item together there, and none of it
-        is joined here.
+        So a caller that reads into its own memory can assemble the item there, and the decoder does
+        not copy it.
         """
         held, self._held = self._held, []
         self._offset -= self._num_held
@@ -108,11 +116,12 @@ class StreamDecoder:
         return held
 
     def finish(self) -> None:
-        """Say that there is no more.
+        """Declare the end of the input.
 
         Raises:
-            CodecError: The damage that ended decoding; in particular `TruncatedError` if the
-                stream ends inside a header or a message, and `NotAnRrdError` if there is none.
+            TruncatedError: The stream ends inside a header or a message.
+            NotAnRrdError: There is no stream.
+            CodecError: Other damage that ended decoding.
         """
         if self.error is None:
             self.error = self._incomplete()
@@ -136,7 +145,7 @@ class StreamDecoder:
         if at_rest and not self._held and not self._skip:
             return None
         msg = (
-            f"the stream ends at byte {self._offset}, inside what begins at byte "
+            f"the stream ends at byte {self._offset}, inside the item that begins at byte "
             f"{self._message_begin}; everything before that is readable"
         )
         return TruncatedError(msg, byte_offset=self._message_begin)
@@ -146,15 +155,15 @@ class StreamDecoder:
         in_message = self._step == self._payload or self._skip
         return self._message_offset if in_message else self._item_offset
 
-    # --- cutting the bytes into items ---
+    # --- splitting the bytes into items ---
 
     def _read(self, data: Payload, messages: list[LogMsg]) -> None:
         view = memoryview(data).cast("B")
         if not len(view):
             return
-        # Messages go to other threads. Views of one `memoryview` share a count of views that is not
-        # safe to change from several threads without a GIL (python/cpython#127716), so what a
-        # message refers to gets a `memoryview` of its own.
+        # Messages are passed to other threads. Views of one `memoryview` share a count of views
+        # that is not thread-safe without a GIL (python/cpython#127716), so each message gets a
+        # `memoryview` of its own.
         source: Any = data if type(data) is bytes else np.frombuffer(view, np.uint8)
         begin = self._offset
         self._offset += len(view)
@@ -193,7 +202,7 @@ class StreamDecoder:
     def _read_arrow_msgs(
         self, view: memoryview, source: Any, at: int, begin: int, messages: list[LogMsg]
     ) -> int:
-        """Read whole `ArrowMsg`s in the usual form, and leave all else to the steps."""
+        """Read complete `ArrowMsg`s in the usual form; leave other items to the single steps."""
         scanner = self._scanner
         while True:
             begins, ends = arrow_msg_extents(view, at)
@@ -206,7 +215,8 @@ class StreamDecoder:
                     found += scanner.scan_together(
                         source, begins[done:], ends[done:], offsets[done:]
                     )
-                    # If one is not as the others are, or the first of its store, try again.
+                    # It stopped at a message in another form, or at the first one of its store:
+                    # read that one alone, then try together again.
                     together = done == 0 or len(found) > done + 1
                     done = len(found)
                     if done == len(begins):
@@ -232,7 +242,7 @@ class StreamDecoder:
         self._step = step
         self._want = want
 
-    # --- what an item may be ---
+    # --- the kinds of items ---
 
     def _stream_header(self, item: memoryview) -> None:
         self.crate_version = check_stream_header(item, self._item_offset)
@@ -242,7 +252,7 @@ class StreamDecoder:
         kind, length = MESSAGE_HEADER.unpack(item)
         self._message_offset = self._item_offset
         if kind > BLUEPRINT_ACTIVATION_COMMAND:
-            # A stream that was cut off before its end, and another one behind it?
+            # Maybe the stream was truncated and another one follows.
             if bytes(item[:3]) != MAGIC[:3]:
                 msg = f"unknown kind of message ({kind:#x}) at byte {self._item_offset}"
                 raise CorruptError(msg, byte_offset=self._item_offset)
@@ -257,7 +267,7 @@ class StreamDecoder:
             raise CorruptError(msg, byte_offset=self._item_offset)
         self._kind = kind
         if kind == END:
-            # The manifests in it say nothing that the messages do not say.
+            # Its manifests contain nothing that the messages do not.
             self._skip = length
             self._footer_entries = 0
             self._expect(self._after_end, STREAM_HEADER.size)
@@ -280,7 +290,7 @@ class StreamDecoder:
         return self._named(decode_activation(item, offset))
 
     def _named(self, message: LogMsg) -> LogMsg:
-        """Before Rerun 0.25 only `SetStoreInfo` named the application."""
+        """Add the application id to a message: before Rerun 0.25 only `SetStoreInfo` has it."""
         store_id = message.store_id
         if store_id.application_id:
             return message
@@ -288,11 +298,11 @@ class StreamDecoder:
         return message.with_store_id(StoreId(store_id.kind, known, store_id.recording_id))
 
     def _after_end(self, item: memoryview) -> None:
-        """A stream footer, another stream, or nothing."""
+        """Read a stream footer or the header of another stream, if one of them follows."""
         magic, foot, count = STREAM_TRAILER.unpack(item)
         if magic != MAGIC:
             start, low = struct.unpack("<QI", item)
-            # A footer entry points back at the payload of an END message.
+            # A footer entry points back to the payload of an END message.
             if start + low > self._item_offset:
                 self._stream_header(item)
             self._footer_entries += 1

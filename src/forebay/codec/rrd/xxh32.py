@@ -1,4 +1,4 @@
-"""xxHash's 32-bit checksum, which a stream footer carries (github.com/Cyan4973/xxHash, doc/)."""
+"""The 32-bit xxHash checksum of stream footers (github.com/Cyan4973/xxHash, doc/)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ _PRIME_5: Final = 374761393
 
 
 def xxh32(data: bytes, seed: int) -> int:
-    """The checksum of `data`; about 0.1 s per MiB, and footers are small."""
+    """Return the 32-bit xxHash checksum of `data`.
+
+    It takes about 0.1 s per MiB, which is sufficient because footers are small.
+
+    Args:
+        data: Bytes of any length.
+        seed: The seed, unsigned 32-bit.
+    """
     size = len(data)
     striped = size & ~15
     if striped:
@@ -41,7 +48,7 @@ def _lanes(data: bytes, end: int, seed: int) -> tuple[int, int, int, int]:
     c = seed
     d = (seed - _PRIME_1) & _MASK
     for word_a, word_b, word_c, word_d in struct.iter_unpack("<4I", memoryview(data)[:end]):
-        # Written out: a call for each lane would double the time.
+        # Inlined: a function call per lane would double the time.
         a = (a + word_a * _PRIME_2) & _MASK
         a = ((a << 13 | a >> 19) & _MASK) * _PRIME_1 & _MASK
         b = (b + word_b * _PRIME_2) & _MASK

@@ -1,12 +1,12 @@
-"""Columns of rarer Arrow types as columns of the plain ones that hold the same values.
+"""Conversion of rare Arrow types to plain types with the same values.
 
-Stores, queries and exports know plain layouts only: numbers, text, lists, structs, maps, unions.
-Dictionaries, runs, views, small decimals and extension types say the same in another way, so each
-is decoded into the plain type when its message is. A few bytes of a run, a dictionary or a view
-can stand for billions, so every step counts the bytes that it is about to make against a `Room`
-before it makes them.
+Stores, queries and exports support only plain layouts: numbers, text, lists, structs, maps, unions.
+Dictionaries, run-end encoding, views, small decimals and extension types represent the same values
+in another way. They are converted to plain types when a message is decoded. A few bytes of a run, a
+dictionary or a view can represent billions of values, so every step charges the bytes it is about
+to allocate to a `Room` first.
 
-Arrays are taken as they come out of a record batch that was validated: whole, at offset 0.
+Arrays must come from a validated record batch: whole, at offset 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STRING LARGE_STRING BINARY LARGE_BINARY FIXED_SIZE_BINARY
 
 
 def _type_ids(names: str) -> frozenset[int]:
-    """Numbers of Arrow types; an older pyarrow does not know all of them."""
+    """Return ids of Arrow types by name; names that this version of pyarrow lacks are skipped."""
     found = (getattr(lib, f"Type_{name}", None) for name in names.split())
     return frozenset([number for number in found if number is not None])
 
@@ -48,34 +48,42 @@ _VARIABLE: Final = _type_ids("STRING LARGE_STRING BINARY LARGE_BINARY")
 _UNIONS: Final = _type_ids("SPARSE_UNION DENSE_UNION")
 
 _DECIMAL_SCALE_MAX: Final = 76
-"""As many digits as the widest decimal has; Python trips over some larger ones."""
+"""The maximum number of digits of the widest decimal; Python fails on some larger scales."""
 _ELEMENT_BYTES_MIN: Final = 8
-"""What an element counts for at least: so much is needed to say where its value stands."""
+"""The minimum number of bytes an element is charged with, for the position of its value."""
 _VIEW_WORDS: Final = 4
-"""A view has 16 bytes, the first four of which are its length."""
+"""A view has 16 bytes; the first four are its length."""
 _DECIMALS: Final = _type_ids("DECIMAL32 DECIMAL64 DECIMAL128 DECIMAL256")
 _EXTENSION_NAME: Final = b"ARROW:extension:name"
 
 
 class UnreadableColumnError(ValueError):
-    """A column whose data cannot be had as data of a plain type."""
+    """The data of a column cannot be converted to a plain type."""
 
 
 class Room:
-    """Bytes that the data of one message may still become."""
+    """The number of bytes that the data of one message may still use."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Room for what a message of so many bytes may become beyond itself."""
+        """Make the budget for a message.
+
+        Args:
+            size_bytes: The size of the message in bytes; the budget is a multiple, within fixed
+                bounds.
+        """
         self._left = min(
             EXPANDED_BYTES_MAX, max(EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX * size_bytes)
         )
         self._size_bytes = size_bytes
 
     def take(self, count: int) -> None:
-        """Count so many bytes, before they are allocated.
+        """Charge bytes before they are allocated.
+
+        Args:
+            count: The number of bytes.
 
         Raises:
-            UnreadableColumnError: There is no room for them.
+            UnreadableColumnError: The budget is exceeded.
         """
         if count > self._left:
             msg = (
@@ -90,14 +98,17 @@ class Room:
 
 
 def plain_type(data_type: pa.DataType) -> pa.DataType:
-    """The plain type that holds all values of a type; the same object if it is plain.
+    """Return the plain type that represents all values of a type.
+
+    Args:
+        data_type: Any Arrow type. A plain type is returned as the same object.
 
     Raises:
         UnreadableColumnError: There is none.
     """
     number = data_type.id
     if number in _DECIMALS and abs(data_type.scale) > _DECIMAL_SCALE_MAX:
-        msg = f"{data_type} has a scale that no number of Python's has"
+        msg = f"{data_type} has a scale that Python's decimals do not support"
         raise UnreadableColumnError(msg)
     if number in _PLAIN:
         return data_type
@@ -138,8 +149,15 @@ def _plain_nested(data_type: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one
 
 
 def plain_field(field: pa.Field) -> pa.Field:
-    """The field with its plain type; the same object if it has it."""
-    before = field.type  # each time another object
+    """Return a field with its plain type; the same object if the type is plain already.
+
+    Args:
+        field: Any Arrow field.
+
+    Raises:
+        UnreadableColumnError: There is no plain type.
+    """
+    before = field.type  # a new object on each access
     data_type = plain_type(before)
     if data_type is before:
         return field
@@ -157,15 +175,16 @@ def plain_field(field: pa.Field) -> pa.Field:
 def to_plain(  # noqa: PLR0911 - one for each type
     array: pa.Array, target: pa.DataType, room: Room
 ) -> pa.Array:
-    """The values of a sound array as an array of its plain type.
+    """Convert a valid array to its plain type.
 
     Args:
         array: The values, at offset 0.
         target: `plain_type` of their type.
-        room: What the result may become.
+        room: The budget that the result is charged to.
 
     Raises:
-        UnreadableColumnError: It has no room, or this pyarrow cannot decode it.
+        UnreadableColumnError: The budget is exceeded, or this version of pyarrow cannot convert the
+            array.
     """
     if array.type.equals(target, check_metadata=True):
         return array
@@ -196,7 +215,7 @@ def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _rebuilt(array: pa.Array, target: pa.DataType, room: Room) -> pa.Array:
-    """A nested array with its children made plain."""
+    """Convert the children of a nested array to plain types."""
     number = array.type.id
     children = (
         [array.values]
@@ -228,14 +247,14 @@ def _runs(array: pa.Array, values: pa.Array, room: Room) -> pa.Array:
     ends = np.minimum(integers(array.run_ends), size)
     lengths = np.diff(ends, prepend=0)
     sizes = _element_bytes(values)[: len(lengths)] + _ELEMENT_BYTES_MIN
-    # In floating point a product that is too large stays too large.
+    # In floating point a product that is too large does not wrap around.
     total = float((sizes.astype(np.float64) * lengths).sum())
     room.take(int(total))
     return values.take(positions(np.repeat(np.arange(len(lengths)), lengths)))
 
 
 def _view_bytes(array: pa.Array) -> int:
-    """Bytes of all text, which is in the array once, or many times over, or not used."""
+    """Return the bytes of all text; the array may store a text once, many times or unused."""
     if not len(array):
         return 0
     words = np.frombuffer(array.buffers()[1], np.int32, _VIEW_WORDS * len(array))
@@ -244,11 +263,11 @@ def _view_bytes(array: pa.Array) -> int:
 
 
 def _list_views(array: pa.Array, target: pa.DataType, room: Room) -> pa.Array:
-    """Lists that may lie anywhere among the values, put one behind the other."""
+    """Convert lists at arbitrary positions among the values to consecutive lists."""
     child = to_plain(array.values, target.value_type, room)
     is_null = ~are_valid(array)
     lengths = np.where(is_null, 0, integers(array.sizes))
-    # A list of no elements may begin anywhere.
+    # An empty list may begin anywhere.
     begins = np.where(lengths == 0, 0, integers(array.offsets))
     ends_of = np.concatenate([[0], np.cumsum(_element_bytes(child) + _ELEMENT_BYTES_MIN)])
     total = (ends_of[begins + lengths] - ends_of[begins]).astype(np.float64).sum()
@@ -262,7 +281,7 @@ def _list_views(array: pa.Array, target: pa.DataType, room: Room) -> pa.Array:
 
 
 def _element_bytes(array: pa.Array) -> _Sizes:  # noqa: PLR0911 - one for each type
-    """Bytes of each element of a plain array, shape `(elements,)`."""
+    """Return the size of each element of a plain array in bytes, shape `(elements,)`."""
     number, size = array.type.id, len(array)
     if not size or number == lib.Type_NA:
         return np.zeros(size, np.int64)

@@ -1,7 +1,7 @@
-"""The manifest at a stream's end: which chunks there are, where, and what times they span.
+"""The manifest at the end of a stream: its chunks, their positions and time ranges.
 
-`rerun rrd verify` and Rerun's lazy reader want one for each store. The rules, down to the names
-of the columns, are those of `re_log_encoding` (`rrd/footer`) and `re_sorbet` (`SchemaBuilder`).
+`rerun rrd verify` and Rerun's lazy reader expect one per store. The rules and the names of columns
+are those of `re_log_encoding` (`rrd/footer`) and `re_sorbet` (`SchemaBuilder`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ROW_COLUMNS: Final = pa.schema(
 
 @dataclass(slots=True)
 class _Span:
-    """Rows of the manifest, and for each the first and last time and the number of cells."""
+    """Rows of the manifest, with the first and last time and the number of cells of each."""
 
     rows: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -64,7 +64,7 @@ class _Span:
 
 
 class ManifestBuilder:
-    """Collects what the manifest says of one store's chunks."""
+    """Collects the manifest of one store."""
 
     def __init__(self, store_id: StoreId) -> None:
         self._store_id = store_id
@@ -75,7 +75,14 @@ class ManifestBuilder:
         self._components: dict[tuple[Timeline, ComponentDescriptor], _Span] = {}
 
     def add(self, chunk: Chunk, byte_offset: int, size_bytes: int, uncompressed: int) -> None:
-        """Enter a chunk; offset and size are those of its message without the header."""
+        """Add a chunk.
+
+        Args:
+            chunk: The chunk.
+            byte_offset: The position of its message in the stream, without the message header.
+            size_bytes: The size of its message in bytes, without the message header.
+            uncompressed: The size of its payload after decompression, in bytes.
+        """
         row = len(self._rows)
         self._rows.append(
             (
@@ -103,7 +110,7 @@ class ManifestBuilder:
                 self._components.setdefault(key, _Span()).add(row, times)
 
     def build(self) -> log_msg_pb2.RrdManifest:
-        """The manifest."""
+        """Return the manifest as a protobuf message."""
         schema = pa.schema([described for described, _ in self._columns.values()])
         by_name = pa.schema([schema.field(name) for name in sorted(schema.names)])
         batch = self._batch()
@@ -163,7 +170,7 @@ class ManifestBuilder:
             component = pa.field(full_name, column.type, metadata=metadata)
             self._columns[full_name] = component, chunk.is_static
 
-    # --- the rows and what they span ---
+    # --- the rows and their time ranges ---
 
     def _batch(self) -> pa.RecordBatch:
         columns = list(zip(*self._rows, strict=True))
@@ -216,7 +223,7 @@ class ManifestBuilder:
 
 
 def _by_repr(item: tuple[object, object]) -> str:
-    """Any order will do, as long as it is always the same."""
+    """A sort key: the order is arbitrary but reproducible."""
     return repr(item[0])
 
 

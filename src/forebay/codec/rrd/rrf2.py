@@ -1,4 +1,4 @@
-"""RRF2, the format of a stream: what its headers look like, and which of them we read.
+"""RRF2, the format of RRD streams: its headers, and the variants that Forebay reads.
 
 ```
 stream  = header message* [END [payload]] [stream footer]        streams may follow one another
@@ -36,11 +36,16 @@ _MIGRATE: Final = "convert it with `rerun rrd migrate FILE` of rerun-sdk 0.23, t
 
 
 def check_stream_header(item: memoryview, at: int) -> bytes:
-    """The four version bytes of a stream's header, which was read at byte `at`.
+    """Validate the header of a stream, and return its four version bytes.
+
+    Args:
+        item: The header.
+        at: Its position in the file, in bytes.
 
     Raises:
-        CodecError: No stream that we read begins there; in particular `NotAnRrdError` if the whole
-            thing is none, and `UnsupportedRrdError` if another reader might make sense of it.
+        NotAnRrdError: The file is not a Rerun recording.
+        UnsupportedRrdError: The stream has a form that another reader may support.
+        CorruptError: There is no stream header at this position.
     """
     magic, version, compression, serializer, reserved = STREAM_HEADER.unpack(item)
     if magic in OLD_MAGICS:
@@ -67,7 +72,15 @@ def check_stream_header(item: memoryview, at: int) -> bytes:
 
 
 def arrow_msg_extents(view: memoryview, at: int) -> tuple[list[int], list[int]]:
-    """Begins and ends of the next whole `ArrowMsg`s, behind their headers."""
+    """Return begins and ends of the next complete `ArrowMsg`s in a block, without their headers.
+
+    Args:
+        view: The block.
+        at: The position of the first message header.
+
+    Returns:
+        Two lists of equal length; at most `limits.SCAN_MSGS_MAX` messages.
+    """
     unpack = MESSAGE_HEADER.unpack_from
     size = len(view)
     last = size - MESSAGE_HEADER.size

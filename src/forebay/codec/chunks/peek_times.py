@@ -1,7 +1,7 @@
-"""First and last times of a chunk that will not be decoded, from its front.
+"""The time ranges of a chunk that will not be decoded, read from the front of its message.
 
-An SDK writes row ids and times before the data, so the times of a bulky chunk stand right behind
-its head. Where they stand elsewhere, or are not plain, there is no answer.
+SDKs write row ids and times before the data, so the times of a large chunk follow its head. If they
+are elsewhere, or not in plain form, the result is empty.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forebay.codec.peek import _CONTINUATION, _I32, _field
+from forebay.codec.chunks.ipc import read_batch_header
+from forebay.codec.chunks.peek import _CONTINUATION
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forebay.codec.peek import ChunkPeeker
+    from forebay.codec.chunks.peek import ChunkPeeker
     from forebay.model import ArrowMsg
 
-_PAIR: Final = struct.Struct("<qq")
-_NODES: Final = 1
-_BUFFERS: Final = 2
 _FRONT_BYTES: Final = 16 * 1024
 _TIME_BYTES: Final = 8
 
 
 def peek_time_ranges(peeker: ChunkPeeker, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
-    """First and last time by timeline, as far as the front of the message tells.
+    """Return first and last time by timeline, as far as the front of the message has them.
+
+    Args:
+        peeker: Reads the head of the chunk.
+        msg: The message.
 
     Raises:
         InvalidChunkError: The front is not that of a chunk.
@@ -50,34 +52,16 @@ def _time_ranges(peeker: ChunkPeeker, msg: ArrowMsg) -> Mapping[str, tuple[int, 
     if batch_end > len(view):
         return {}
     begin += 8 if bytes(view[begin : begin + 4]) == _CONTINUATION else 4
-    message, body = view[begin:batch_end], view[batch_end:]
+    header, body = read_batch_header(view[begin:batch_end], 0), view[batch_end:]
     ranges: dict[str, tuple[int, int]] = {}
     for name, index in head.layout.indexes.items():
         if head.layout.row_ids != 0 or index.position != 1 + len(ranges):
-            break  # a column of another shape may stand before it
-        _, num_nulls = _struct(message, _NODES, index.position)
-        offset, length = _struct(message, _BUFFERS, 2 * index.position + 1)
+            break  # a column of another form may precede it
+        _, num_nulls = header.nodes[index.position]
+        offset, length = header.buffers[2 * index.position + 1]
         end = offset + _TIME_BYTES * head.num_rows
         if num_nulls or not 0 <= offset <= end <= len(body) or length < end - offset:
             break
         times = np.frombuffer(body[offset:end], dtype="<i8")
         ranges[name] = (int(times.min()), int(times.max()))
     return ranges
-
-
-def _struct(message: memoryview, field: int, index: int) -> tuple[int, int]:
-    """Element `index` of a vector of pairs in the record batch header."""
-    (root,) = _I32.unpack_from(message, 0)
-    header = _field(message, root, 2)
-    if header is None:
-        raise IndexError
-    table = header + _I32.unpack_from(message, header)[0]
-    vector = _field(message, table, field)
-    if vector is None:
-        raise IndexError
-    vector += _I32.unpack_from(message, vector)[0]
-    (count,) = _I32.unpack_from(message, vector)
-    if not 0 <= index < count:
-        raise IndexError
-    first, second = _PAIR.unpack_from(message, vector + 4 + _PAIR.size * index)
-    return first, second

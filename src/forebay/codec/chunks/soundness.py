@@ -1,24 +1,24 @@
-"""What must hold of a record batch before it becomes a chunk.
+"""The validation of a record batch before it becomes a chunk.
 
-pyarrow's full validation sees that each array is right by itself: buffers long enough, offsets
-rising and within their child, null counts true, texts UTF-8, type ids known. What the rest of the
-system relies on besides is checked here:
+pyarrow's full validation checks that each array is consistent by itself: buffers are long enough,
+offsets rise and are within their child, null counts are correct, text is UTF-8, type ids are known.
+The rest of the system relies on more, which is checked here:
 
-- Buffers lie within the body, begin at multiples of 8, and lie apart from each other. A message
-  cannot refer to one megabyte a thousand times, and what is a number is nothing else at the same
-  time, which the patterns of `alike` and `batch_patterns` rest on.
-- Field nodes count no more values than the body can hold. Values without bytes (null types,
-  structs without fields, lists of a fixed size of zero) could otherwise claim any number.
-- Null counts are counts. (pyarrow takes -1 for "not counted".)
+- Buffers are within the body, begin at multiples of 8, and do not overlap. So a message cannot
+  refer to one megabyte a thousand times, and bytes of a number have no second meaning. The patterns
+  of `alike` and `batch_patterns` depend on this.
+- Field nodes count no more values than the body can contain. Values without bytes (null types,
+  structs without fields, fixed-size lists of size zero) could otherwise claim any number.
+- Null counts are not negative. (pyarrow interprets -1 as "not counted".)
 - Fixed-size lists, structs and sparse unions have children of exactly the length that follows from
-  theirs.
-- Fields that are declared not nullable have no nulls but where their parents are null. Writers of
-  Parquet and Rerun's reader refuse others.
+  their own.
+- Fields declared as not nullable have nulls only where their parents are null. Parquet writers and
+  Rerun's reader reject others.
 
-- The first offset of a list without values lies within what it has.
+- The first offset of a list without values is within its child.
 
-All but the last two follow from the message in front of the body, so they are checked once for each
-distinct one. All that is here is pure: numbers in, `InvalidChunkError` or nothing out.
+All but the last two follow from the message header, so they are checked once per distinct header.
+The module is pure: it takes numbers, and raises `InvalidChunkError` or nothing.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forebay.chunk import Chunk
-    from forebay.codec.ipc import BatchHeader
+    from forebay.codec.chunks.ipc import BatchHeader
 
 ALIGNMENT: Final = 8
-"""Buffers begin at multiples of it (Arrow's columnar format asks for that, and suggests 64)."""
+"""Buffers begin at multiples of this (required by Arrow's columnar format, which recommends 64)."""
 
 _VALUES_PER_BYTE: Final = 8
-"""Booleans and validity take the least of all that takes bytes."""
+"""The most values that a byte can hold: those of booleans and validity bitmaps."""
 
 
 _WITH_OFFSETS: Final = {lib.Type_LIST: 4, lib.Type_LARGE_LIST: 8, lib.Type_MAP: 4}
@@ -56,18 +56,18 @@ _HOLLOW: Final = frozenset((*_WITH_OFFSETS, lib.Type_SPARSE_UNION, lib.Type_DENS
 
 @dataclass(frozen=True, slots=True)
 class NodeRules:
-    """What the types of a schema say of the field nodes of its record batches.
+    """The rules that follow from a schema for the field nodes of its record batches.
 
     Attributes:
-        num_nodes: How many there are: one for each field, at any depth, parents first.
+        num_nodes: The number of nodes: one for each field at any depth, parents first.
         children: Parent, child and factor, where a child has exactly `factor` times as many values
             as its parent.
         required: The nodes of fields that are not nullable.
         runs: The nodes of run-end encoded fields, which have any number of values without bytes.
-            What they become is bounded where they are decoded (`plain_types`).
+            Their size is limited where they are decoded (`plain_types`).
         hollow: The nodes of lists and unions, which Arrow mishandles where they have no values:
             the first offset of an empty list is not validated, and following it ends the process;
-            so does asking for the size of an empty union, whose type ids are not there.
+            so does asking for the size of an empty union whose type ids are missing.
     """
 
     num_nodes: int
@@ -78,7 +78,11 @@ class NodeRules:
 
     @classmethod
     def of(cls, schema: pa.Schema) -> NodeRules:
-        """The rules for record batches of a schema."""
+        """Return the rules for record batches of a schema.
+
+        Args:
+            schema: The schema of the message.
+        """
         children: list[tuple[int, int, int]] = []
         required: list[int] = []
         runs: set[int] = set()
@@ -89,7 +93,13 @@ class NodeRules:
         return cls(count, tuple(children), tuple(required), frozenset(runs), tuple(hollow))
 
     def has_nulls_where_none_may_be(self, header: BatchHeader) -> bool:
-        """Whether a field that is not nullable claims nulls, of which none may be visible."""
+        """Return whether a field that is not nullable claims nulls.
+
+        Such nulls are valid only where a parent is null, which `check_nulls` finds out.
+
+        Args:
+            header: The header of the record batch.
+        """
         nodes = header.nodes
         return any(nodes[node][1] for node in self.required)
 
@@ -107,7 +117,7 @@ def _add_rules(  # noqa: PLR0917 - one list for each rule
     runs: set[int],
     hollow: list[int],
 ) -> int:
-    """Add the rules of a field and all within it; the number of the node behind them."""
+    """Add the rules of a field and its children; return the number of the next node."""
     kind = field.type
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
@@ -133,12 +143,12 @@ def _add_rules(  # noqa: PLR0917 - one list for each rule
 def check_header(
     header: BatchHeader, rules: NodeRules, decompressed_bytes: int | None = None
 ) -> None:
-    """See that what a record batch message says of its body can be true.
+    """Check that the header of a record batch can be true for its body.
 
     Args:
-        header: The message.
-        rules: Those of its schema.
-        decompressed_bytes: What its buffers become, if they are compressed one by one.
+        header: The header.
+        rules: The rules of its schema.
+        decompressed_bytes: The claimed size of the buffers, if they are compressed individually.
 
     Raises:
         InvalidChunkError: It cannot; the message says what is wrong and where.
@@ -166,7 +176,7 @@ def check_header(
             raise InvalidChunkError(msg)
     end = 0
     for offset, length in sorted(buffers):
-        if length or offset < 0:  # Where an empty one stands does not matter.
+        if length or offset < 0:  # The position of an empty buffer does not matter.
             if offset < end or length < 0 or offset % ALIGNMENT:
                 raise _wrong_buffer(header, buffers.index((offset, length)))
             end = offset + length
@@ -190,14 +200,18 @@ def _wrong_buffer(header: BatchHeader, number: int) -> InvalidChunkError:
     offset, length = header.buffers[number]
     where = f"buffer {number} of the record batch ({length} bytes at {offset})"
     if not 0 <= offset <= offset + length <= header.body_length:
-        return InvalidChunkError(f"{where} lies outside of its body of {header.body_length} bytes")
+        return InvalidChunkError(f"{where} is outside the body of {header.body_length} bytes")
     if offset % ALIGNMENT:
         return InvalidChunkError(f"{where} does not begin at a multiple of {ALIGNMENT}")
-    return InvalidChunkError(f"{where} and another one lie over each other")
+    return InvalidChunkError(f"{where} and another one overlap")
 
 
 def are_apart(extents: Iterable[tuple[int, int]]) -> bool:
-    """Whether no two of some stretches, begin and end each, share a byte. Empty ones do not."""
+    """Return whether no two ranges overlap; empty ranges are ignored.
+
+    Args:
+        extents: Begin and end (exclusive) of each range.
+    """
     taken = sorted([extent for extent in extents if extent[0] < extent[1]])
     return all(one[1] <= other[0] for one, other in pairwise(taken))
 
@@ -205,18 +219,18 @@ def are_apart(extents: Iterable[tuple[int, int]]) -> bool:
 def are_numbers_alone(
     chunk: Chunk, numbers: Iterable[tuple[int, int]], address: int, begin: int, end: int
 ) -> bool:
-    """Whether a message may differ from that of `chunk` in its numbers and be as sound.
+    """Return whether the numbers of a message may be replaced by any others without new validation.
 
-    That is so if all buffers lie in the body of the message, none on another, and each stretch of
-    numbers is the front of one buffer. Then nothing but numbers stands there: no offset, bitmap or
-    type id, no other column's values, and nothing of what is in front of the body.
+    This holds if all buffers are within the body, none of them overlap, and each span of numbers is
+    at the begin of a buffer. Then the spans contain only numbers: no offsets, bitmaps or type ids,
+    no values of other columns, and nothing in front of the body.
 
     Args:
-        chunk: What the message holds, opened in place.
+        chunk: The decoded chunk; its columns refer to the message.
         numbers: Begin and end of its numbers in the message.
-        address: Where the message begins in memory.
-        begin: Where the body begins in the message.
-        end: Where it ends.
+        address: The memory address at which the message begins.
+        begin: The begin of the body in the message.
+        end: The end of the body in the message.
     """
     extents = [
         (buffer.address - address, buffer.address - address + buffer.size)
@@ -268,13 +282,13 @@ def _leads_astray(array: pa.Array) -> bool:
 
 
 def check_nulls(batch: pa.RecordBatch) -> None:
-    """See that fields which are not nullable have no nulls but where their parents are null.
+    """Check that fields which are not nullable have nulls only where their parents are null.
 
     Args:
-        batch: Fully validated.
+        batch: A record batch that passed pyarrow's full validation.
 
     Raises:
-        InvalidChunkError: One has; the message names the column.
+        InvalidChunkError: A field has others; the message names the column.
     """
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if _has_wrong_null(field, column):
@@ -287,7 +301,7 @@ def _has_wrong_null(field: pa.Field, array: pa.Array) -> bool:
     if not field.nullable and array.null_count:
         return True
     if kind.id == lib.Type_STRUCT:
-        # Flattened, a child is null where its parent is, so it must be there only.
+        # Flattened, a child is null where its parent is null; it must not be null elsewhere.
         for number, child in enumerate(flattened(array)):
             inner = kind.field(number)
             if not inner.nullable and child.null_count == array.null_count:
@@ -298,6 +312,6 @@ def _has_wrong_null(field: pa.Field, array: pa.Array) -> bool:
     if kind.id in (lib.Type_LIST, lib.Type_LARGE_LIST, lib.Type_FIXED_SIZE_LIST):
         return _has_wrong_null(kind.field(0), array.flatten())
     if kind.id == lib.Type_MAP:
-        # pyarrow has seen to the keys.
+        # pyarrow has validated the keys.
         return _has_wrong_null(kind.item_field, array.items)
     return False

@@ -1,14 +1,14 @@
-"""Arrow schemas, parsed once for all chunks that share one.
+"""A cache of parsed Arrow schemas, shared by all chunks with the same schema.
 
-The chunks of one entity have byte-identical schema messages but for a few metadata values of
-fixed length: the chunk's id, and on live streams the times at which the SDK handled it. A schema
-is therefore looked up by its bytes around those values. Those of other entities that log the same
-differ in their path besides: the first of them is made out of the one that is known.
+The schema messages of one entity's chunks are byte-identical except for a few metadata values of
+fixed length: the chunk's id, and on live streams the times at which the SDK processed it. So a
+schema is looked up by the bytes around those values (its fixed bytes, see `spans`). The messages of
+other entities that log the same differ also in the path. The schema of a new entity is derived from
+a known one in that case.
 
-That the values stand where they are believed to stand is proven once for each distinct schema:
-each value is a string of its own, apart from the others, and the message is parsed twice more with
-other bytes in these places, and must differ in these values alone. Whatever cannot be proven is
-parsed every time.
+The positions of the values are proven once per distinct schema. Each value must be a string of its
+own, apart from the others. The message is parsed twice more with other bytes at these positions,
+and the results must differ only in these values. If this cannot be proven, every message is parsed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from pyarrow import lib
 from forebay import limits
 from forebay.chunk import ChunkLayout
 from forebay.chunk.layout import CHUNK_ID, ENTITY_PATH
-from forebay.codec.conversion import planned
-from forebay.codec.ipc import check_schema
-from forebay.codec.migration import OLD_CHUNK_ID, migrated
-from forebay.codec.soundness import NodeRules, are_apart
+from forebay.codec.chunks.conversion import planned
+from forebay.codec.chunks.ipc import check_schema
+from forebay.codec.chunks.migration import OLD_CHUNK_ID, migrated
+from forebay.codec.chunks.soundness import NodeRules, are_apart
 from forebay.errors import InvalidChunkError, LimitError
 
 if TYPE_CHECKING:
-    from forebay.codec.alike import Pattern
-    from forebay.codec.conversion import Conversion
+    from forebay.codec.chunks.alike import Pattern
+    from forebay.codec.chunks.conversion import Conversion
+    from forebay.codec.chunks.spans import ValueSpan
 
 SDK_IPC_ENCODED: Final = b"rerun:timestamp_sdk_ipc_encoded"
 SDK_GRPC_SINK: Final = b"rerun:timestamp_sdk_grpc_sink"
@@ -43,49 +44,51 @@ TYPES_MAX: Final = 1024
 DENSE_BATCH_BYTES_MAX: Final = 4096
 
 SPANS_MESSAGE_BYTES_MAX: Final = 0xFF00
-"""In a longer schema message 0xFFFF bytes on could be within it (`_differ_only_there`)."""
+"""In a longer schema message an offset of 0xFFFF could be valid (see `_differ_only_there`)."""
 
 _LENGTH_BYTES: Final = 4
 _OTHERS: Final = (b"\xff", b"\0")
 
 Columns: TypeAlias = tuple[int, ...]
-"""The types of columns, as numbers that a `SchemaCache` gives."""
+"""The types of columns, as numbers that a `SchemaCache` assigned."""
 
-Span: TypeAlias = tuple[bytes, int, int]
-"""A metadata key, and begin and end of its value in the schema message."""
-
-_Schemas: TypeAlias = "dict[int, list[tuple[tuple[Span, ...], dict[bytes, ChunkSchema]]]]"
-"""Schemas by the size of their message, then by where it varies, then by the rest of it."""
+_Schemas: TypeAlias = "dict[int, list[tuple[tuple[ValueSpan, ...], dict[bytes, ChunkSchema]]]]"
+"""Schemas by the size of their message, then by its variable spans, then by its fixed bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSchema:
-    """What chunks of one schema share.
+    """The data that all chunks of one schema share.
 
     Attributes:
         arrow: The schema of the chunks, without the metadata in which they differ.
-        layout: What its columns are.
-        columns: Their types, for comparing schemas of several entities; empty if there is a
-            conversion, for such chunks are like no others.
-        rules: What their types say of the field nodes of a record batch.
-        spans: Where the values stand in which they differ; `None` if that could not be proven.
-        conversion: What has to be done with the columns of a message to make them those of a
-            chunk; `None` if they are read as they are.
-        dense_batches: Record batch messages (without bodies) that are known to be sound and to
-            have no validity bitmap on row ids and times, and what is known of them. The
-            rows of one entity, logged one by one, all have the same.
+        layout: The meaning of its columns.
+        columns: Their types, to compare schemas of several entities. Empty if there is a
+            conversion, because such chunks match no pattern.
+        rules: The rules for the field nodes of a record batch.
+        spans: The positions of the variable values; `None` if they could not be proven.
+        conversion: The conversion of a message's columns to those of a chunk; `None` if none is
+            needed.
+        dense_batches: Record batch messages (without bodies) that are known to be valid and to have
+            no validity bitmap for row ids and times, with what is known of them. Rows of one entity
+            that are logged one by one all have the same message.
     """
 
     arrow: pa.Schema
     layout: ChunkLayout
     columns: Columns
     rules: NodeRules
-    spans: tuple[Span, ...] | None = None
+    spans: tuple[ValueSpan, ...] | None = None
     conversion: Conversion | None = None
     dense_batches: dict[bytes, DenseBatch] = field(default_factory=dict)
 
     def remember_dense(self, message: bytes, body_length: int) -> None:
-        """Keep one, within bounds."""
+        """Add a record batch message to `dense_batches`; the number is bounded.
+
+        Args:
+            message: The message without its body.
+            body_length: The length of the body in bytes.
+        """
         if len(message) <= DENSE_BATCH_BYTES_MAX:
             if len(self.dense_batches) >= DENSE_BATCHES_MAX:
                 self.dense_batches.clear()
@@ -94,12 +97,12 @@ class ChunkSchema:
 
 @dataclass(slots=True)
 class DenseBatch:
-    """What is known of a record batch message.
+    """The known properties of a record batch message.
 
     Attributes:
-        body_length: The length of its body.
-        pattern: The last such chunk that was taken as the pattern of others.
-        patterns_left: How many more chunks with it may be tried as the pattern of others.
+        body_length: The length of its body in bytes.
+        pattern: The pattern learned last from a chunk with this message.
+        patterns_left: How many more chunks with this message may be tried as a pattern.
     """
 
     body_length: int
@@ -108,30 +111,37 @@ class DenseBatch:
 
 
 class SchemaCache:
-    """Remembers schemas up to a bound, then starts afresh; not for several threads at once."""
+    """A bounded cache of schemas; it is cleared when it is full. Not thread-safe."""
 
     def __init__(self, structure: limits.StoreLimits = limits.STORE_LIMITS) -> None:
-        """Remember nothing yet; refuse schemas that are over the limits of `structure`."""
+        """Make an empty cache.
+
+        Args:
+            structure: Limits; schemas that exceed them are rejected.
+        """
         self._structure = structure
         self._known: _Schemas = {}
-        self._kindred: _Schemas = {}
+        self._other_entities: _Schemas = {}
         self._types: dict[pa.DataType, int] = {}
         self._num_types = 0
         self._num_bytes = 0
 
     def read(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
-        """The schema of a schema message, and the values that are this chunk's own.
+        """Return the schema of a schema message, and the variable values of this message.
+
+        Args:
+            message: The schema message.
 
         Raises:
-            InvalidChunkError: It is the schema of no chunk.
-            LimitError: It has more than the limits allow.
-            pa.ArrowException, ValueError: It is damaged.
+            InvalidChunkError: The schema is not that of a chunk.
+            LimitError: The schema exceeds a limit.
+            pa.ArrowException, ValueError: The message is damaged.
         """
         if (known := _find(self._known, message)) is not None:
             schema, spans = known
             return schema, {key: bytes(message[begin:end]) for key, begin, end in spans}
-        if (kin := _find(self._kindred, message)) is not None:
-            return self._of_kin(kin[0], message, kin[1])
+        if (similar := _find(self._other_entities, message)) is not None:
+            return self._of_other_entity(similar[0], message, similar[1])
         return self._parse(message)
 
     def _parse(self, message: memoryview) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
@@ -163,29 +173,29 @@ class SchemaCache:
         if spans is not None:
             self._remember(self._known, message, spans, known)
         if wider is not None:
-            self._remember(self._kindred, message, wider, known)
+            self._remember(self._other_entities, message, wider, known)
         return known, values
 
-    def _of_kin(
-        self, kin: ChunkSchema, message: memoryview, wider: tuple[Span, ...]
+    def _of_other_entity(
+        self, similar: ChunkSchema, message: memoryview, wider: tuple[ValueSpan, ...]
     ) -> tuple[ChunkSchema, Mapping[bytes, bytes]]:
-        """The schema of a message that differs in its entity's path from one that is known."""
+        """Return the schema of a message that differs from a known one only in the entity path."""
         values = {key: bytes(message[begin:end]) for key, begin, end in wider}
         path = values.pop(ENTITY_PATH)
         self._check_path(path)
         schema = ChunkSchema(
-            kin.arrow.with_metadata({**(kin.arrow.metadata or {}), ENTITY_PATH: path}),
-            self._within_limits(kin.layout.of_entity(path)),
-            kin.columns,
-            kin.rules,
-            kin.spans,
+            similar.arrow.with_metadata({**(similar.arrow.metadata or {}), ENTITY_PATH: path}),
+            self._within_limits(similar.layout.of_entity(path)),
+            similar.columns,
+            similar.rules,
+            similar.spans,
         )
-        if kin.spans is not None:
-            self._remember(self._known, message, kin.spans, schema)
+        if similar.spans is not None:
+            self._remember(self._known, message, similar.spans, schema)
         return schema, values
 
     def _check_path(self, path: bytes) -> None:
-        """Refuse a path that is too long, before it is read part by part."""
+        """Reject a path that is too long before it is parsed."""
         _check_limit("path_bytes_max", self._structure, len(path), "an entity path", "bytes")
 
     def _within_limits(self, layout: ChunkLayout) -> ChunkLayout:
@@ -198,7 +208,8 @@ class SchemaCache:
 
     def _columns(self, schema: pa.Schema) -> Columns:
         if len(self._types) > TYPES_MAX:
-            self._types.clear()  # Numbers are not used again, so nothing is mistaken for another.
+            # Numbers are never reused, so old and new types cannot be confused.
+            self._types.clear()
         columns = []
         for data_type in schema.types:
             if data_type not in self._types:  # Not `get`: see `_find`.
@@ -208,14 +219,18 @@ class SchemaCache:
         return tuple(columns)
 
     def _remember(
-        self, there: _Schemas, message: memoryview, spans: tuple[Span, ...], schema: ChunkSchema
+        self,
+        there: _Schemas,
+        message: memoryview,
+        spans: tuple[ValueSpan, ...],
+        schema: ChunkSchema,
     ) -> None:
         size = len(message)
         if size > limits.SCHEMA_CACHE_BYTES_MAX // 16:
             return
         if self._num_bytes + size > limits.SCHEMA_CACHE_BYTES_MAX:
             self._known.clear()
-            self._kindred.clear()
+            self._other_entities.clear()
             self._num_bytes = 0
         self._num_bytes += size
         alike = there.setdefault(size, [])
@@ -228,11 +243,13 @@ class SchemaCache:
         alike.append((spans, {_around(message, spans): schema}))
 
 
-def _find(schemas: _Schemas, message: memoryview) -> tuple[ChunkSchema, tuple[Span, ...]] | None:
-    """The schema that equals this message outside its spans, and the spans."""
+def _find(
+    schemas: _Schemas, message: memoryview
+) -> tuple[ChunkSchema, tuple[ValueSpan, ...]] | None:
+    """Return the known schema with the same fixed bytes as this message, and its variable spans."""
     size = len(message)
     if size in schemas:
-        # Not `get`: a decoder goes from thread to thread (see docs/free-threading.md).
+        # Not `get`: a decoder moves between threads (docs/free-threading.md).
         for spans, alike in schemas[size]:
             around = _around(message, spans)
             if around in alike:
@@ -240,8 +257,8 @@ def _find(schemas: _Schemas, message: memoryview) -> tuple[ChunkSchema, tuple[Sp
     return None
 
 
-def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:
-    """The bytes of the message outside the spans, which are in ascending order."""
+def _around(message: memoryview, spans: tuple[ValueSpan, ...]) -> bytes:
+    """Return the bytes of a message outside the spans, which are in ascending order."""
     if len(spans) == 1:
         _, begin, end = spans[0]
         return b"".join((message[:begin], message[end:]))
@@ -256,8 +273,8 @@ def _around(message: memoryview, spans: tuple[Span, ...]) -> bytes:
 
 def _proven_spans(
     message: memoryview, values: Mapping[bytes, bytes], schema: pa.Schema
-) -> tuple[Span, ...] | None:
-    """Where values stand in a schema message, if it is sure that they are what stands there."""
+) -> tuple[ValueSpan, ...] | None:
+    """Return the positions of values in a schema message; `None` if they cannot be proven."""
     if len(message) > SPANS_MESSAGE_BYTES_MAX:
         return None
     spans = _variable_spans(bytes(message), values)
@@ -268,16 +285,16 @@ def _proven_spans(
     return spans if is_proven else None
 
 
-def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span, ...] | None:
-    """Where the values stand, if each is one string of its own, in one place only."""
+def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[ValueSpan, ...] | None:
+    """Return the positions of values; `None` unless each is a separate string that occurs once."""
     spans = []
     for key, value in values.items():
         begin = message.find(value)
         if not value or begin < 0 or message.find(value, begin + 1) >= 0:
             return None
         end = begin + len(value)
-        # Flatbuffers: a length at a multiple of four (of the flatbuffer, which begins at 8), the
-        # bytes, a zero.
+        # The form of a string in a flatbuffer: its length at a multiple of four (relative to the
+        # flatbuffer, which begins at 8), the bytes, a zero byte.
         length = len(value).to_bytes(_LENGTH_BYTES, "little")
         if (
             begin % _LENGTH_BYTES
@@ -292,17 +309,18 @@ def _variable_spans(message: bytes, values: Mapping[bytes, bytes]) -> tuple[Span
 
 def _differ_only_there(
     message: memoryview,
-    spans: tuple[Span, ...],
+    spans: tuple[ValueSpan, ...],
     metadata: Mapping[bytes, bytes],
     fields: pa.Schema,
     other: bytes,
 ) -> bool:
-    """Whether a message with `other` bytes in these places has other values and is else the same.
+    """Return whether a message with `other` bytes in the spans differs only in those values.
 
-    Of all zeros and all ones, one at least shows if anything else is read from there: as an offset
-    or a length 0xFFFF leads out of the message, and a flag has two values. (Not shown is an offset
-    of one byte, the last of an odd number, that leads to a flag. What follows from it is only that
-    a flag is taken from an earlier message: all that comes after goes by the schema taken.)
+    The caller passes all zeros and all ones. If anything else were read from these bytes, at least
+    one of the two would show it: as an offset or a length 0xFFFF points outside the message, and a
+    flag has two values. (The exception is an offset of one byte, the last of an odd number, that
+    points to a flag. The only consequence is that a flag is taken from an earlier message;
+    everything later uses the schema found.)
     """
     changed = bytearray(message)
     wanted = dict(metadata)
@@ -328,9 +346,9 @@ def _check_limit(
 def _check_type(
     data_type: pa.DataType, column: str, structure: limits.StoreLimits, depth: int = 1
 ) -> None:
-    """Refuse types that are too deep, and negative sizes.
+    """Reject types that are nested too deeply, and negative sizes.
 
-    These pass pyarrow's own checks and crash what allocates them.
+    pyarrow accepts them, but allocating them crashes the process.
     """
     size = 0
     if data_type.id == lib.Type_FIXED_SIZE_LIST:

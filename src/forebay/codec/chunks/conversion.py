@@ -1,9 +1,9 @@
-"""What has to be done with the columns of a message that are not as a store keeps them.
+"""Conversion of columns whose form in the message differs from the form in a store.
 
-Known for each distinct schema: nearly every schema needs nothing, and its chunks pay nothing. For
-the others there is a `Conversion`: columns are left out or change places (older SDKs), components
-that are no lists become lists of one, and rare Arrow types become plain ones. A component that
-cannot be had costs its column: the rest of the message is a chunk all the same.
+It is planned once per distinct schema. Most schemas need none, and their chunks have no extra cost.
+Otherwise there is a `Conversion`: it removes or reorders columns (older SDKs), wraps components
+that are not lists into lists of one instance, and converts rare Arrow types to plain ones. If a
+component cannot be converted, only its column is left out; the rest of the message becomes a chunk.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import pyarrow as pa
 from forebay.chunk import UnreadColumn
 from forebay.chunk.arrays import Bools, are_valid, lists_of, positions
 from forebay.chunk.layout import COMPONENT, CONTROL_KINDS, INDEX_KINDS, KIND
-from forebay.codec.plain_types import UnreadableColumnError, plain_field, to_plain
+from forebay.codec.chunks.plain_types import UnreadableColumnError, plain_field, to_plain
 from forebay.errors import InvalidChunkError
 
 if TYPE_CHECKING:
-    from forebay.codec.migration import Migrated
-    from forebay.codec.plain_types import Room
+    from forebay.codec.chunks.migration import Migrated
+    from forebay.codec.chunks.plain_types import Room
 
 _NAME_CHARS_MAX: Final = 200
 
 
 class _Step(NamedTuple):
-    """What becomes of one column of a record batch.
+    """The conversion of one column of a record batch.
 
     Attributes:
-        position: Where it stands, among the columns that are read.
-        plain: The field with its values made plain.
+        position: Its number among the columns that are read.
+        plain: The field after conversion to a plain type.
         field: The field in the chunk.
         is_wrapped: Whether each value becomes a list of one.
     """
@@ -44,11 +44,11 @@ class _Step(NamedTuple):
 
 
 class Converted(NamedTuple):
-    """What became of the columns of a message.
+    """The columns of a message after conversion.
 
     Attributes:
         batch: The columns of the chunk.
-        unread: Those that could not be read.
+        unread: The columns that could not be read.
     """
 
     batch: pa.RecordBatch
@@ -57,12 +57,12 @@ class Converted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What all chunks of one schema need.
+    """The conversion that all chunks of one schema need.
 
     Attributes:
-        read: Positions of the columns to read from the message.
-        unread: Columns that no chunk of this schema can have.
-        steps: What becomes of each column that is read, in the order of the chunk's columns.
+        read: The numbers of the columns to read from the message.
+        unread: Columns that cannot be read for any chunk of this schema.
+        steps: The conversion of each column that is read, in the order of the chunk's columns.
     """
 
     read: tuple[int, ...]
@@ -70,11 +70,11 @@ class Conversion:
     steps: tuple[_Step, ...]
 
     def convert(self, batch: pa.RecordBatch, room: Room, schema: pa.Schema) -> Converted:
-        """The columns of a batch as a store keeps them, and those that cannot be had.
+        """Convert the columns of a batch to the form that a store keeps.
 
         Args:
-            batch: The columns that were to be read, validated.
-            room: What their data may become.
+            batch: The columns listed in `read`, validated.
+            room: The memory that their data may use after conversion.
             schema: The schema of the chunks.
 
         Raises:
@@ -105,11 +105,11 @@ def _plain(array: pa.Array, step: _Step, room: Room) -> pa.Array:
 
 
 class Planned(NamedTuple):
-    """The schema of the chunks of one schema, and what has to be done for it.
+    """The schema of the chunks of one schema, and the conversion to it.
 
     Attributes:
         schema: The schema of the chunks.
-        conversion: What becomes of the data; `None` if it can be read as `schema` as it is.
+        conversion: The conversion; `None` if the data can be read as `schema` directly.
     """
 
     schema: pa.Schema
@@ -117,15 +117,14 @@ class Planned(NamedTuple):
 
 
 def planned(wire: pa.Schema, migration: Migrated | None) -> Planned:
-    """What the chunks of a schema are read as.
+    """Plan the conversion of the chunks of a schema.
 
     Args:
         wire: The schema of the message.
-        migration: The same in the current form, if it is in an older one.
+        migration: The schema in the current form, if the message has an older form.
 
     Raises:
-        InvalidChunkError: Row ids or times are of a type that they cannot have, or no component
-            can be read.
+        InvalidChunkError: Row ids or times have an invalid type, or no component can be read.
     """
     schema = wire if migration is None else migration.schema
     positions = tuple(range(len(wire))) if migration is None else migration.positions
@@ -159,10 +158,14 @@ def planned(wire: pa.Schema, migration: Migrated | None) -> Planned:
 
 
 def refuse_if_empty(fields: list[pa.Field], unread: tuple[UnreadColumn, ...]) -> None:
-    """See that a message of which columns cannot be read has another component.
+    """Check that at least one component remains if some columns cannot be read.
+
+    Args:
+        fields: The fields that remain.
+        unread: The columns that cannot be read.
 
     Raises:
-        InvalidChunkError: It has none.
+        InvalidChunkError: No component remains.
     """
     if unread and not any(_kind(one) not in (*CONTROL_KINDS, *INDEX_KINDS) for one in fields):
         first = unread[0]
@@ -176,26 +179,26 @@ def _step(position: int, column: pa.Field) -> _Step:
     if kind in CONTROL_KINDS:
         return _Step(position, column, column, is_wrapped=False)
     if kind in INDEX_KINDS:
-        # The zone says how to show a time: the time itself is that of UTC with every one.
+        # The time zone only affects display: the stored time is UTC in every zone.
         is_zoned = pa.types.is_timestamp(column.type) and column.type.tz is not None
         plain = column.with_type(pa.timestamp(column.type.unit)) if is_zoned else column
         return _Step(position, plain, plain, is_wrapped=False)
     if pa.types.is_list(column.type):
         plain = plain_field(column)
         return _Step(position, plain, plain, is_wrapped=False)
-    # Also other kinds of lists: each row is one value, as Rerun takes it.
+    # This includes other kinds of lists: each row is one value, as in Rerun.
     plain = plain_field(column)
     wrapped = plain.with_type(pa.list_(pa.field("item", plain.type)))
     return _Step(position, plain, wrapped, is_wrapped=True)
 
 
 def _is_read_as(wire: pa.Field, step: _Step) -> bool:
-    """Whether the data of a column lies in the message as it is to be read."""
+    """Return whether the message stores a column in the form in which it is to be read."""
     return not step.is_wrapped and (step.plain is wire or _kind(wire) in INDEX_KINDS)
 
 
 def _wrapped(array: pa.Array, is_null: Bools, target: pa.DataType, room: Room) -> pa.ListArray:
-    """Each value as a list of one; a row without a value stays null."""
+    """Wrap each value into a list of one; a row without a value remains null."""
     room.take(4 * len(array))
     offsets = np.concatenate([[0], np.cumsum(~is_null)])
     values = array.take(positions(np.flatnonzero(~is_null))) if is_null.any() else array
@@ -203,7 +206,7 @@ def _wrapped(array: pa.Array, is_null: Bools, target: pa.DataType, room: Room) -
 
 
 def _are_null(array: pa.Array) -> Bools:
-    """Rows that the array itself marks as null, as Rerun has them: not those of a null value."""
+    """Return the rows that the array itself marks as null, as in Rerun; values are not examined."""
     if isinstance(array, pa.ExtensionArray):
         return _are_null(array.storage)
     if isinstance(array, pa.DictionaryArray):

@@ -1,10 +1,10 @@
-"""Schemas of older SDKs, brought to the form that current ones write.
+"""Migration of the schemas of older SDKs to the current form.
 
-Rerun calls the form of a chunk's schema Sorbet and gives it a version of its own; from one to the
-next, names in the metadata changed, and columns were left out or moved, but never the data of a
-column. The rules are those of `re_sorbet` (`migrations`) in rerun 0.41: 0.0.1 is SDK 0.23 and
-everything that names no version, 0.1.0 is SDK 0.24, 0.1.3 is SDK 0.36. From 0.1.3 to 0.1.4, the
-version of SDK 0.41, nothing changed for chunks.
+Rerun calls the form of a chunk's schema Sorbet, and it has a version of its own. Between versions
+names in the metadata changed and columns were removed or moved, but never the data of a column. The
+rules are those of `re_sorbet` (`migrations`) in rerun 0.41: 0.0.1 is SDK 0.23 and every schema
+without a version, 0.1.0 is SDK 0.24, 0.1.3 is SDK 0.36. For chunks nothing changed from 0.1.3 to
+0.1.4, the version of SDK 0.41.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CURRENT_VERSION: Final = b"0.1.3"
 OLD_CHUNK_ID: Final = b"rerun.id"
-"""What `rerun:id` was called up to SDK 0.23."""
+"""The name of `rerun:id` up to SDK 0.23."""
 
 _OLD: Final = b"rerun."
 _NEW: Final = b"rerun:"
@@ -95,7 +95,7 @@ class Migrated(NamedTuple):
 
     Attributes:
         schema: The schema.
-        positions: For each of its columns, where it stands in the schema that was migrated.
+        positions: For each of its columns, the number of the column in the original schema.
     """
 
     schema: pa.Schema
@@ -104,7 +104,7 @@ class Migrated(NamedTuple):
 
 @dataclass(slots=True)
 class _Column:
-    """One column on its way from version to version."""
+    """A column during migration."""
 
     position: int
     name: str
@@ -112,17 +112,19 @@ class _Column:
 
 
 class _Draft(NamedTuple):
-    """A schema on its way from version to version."""
+    """A schema during migration."""
 
     metadata: dict[bytes, bytes]
     columns: list[_Column]
 
 
 def migrated(schema: pa.Schema) -> Migrated | None:
-    """The schema in the form of current SDKs; `None` if it is in that form already.
+    """Return a schema in the form of current SDKs; `None` if it has that form already.
 
-    A version that cannot be read, and one that is newer than ours, are taken for the current one,
-    as Rerun does.
+    A schema whose version is invalid or newer than ours is treated as current, as in Rerun.
+
+    Args:
+        schema: The schema of a message.
     """
     metadata = dict(schema.metadata or {})
     version = _version(metadata)
@@ -148,7 +150,7 @@ def migrated(schema: pa.Schema) -> Migrated | None:
 
 
 _Version = tuple[int, int, int, bool]
-"""Three numbers, and whether it is a release: what comes before a release is less."""
+"""Three numbers, and whether it is a release; pre-releases are less than the release."""
 
 
 def _version(metadata: Mapping[bytes, bytes]) -> _Version:
@@ -166,7 +168,7 @@ def _version(metadata: Mapping[bytes, bytes]) -> _Version:
 
 
 def _to_0_0_2(draft: _Draft) -> _Draft:
-    """Row ids first, then times, then data; archetypes that were renamed get their new names."""
+    """Order columns as row ids, times, data; rename archetypes that got new names."""
     groups: tuple[list[_Column], ...] = ([], [], [])
     for column in draft.columns:
         kind = column.metadata.get(_OLD_KIND, b"data")
@@ -182,7 +184,7 @@ def _to_0_0_2(draft: _Draft) -> _Draft:
 
 
 def _to_0_1_0(draft: _Draft) -> _Draft:
-    """Keys have a colon, a component is named by archetype and field, recording info has moved."""
+    """Use a colon in keys, name components by archetype and field, move recording properties."""
     metadata, columns = draft
     keys = [*metadata, *(key for column in columns for key in column.metadata)]
     if any(key.startswith(_OLD) for key in keys):
@@ -250,7 +252,7 @@ def _short_name(archetype: bytes) -> bytes:
 
 
 def _to_0_1_1(draft: _Draft) -> _Draft:
-    """Indicators, which said that an archetype was logged, are gone."""
+    """Remove indicator components, which marked that an archetype was logged."""
     return _Draft(draft.metadata, [one for one in draft.columns if not _is_indicator(one.metadata)])
 
 
@@ -262,7 +264,7 @@ def _is_indicator(metadata: Mapping[bytes, bytes]) -> bool:
 
 
 def _to_0_1_2(draft: _Draft) -> _Draft:
-    """Poses have the types of transforms; axis lengths and frames have new names."""
+    """Give poses the types of transforms; rename axis lengths and frames."""
     for column in draft.columns:
         metadata = column.metadata
         component_type = metadata.get(COMPONENT_TYPE)
@@ -278,7 +280,7 @@ def _to_0_1_2(draft: _Draft) -> _Draft:
 
 
 def _to_0_1_3(draft: _Draft) -> _Draft:
-    """`SeriesVisible` is `Visible`."""
+    """Rename `SeriesVisible` to `Visible`."""
     for column in draft.columns:
         if column.metadata.get(COMPONENT_TYPE) == b"rerun.components.SeriesVisible":
             column.metadata[COMPONENT_TYPE] = b"rerun.components.Visible"

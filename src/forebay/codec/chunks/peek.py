@@ -1,7 +1,7 @@
-"""What a chunk says of itself in its first bytes, without decompressing its data.
+"""The head of a chunk: its layout and number of rows, read without decompressing the data.
 
-An `ArrowMsg` holds an Arrow IPC stream: the schema message, then one record batch whose header
-gives the number of rows. Both stand in front, so of a bulky chunk only the front is decompressed.
+An `ArrowMsg` has an Arrow IPC stream: a schema message, then one record batch whose header has the
+number of rows. Both are at the front, so only the front of a large payload is decompressed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.schemas import SchemaCache
+from forebay.codec.chunks.flatbuffer import i64, slot, table, u8
+from forebay.codec.chunks.ipc import (
+    BATCH_COMPRESSION,
+    BATCH_LENGTH,
+    BODY_LENGTH,
+    DICTIONARY_BATCH,
+    HEADER,
+    HEADER_TYPE,
+    RECORD_BATCH,
+)
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.schemas import SchemaCache
 from forebay.errors import InvalidChunkError
 from forebay.limits import (
     DICTIONARIES_MAX,
@@ -22,26 +32,24 @@ from forebay.limits import (
 from forebay.model import ArrowMsg, Compression, Encoding
 
 if TYPE_CHECKING:
-    from forebay.chunk import ChunkLayout
-    from forebay.codec.schemas import ChunkSchema
+    from collections.abc import Callable
 
-_U16: Final = struct.Struct("<H")
+    from forebay.chunk import ChunkLayout
+    from forebay.codec.chunks.schemas import ChunkSchema
+
 _I32: Final = struct.Struct("<i")
-_I64: Final = struct.Struct("<q")
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
 _FRONT_BYTES: Final = 4096
-_DICTIONARY_BATCH: Final = 2
-_RECORD_BATCH: Final = 3
 
 
 class ChunkHead(NamedTuple):
-    """What stands in front of a chunk's data.
+    """The information in front of a chunk's data.
 
     Attributes:
         layout: The columns of the chunk.
-        num_rows: How many rows they have.
-        batch: Where the header of its record batch begins and ends in the message, if its times
-            lie behind that as they are; else `None`.
+        num_rows: The number of rows.
+        batch: Begin and end of the record batch's header in the message, if its times follow in
+            plain form; else `None`.
     """
 
     layout: ChunkLayout
@@ -50,9 +58,9 @@ class ChunkHead(NamedTuple):
 
 
 class ChunkPeeker:
-    """Reads chunk heads; chunks that share a schema share one layout.
+    """Reads the heads of chunks; chunks with the same schema share one layout.
 
-    Not for several threads at once.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -62,10 +70,13 @@ class ChunkPeeker:
     def peek(self, msg: ArrowMsg) -> ChunkHead:
         """Read the head of one chunk.
 
-        Its data is not looked at: a chunk whose head is sound may still be rejected by a worker.
+        The data is not examined: a chunk with a valid head may still be rejected by a worker.
+
+        Args:
+            msg: The message.
 
         Raises:
-            InvalidChunkError: The head is not that of a chunk, with the store and the byte offset.
+            InvalidChunkError: The head is invalid. The error has the store and the byte offset.
         """
         try:
             return self._peek(msg)
@@ -91,7 +102,7 @@ class ChunkPeeker:
             wanted *= 4
 
     def _front(self, msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
-        """At least `wanted` bytes of the payload, if it has as many, and whether it is all."""
+        """Return at least `wanted` bytes of the payload if available, and whether that is all."""
         size = msg.uncompressed_size
         if msg.compression == Compression.NONE:
             return msg.payload, True
@@ -108,7 +119,7 @@ class ChunkPeeker:
             raise InvalidChunkError(text) from error
 
     def _parse(self, front: bytes | memoryview) -> ChunkHead | None:
-        """The head, or `None` if the front is too short for it."""
+        """Return the head; `None` if the front is too short for it."""
         view = memoryview(front).cast("B")
         schema_end = _message_end(view, 0)
         if schema_end is None:
@@ -116,7 +127,7 @@ class ChunkPeeker:
         begin = schema_end
         batch_end = _message_end(view, begin)
         num_dictionaries = 0
-        while batch_end is not None and _kind(view[begin:batch_end]) == _DICTIONARY_BATCH:
+        while batch_end is not None and _kind(view[begin:batch_end]) == DICTIONARY_BATCH:
             num_dictionaries += 1
             if num_dictionaries > DICTIONARIES_MAX:
                 text = f"there are more than {DICTIONARIES_MAX} dictionaries (DICTIONARIES_MAX)"
@@ -140,10 +151,15 @@ class ChunkPeeker:
 
 
 def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
-    """Decompress the front of an LZ4 block: `wanted` bytes or a little more, or all there is.
+    """Decompress the front of an LZ4 block.
+
+    Args:
+        block: The block.
+        wanted: The number of bytes to decompress. The result may be a little longer, or shorter if
+            the block contains less.
 
     Raises:
-        InvalidChunkError: The block contradicts itself before that.
+        InvalidChunkError: The block is invalid before that position.
     """
     source = memoryview(block).cast("B")
     out = bytearray()
@@ -156,7 +172,7 @@ def lz4_block_front(block: bytes | memoryview, wanted: int) -> bytes:
             if length == 15:
                 length, position = _long_length(source, position, length)
             if length:
-                # A literal can be as long as the chunk: only as much of it as was asked for.
+                # A run of literals can be as long as the chunk: copy only as much as wanted.
                 out += source[position : position + min(length, wanted)]
                 position += length
             if len(out) >= wanted or position >= len(source):
@@ -193,52 +209,40 @@ def _long_length(source: memoryview, position: int, length: int) -> tuple[int, i
 
 
 def _message_end(front: memoryview, position: int) -> int | None:
-    """Where the encapsulated Arrow message at `position` ends, its body not counted."""
+    """Return the end of the encapsulated Arrow message at `position`, without its body.
+
+    Returns `None` if the front is too short.
+    """
     if len(front) < position + 8:
         return None
     if bytes(front[position : position + 4]) == _CONTINUATION:
         position += 4
     (length,) = _I32.unpack_from(front, position)
     if length <= 0:
-        text = "the payload is no Arrow IPC stream of a schema and a record batch"
+        text = "the payload is not an Arrow IPC stream of a schema and a record batch"
         raise InvalidChunkError(text)
     end = position + 4 + length
     return end if end <= len(front) else None
 
 
 def _kind(message: memoryview) -> int:
-    """What a message holds; 0 if it does not say."""
-    try:
-        buffer, root = _root(message)
-        kind = _field(buffer, root, 1)
-        return 0 if kind is None else buffer[kind]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    """Return the kind of a message; 0 if it has none."""
+    return _read(message, lambda data, root: u8(data, slot(data, root, HEADER_TYPE)))
 
 
 def _body_length(message: memoryview) -> int:
-    try:
-        buffer, root = _root(message)
-        length = _field(buffer, root, 3)
-        size: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    size = _read(message, lambda data, root: i64(data, slot(data, root, BODY_LENGTH)))
     if size < 0:
         raise _damaged_header()
     return size
 
 
 def _num_rows(message: memoryview) -> int:
-    """`Message.header.length` of a record batch: Arrow's flatbuffers, read where they stand."""
-    if _kind(message) != _RECORD_BATCH:
+    """Return the number of rows that the message of a record batch claims."""
+    if _kind(message) != RECORD_BATCH:
         text = "the payload's second Arrow message is not a record batch"
         raise InvalidChunkError(text)
-    try:
-        buffer, table = _batch(message)
-        length = _field(buffer, table, 0)
-        num_rows: int = 0 if length is None else _I64.unpack_from(buffer, length)[0]
-    except (struct.error, IndexError) as error:
-        raise _damaged_header() from error
+    num_rows = _read(message, lambda data, root: i64(data, _batch_slot(data, root, BATCH_LENGTH)))
     if num_rows < 0:
         text = f"the payload's record batch claims {num_rows} rows"
         raise InvalidChunkError(text)
@@ -246,43 +250,26 @@ def _num_rows(message: memoryview) -> int:
 
 
 def _is_compressed(message: memoryview) -> bool:
-    """Whether the buffers of a record batch are compressed."""
+    """Return whether the buffers of a record batch are compressed."""
+    return bool(_read(message, lambda data, root: _batch_slot(data, root, BATCH_COMPRESSION)))
+
+
+def _batch_slot(data: memoryview, root: int, wanted: int) -> int:
+    """Return the position of a field of the record batch in a message; 0 if it is absent."""
+    header = slot(data, root, HEADER)
+    if not header:
+        raise IndexError
+    return slot(data, table(data, header), wanted)
+
+
+def _read(message: memoryview, read: Callable[[memoryview, int], int]) -> int:
+    """Apply `read` to the flatbuffer of a message and the position of its root table."""
+    data = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
     try:
-        buffer, table = _batch(message)
-        return _field(buffer, table, 3) is not None
+        return read(data, table(data, 0))
     except (struct.error, IndexError) as error:
         raise _damaged_header() from error
 
 
-def _batch(message: memoryview) -> tuple[memoryview, int]:
-    """The flatbuffer of a message, and where the table of its record batch stands in it."""
-    buffer, root = _root(message)
-    header = _field(buffer, root, 2)
-    if header is None:
-        raise IndexError
-    return buffer, header + _I32.unpack_from(buffer, header)[0]
-
-
-def _root(message: memoryview) -> tuple[memoryview, int]:
-    """The flatbuffer of a message, and where its root table stands in it."""
-    buffer = message[8 if bytes(message[:4]) == _CONTINUATION else 4 :]
-    return buffer, _I32.unpack_from(buffer, 0)[0]
-
-
 def _damaged_header() -> InvalidChunkError:
     return InvalidChunkError("the payload's record batch header is damaged")
-
-
-def _field(buffer: memoryview, table: int, index: int) -> int | None:
-    """Where field `index` of a flatbuffers table stands; `None` if it has its default."""
-    if table < 0:
-        raise IndexError
-    vtable = table - _I32.unpack_from(buffer, table)[0]
-    if vtable < 0:
-        raise IndexError
-    (size,) = _U16.unpack_from(buffer, vtable)
-    slot = 4 + 2 * index
-    if slot >= size:
-        return None
-    (offset,) = _U16.unpack_from(buffer, vtable + slot)
-    return table + offset if offset else None

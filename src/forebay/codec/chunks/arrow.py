@@ -1,7 +1,7 @@
-"""Payloads to chunks, and chunks to payloads.
+"""Decoding of payloads to chunks, and encoding of chunks to payloads.
 
-Memory safety never depends on the sender: sizes are checked before anything is allocated, a
-record batch is fully validated before anything looks into it, and offsets are checked by pyarrow.
+Memory safety does not depend on the sender: sizes are checked before memory is allocated, a record
+batch is fully validated before it is read, and pyarrow checks offsets.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from forebay.chunk import Chunk, ChunkLayout, ConvertedChunk, EncodedChunk, Pack
 from forebay.chunk.arrays import positions
 from forebay.chunk.damage import DAMAGE, is_of_chunk
 from forebay.chunk.layout import CHUNK_ID
-from forebay.codec.alike import AlikeDecoder
-from forebay.codec.batch_patterns import BatchPatterns
-from forebay.codec.conversion import Converted
-from forebay.codec.ipc import (
+from forebay.codec.chunks.alike import AlikeDecoder
+from forebay.codec.chunks.batch_patterns import BatchPatterns
+from forebay.codec.chunks.conversion import Converted
+from forebay.codec.chunks.ipc import (
     CONTINUATION,
     batch_sizes,
     check_end,
@@ -29,32 +29,32 @@ from forebay.codec.ipc import (
     message_extent,
     read_batch_header,
 )
-from forebay.codec.lz4 import Lz4Decompressor
-from forebay.codec.migration import OLD_CHUNK_ID
-from forebay.codec.outgoing import outgoing_batch
-from forebay.codec.plain_types import Room, UnreadableColumnError
-from forebay.codec.schemas import (
+from forebay.codec.chunks.lz4 import Lz4Decompressor
+from forebay.codec.chunks.migration import OLD_CHUNK_ID
+from forebay.codec.chunks.outgoing import outgoing_batch
+from forebay.codec.chunks.plain_types import Room, UnreadableColumnError
+from forebay.codec.chunks.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
     ChunkSchema,
     DenseBatch,
     SchemaCache,
 )
-from forebay.codec.soundness import ALIGNMENT, check_header, check_nulls, check_offsets
+from forebay.codec.chunks.soundness import ALIGNMENT, check_header, check_nulls, check_offsets
 from forebay.errors import InvalidChunkError, LimitError
 from forebay.model import ArrowMsg, ChunkId, Compression, Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forebay.codec.lz4 import FreshMemory
+    from forebay.codec.chunks.lz4 import FreshMemory
     from forebay.limits import StoreLimits
     from forebay.model import Payload, StoreId
 
 _PREFIX: Final = struct.Struct("<II")
 
 _HELD_FACTOR_MAX: Final = 2
-"""How many times what a chunk uses it may keep alive."""
+"""A chunk may keep at most this many times the memory that it uses."""
 
 _DAMAGED: Final = (
     pa.ArrowException,
@@ -67,17 +67,17 @@ _DAMAGED: Final = (
     TypeError,
     ValueError,
 )
-"""What pyarrow may raise over bytes that it cannot make sense of."""
+"""Exceptions that pyarrow may raise over invalid bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedChunk:
-    """A chunk, and when the SDK that sent it did what, in nanoseconds since the Unix epoch.
+    """A chunk with the times that its SDK recorded, in nanoseconds since the Unix epoch.
 
     Attributes:
         chunk: The chunk.
-        sdk_ipc_encoded_ns: When the SDK encoded it, if it said so.
-        sdk_grpc_sink_ns: When the SDK handed it to its gRPC connection, if it said so.
+        sdk_ipc_encoded_ns: When the SDK encoded it, if recorded.
+        sdk_grpc_sink_ns: When the SDK passed it to its gRPC connection, if recorded.
     """
 
     chunk: Chunk
@@ -86,16 +86,19 @@ class DecodedChunk:
 
 
 class ChunkDecoder:
-    """Decodes the chunks of one stream after the other; one per worker."""
+    """Decodes messages to chunks. It caches schemas and patterns, so use one decoder per worker.
+
+    Not thread-safe; it may move between threads.
+    """
 
     def __init__(
         self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
     ) -> None:
-        """Learn nothing yet.
+        """Make a decoder with empty caches.
 
         Args:
-            memory: What is large is decoded into it; by default into that of the C library.
-            structure: What a chunk may consist of at most.
+            memory: The allocator for large payloads; the default is that of the C library.
+            structure: Limits of what a chunk may consist of.
         """
         self._lz4 = Lz4Decompressor(memory)
         self._schemas = SchemaCache(structure)
@@ -103,23 +106,38 @@ class ChunkDecoder:
         self._batches = BatchPatterns()
 
     def decode_alike(self, msgs: Sequence[ArrowMsg]) -> list[Chunk | None]:
-        """The chunks of those messages that are like earlier ones, for a fraction of the work.
+        """Decode the messages that match a pattern; this costs a fraction of `decode`.
 
-        `None` stands for a message that `decode` has to look at.
+        Args:
+            msgs: The messages of one turn.
+
+        Returns:
+            A chunk per message, or `None` where `decode` is needed.
         """
         return self._alike.decode(msgs)
 
     def decode(self, msg: ArrowMsg) -> Chunk:
-        """The chunk in `msg`, sorted by row id.
+        """Decode a message to a chunk, sorted by row id.
+
+        Args:
+            msg: The message.
 
         Raises:
-            InvalidChunkError: There is none; with the store, the chunk's id and byte offset as
-                far as they are known. A `LimitError` if the chunk is over a limit.
+            InvalidChunkError: The payload is not a valid chunk. The error has the store, the
+                chunk's id and the byte offset as far as they are known.
+            LimitError: The chunk exceeds a limit (a subclass of the above).
         """
         return self._decode(msg)[0]
 
     def decode_timed(self, msg: ArrowMsg) -> DecodedChunk:
-        """As `decode`, with the times that the SDK noted on the way."""
+        """Decode like `decode`, and also return the times that the SDK recorded.
+
+        Args:
+            msg: The message.
+
+        Raises:
+            InvalidChunkError: As for `decode`.
+        """
         chunk, values = self._decode(msg)
         return DecodedChunk(
             chunk,
@@ -131,7 +149,7 @@ class ChunkDecoder:
         chunk_id = msg.chunk_id
         try:
             buffer = self._uncompressed(msg)
-            data = memoryview(buffer).cast("B")  # pyarrow says signed bytes
+            data = memoryview(buffer).cast("B")  # pyarrow exports signed bytes
             _, at = message_extent(data, 0)
             schema, values = self._schemas.read(data[:at])
             chunk_id = _chunk_id(values)
@@ -202,7 +220,7 @@ class ChunkDecoder:
         at: int,
         end: int,
     ) -> None:
-        """Take a message as the pattern of those like it, as often as that may pay off."""
+        """Learn a message as a pattern; the number of attempts is bounded."""
         if not known.patterns_left or schema.spans is None:
             return
         known.patterns_left -= 1
@@ -218,9 +236,9 @@ class ChunkDecoder:
         data: memoryview,
         at: int,
     ) -> Chunk:
-        """The chunk of a message whose buffers are compressed, or whose columns are converted.
+        """Decode a message with compressed buffers, or with columns that need conversion.
 
-        Its columns do not lie in the message, so it is nothing to learn a pattern from.
+        Its columns are not stored in the message in their final form, so no pattern can be learned.
         """
         room = Room(len(data))
         sizes = batch_sizes(data, at)
@@ -247,7 +265,7 @@ class ChunkDecoder:
         else:
             batch, unread = conversion.convert(raw, room, schema.arrow)
         if is_hollow or len(data) > _HELD_FACTOR_MAX * batch.nbytes:
-            # What is not used of the message must not be kept for what is.
+            # Do not keep a large message in memory for a small part of it.
             batch = _anew(batch)
         is_whole = batch.num_columns == len(schema.arrow)
         layout = schema.layout if is_whole else ChunkLayout.from_schema(batch.schema)
@@ -268,7 +286,7 @@ class ChunkDecoder:
         if _is_small_part(msg.payload):
             return pa.py_buffer(bytes(msg.payload))
         buffer = pa.py_buffer(msg.payload)
-        # Cut out of a file, a payload may stand anywhere; Arrow's buffers want to be aligned.
+        # A payload that was cut out of a file has any address; Arrow buffers should be aligned.
         return pa.py_buffer(bytes(msg.payload)) if buffer.address % ALIGNMENT else buffer
 
 
@@ -278,10 +296,11 @@ def _anew(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[int, bool, bool]:
-    """The length of a record batch's body, and what is to be looked at in its columns.
+    """Validate a record batch header.
 
     Returns:
-        The length; whether nulls may stand where none may be; whether a list or union is hollow.
+        The length of the body in bytes; whether a non-nullable field claims nulls; whether a list
+        or union is hollow (see `NodeRules.hollow`).
 
     Raises:
         InvalidChunkError: What the header says of the body cannot be true.
@@ -293,12 +312,12 @@ def _checked_header(schema: ChunkSchema, data: memoryview, begin: int) -> tuple[
 
 
 def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:
-    """The message of a record batch in memory of its own, its body at a multiple of 8.
+    """Copy a record batch message so that its body begins at a multiple of 8.
 
     Args:
         data: The stream.
-        begin: Where the flatbuffer of the message begins.
-        end: Where it ends, and the body begins.
+        begin: The begin of the message's flatbuffer.
+        end: The end of the flatbuffer, where the body begins.
     """
     length = end - begin
     padding = -length % ALIGNMENT
@@ -307,9 +326,9 @@ def _aligned(data: memoryview, begin: int, end: int) -> pa.Buffer:
 
 
 def _is_small_part(payload: Payload) -> bool:
-    """Whether a chunk of this payload would keep much more memory alive than it uses.
+    """Return whether a chunk of this payload would keep much more memory than it uses.
 
-    What can change is not kept at all: it is memory that its owner wants to use again.
+    Also true if the payload's memory is writable: its owner wants to reuse it.
     """
     if not isinstance(payload, memoryview):
         return False
@@ -320,9 +339,14 @@ def _is_small_part(payload: Payload) -> bool:
 def encode_chunk(
     store_id: StoreId, chunk: Chunk, compression: Compression = Compression.LZ4
 ) -> ArrowMsg:
-    """The message that carries `chunk` to Rerun or to us.
+    """Encode a chunk as the message that carries it to Rerun or Forebay.
 
-    Its schema says what is true of these rows, whatever the messages said that they came in.
+    The schema makes only claims that are true for the chunk's rows (see `outgoing`).
+
+    Args:
+        store_id: The store of the message.
+        chunk: The chunk.
+        compression: The compression of the payload.
 
     Raises:
         InvalidChunkError: The chunk cannot be opened.
@@ -350,7 +374,7 @@ def encode_chunk(
 
 
 def _retyped(raw: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of a batch under a schema that names other types of the same layout."""
+    """Return the columns of a batch under a schema with other types of the same physical layout."""
     columns = [
         array if array.type == column.type else array.view(column.type)
         for array, column in zip(raw.columns, schema, strict=True)
@@ -367,10 +391,10 @@ def _validate(raw: pa.RecordBatch) -> None:
 
 
 def _is_dense(chunk: Chunk) -> bool:
-    """Whether row ids and times have no validity bitmap.
+    """Return whether row ids and times have no validity bitmap.
 
-    A matter of the record batch message alone, so what follows from it holds for all batches
-    that have the same.
+    This follows from the record batch message alone, so it holds for all batches with the same
+    message.
     """
     layout = chunk.layout
     positions = [layout.row_ids, *(index.position for index in layout.indexes.values())]
@@ -390,7 +414,7 @@ def _chunk_id(values: Mapping[bytes, bytes]) -> ChunkId:
 
 
 def _timestamp_ns(text: bytes | None) -> int | None:
-    """Nanoseconds from `secs.nnnnnnnnn`; `None` if it is anything else."""
+    """Return nanoseconds from the text `secs.nnnnnnnnn`; `None` if it has another form."""
     if text is None:
         return None
     seconds, point, nanoseconds = text.partition(b".")

@@ -1,22 +1,25 @@
-"""LZ4 blocks, decompressed to exactly the size that was claimed, or not at all.
+"""Decompression of LZ4 blocks to exactly the claimed size, or an error.
 
-cramjam decompresses into memory of ours and says how many bytes came out. It is not everywhere, and
-pyarrow's codec takes the claimed size for the true one: if a block holds less, the rest of the
-buffer is whatever memory held before, other senders' data included. So each block is extended by
-a literal that nobody can know beforehand; only if it comes out at the very end was every byte
-before it written. That costs a copy of the compressed bytes; asking a second time (`size - 1`
-must not suffice) would cost a second decompression, and suffices for some blocks that hold less.
+cramjam decompresses into memory of the caller and returns the number of bytes written. It is not
+available everywhere. pyarrow's codec assumes that the claimed size is correct: if a block contains
+less, the rest of the buffer is uninitialized memory, possibly with data of other senders. So for
+pyarrow each block is extended by a secret literal (the seal). Only if it appears at the very end
+was every byte before it written. This costs a copy of the compressed bytes. The alternative, a
+second decompression to `size - 1` that must fail, costs more and succeeds for some blocks that are
+too short.
 
-Both are the same LZ4 library underneath and accept the same blocks, but for one that only intention
-makes: pyarrow's way overlooks a last match of a few bytes that begins too near the end.
+Both use the same LZ4 library and accept the same blocks, except for some blocks that only a
+deliberate sender makes: pyarrow's way does not notice a last match of a few bytes that begins too
+near the end.
 
-A match of offset 0 refers to itself. The format forbids it, and Rerun refuses it; the LZ4 library
-takes it, and writes zeros (`LZ4_write32(op, 0)` in all of its ways through a match of an offset
-below 8). To find one, all sequences of a block have to be walked: some 300 in a message of one row,
-100 microseconds in the fastest way that Python has (a regular expression), where decompression
-takes one. So such a match is read as what the library makes of it, everywhere, `peek` included: the
-same bytes in every run, from the block alone, nothing of what memory held before. That it is so is
-tried out once in a process, and a library that does otherwise is not used without that walk.
+A match of offset 0 refers to itself. The format forbids it and Rerun rejects it, but the LZ4
+library accepts it and writes zeros (`LZ4_write32(op, 0)` in all of its code paths for offsets below
+8). To detect one, all sequences of a block have to be parsed: some 300 in a message of one row,
+which takes 100 microseconds in the fastest way that Python has (a regular expression), where
+decompression takes one. So such a match is decoded as the library does it, in all code including
+`peek`: the result is the same in every run and depends on the block alone, never on earlier
+contents of memory. This behaviour is verified once per process. A library that behaves otherwise is
+used only with the slow check.
 """
 
 from __future__ import annotations
@@ -38,19 +41,22 @@ if TYPE_CHECKING:
 _SEAL_SIZE: Final = 16
 _MATCH_SIZE: Final = 4
 _MATCH: Final = b"\x01\x00"
-"""Gives the block's last sequence the match that it lacks: offset 1, four bytes (its token's low
-bits are zero in every block that an LZ4 library writes)."""
+"""The match that the block's last sequence lacks: offset 1, length 4.
+
+The length is 4 because the low bits of the last token are zero in every block that an LZ4 library
+writes.
+"""
 _SEQUENCE: Final = _MATCH + b"\xf0\x01"
-"""That, and the beginning of a sequence of 16 literals."""
+"""The match, and the start of a sequence of 16 literals."""
 _LONG_RUN: Final = 15
-"""A length that goes on in the next byte."""
+"""The length in a token that continues in the next byte."""
 _LAST_LITERALS: Final = 5
-"""Every block but one without a match ends with so many at least (lz4_Block_format.md)."""
+"""The minimum number of literals at the end of a block with a match (lz4_Block_format.md)."""
 _PREFIX_SIZE: Final = 4
 
 
 def _bound_decompressor() -> Callable[..., int] | None:
-    """What decompresses into given memory and says how many bytes came out, if it is installed."""
+    """Return cramjam's function that decompresses into given memory; `None` if not installed."""
     try:
         lz4 = import_module("cramjam").lz4
     except ImportError:
@@ -67,38 +73,44 @@ _SELF_MATCH_LENGTHS: Final = (19, 20, 27, 35, 64, 100, 270)
 
 
 class Piece(Protocol):
-    """Some fresh memory: written through `view`, read at `address` by whoever keeps the piece."""
+    """A piece of uninitialized memory. A reader of `address` must keep a reference to the piece."""
 
     @property
     def view(self) -> memoryview:
-        """Its bytes."""
+        """The memory, writable."""
         ...
 
     @property
     def address(self) -> int:
-        """Where they begin."""
+        """The address of the first byte."""
         ...
 
 
 class FreshMemory(Protocol):
-    """Where memory for large payloads comes from."""
+    """An allocator for large payloads."""
 
     def piece(self, size: int) -> Piece | None:
-        """So many bytes; `None` if they are better had elsewhere."""
+        """Return `size` bytes; `None` if the caller should allocate them elsewhere."""
         ...
 
     def take_back(self, piece: Any) -> None:
-        """Nothing came to lie there after all."""
+        """Return a piece that was not used."""
         ...
 
 
 class Lz4Decompressor:
-    """Decompresses LZ4 blocks; not for use from several threads at once."""
+    """Decompresses LZ4 blocks. Not thread-safe."""
 
     def __init__(
         self, memory: FreshMemory | None = None, *, bound: Callable[..., int] | None = _BOUND
     ) -> None:
-        """Decompress large blocks into `memory`, by default into that of the C library."""
+        """Make a decompressor.
+
+        Args:
+            memory: The allocator for large blocks; the default is that of the C library.
+            bound: A function that decompresses into given memory; the default is cramjam's, if
+                installed.
+        """
         self._memory = memory
         self._codec = pa.Codec("lz4_raw")
         self._bound = bound if bound is None or writes_zeros(bound) else None
@@ -107,10 +119,17 @@ class Lz4Decompressor:
         self._count = 0
 
     def decompress(self, payload: Payload, size: int) -> pa.Buffer:
-        """The `size` bytes that a block holds.
+        """Decompress a block.
+
+        Args:
+            payload: The block.
+            size: The claimed size after decompression, in bytes.
+
+        Returns:
+            Exactly `size` bytes.
 
         Raises:
-            ValueError: It does not hold exactly that many, or it is damaged.
+            ValueError: The block has another size, or is damaged.
         """
         if not 0 < size <= limits.LZ4_RATIO_MAX * len(payload):
             msg = f"{len(payload)} bytes of LZ4 cannot become {size} bytes"
@@ -129,7 +148,7 @@ class Lz4Decompressor:
         memory = self._memory
         piece = None if memory is None else memory.piece(size)
         if memory is None or piece is None:
-            # Not the default pool: it asks for large pages, whether they are slow or not.
+            # Not the default pool: it requests huge pages even where they are slow.
             buffer = pa.allocate_buffer(size, memory_pool=pa.system_memory_pool())
             _fill(bound, payload, buffer, size)
             return buffer
@@ -141,10 +160,17 @@ class Lz4Decompressor:
         return pa.foreign_buffer(piece.address, size, piece)
 
     def decompress_alike(self, payloads: Sequence[Payload], size: int) -> bytearray:
-        """What blocks of the same decompressed size hold, one behind the other.
+        """Decompress blocks of the same decompressed size.
+
+        Args:
+            payloads: The blocks.
+            size: The claimed size of each after decompression, in bytes.
+
+        Returns:
+            The decompressed blocks, concatenated.
 
         Raises:
-            ValueError: One of them does not hold exactly that many bytes, or is damaged.
+            ValueError: A block has another size, or is damaged.
         """
         if any(size > limits.LZ4_RATIO_MAX * len(payload) for payload in payloads):
             msg = f"a block of LZ4 cannot become {size} bytes"
@@ -177,9 +203,9 @@ class Lz4Decompressor:
         view = memoryview(buffer).cast("B")  # pyarrow says signed bytes
         end = bytes(payload[-_LAST_LITERALS:])
         last = end[-1:]
-        # That the seal is there is not all. The match must be one, not literals of a block that is
-        # cut off; it must not be longer than ours, which literals that are not all alike show; and
-        # the block must end in as many of them as it has to.
+        # The seal alone is not sufficient. The match must be a match and not literals of a
+        # truncated block; it must not be longer than ours, which is visible if not all literals are
+        # equal; and the block must end with the required number of literals.
         if (
             view[size:] != last * _MATCH_SIZE + seal
             or view[:size][-_LAST_LITERALS:] != end
@@ -189,7 +215,7 @@ class Lz4Decompressor:
         return buffer.slice(0, size)
 
     def _decompress_unsealed(self, payload: Payload, size: int) -> pa.Buffer:
-        """For a valid block that no library writes, or a short one; else raises."""
+        """Decompress a valid block that no library writes, or a short one; raise for others."""
         try:
             buffer = self._codec.decompress(payload, size)
         except OSError as error:
@@ -200,26 +226,34 @@ class Lz4Decompressor:
 
 
 def _damaged(size: int) -> ValueError:
-    """Which of the two it is cannot always be told, and not alike on both ways."""
+    """Return the error for a damaged block or a wrong size.
+
+    The two cannot always be distinguished, and not equally on both ways.
+    """
     return ValueError(f"the LZ4 block is damaged, or does not hold the {size} bytes claimed")
 
 
 def _has_prefix(payload: Payload, size: int) -> bool:
-    """Whether a block may have its size before it, which cramjam reads and the format has not.
+    """Return whether a block could be read as having a size prefix.
 
-    No chunk's payload does: it begins with the four bytes FF of an Arrow message.
+    cramjam accepts such a prefix, but the format has none. No chunk's payload looks like this: it
+    begins with the four bytes FF of an Arrow message.
     """
     return payload[0] == size & 0xFF and payload[:_PREFIX_SIZE] == size.to_bytes(4, "little")
 
 
 def _self_match(length: int) -> tuple[bytes, int]:
-    """A block with a match of offset 0 and this length, 19 at least, and what it holds in bytes."""
+    """Return a block with a match of offset 0 and the given length (at least 19), and its size."""
     return _SELF_MATCH % (0xAA, length - 19, b"\xaa" * 6), 1 + length + 6
 
 
 @functools.cache
 def writes_zeros(bound: Callable[..., int]) -> bool:
-    """Whether a decompressor refuses matches of offset 0, or writes zeros for them."""
+    """Return whether a decompressor rejects matches of offset 0, or writes zeros for them.
+
+    Args:
+        bound: A function that decompresses into given memory.
+    """
     for length in _SELF_MATCH_LENGTHS:
         block, size = _self_match(length)
         out = bytearray(b"\x55" * size)
@@ -234,7 +268,10 @@ def writes_zeros(bound: Callable[..., int]) -> bool:
 
 @functools.cache
 def _codec_writes_zeros() -> bool:
-    """The same of pyarrow's codec, whose memory is not ours to fill: what it held last is."""
+    """Return the same for pyarrow's codec.
+
+    It allocates its own memory, so the memory is filled by an earlier decompression.
+    """
     codec = pa.Codec("lz4_raw")
 
     def decompress(block: bytes, out: bytearray, *, output_len: int) -> int:
@@ -246,10 +283,10 @@ def _codec_writes_zeros() -> bool:
 
 
 def _size(payload: Payload, *, has_self_matches: bool) -> int:
-    """How many bytes come out of a block that a decompressor has accepted.
+    """Return the decompressed size of a block that a decompressor has accepted.
 
     Raises:
-        ValueError: It has a match of offset 0, and `has_self_matches` does not allow for it.
+        ValueError: The block has a match of offset 0, and `has_self_matches` is false.
     """
     block = bytes(payload)
     at = size = 0
@@ -267,7 +304,7 @@ def _size(payload: Payload, *, has_self_matches: bool) -> int:
 
 
 def _length(block: bytes, at: int, length: int) -> tuple[int, int]:
-    """A length that begins with four bits of a token, and where the block goes on behind it."""
+    """Return a length that begins with four bits of a token, and the position after it."""
     if length < _LONG_RUN:
         return length, at
     while True:

@@ -1,0 +1,1 @@
+"""RRD streams (RRF2): framing of messages, stream footers and the manifest of chunks."""
