@@ -104,23 +104,39 @@ class ForebayError(Exception):
 
 
 class CodecError(ForebayError):
-    """Bytes that are not valid for the format that was expected."""
+    """Bytes that are not valid for the format that was expected.
+
+    As the error of a `LoadError` or of a stream decoder it tells where decoding ended
+    (`byte_offset`). Every whole message before the damage was delivered.
+    """
 
 
 class NotAnRrdError(CodecError):
-    """The bytes are not the start of a Rerun stream."""
+    """The bytes are not the start of a Rerun stream, so the file is probably of another kind."""
 
 
 class UnsupportedRrdError(CodecError):
-    """A Rerun stream of a version, compression or serializer that Forebay does not read."""
+    """A Rerun stream of a version, compression or serializer that Forebay does not read.
+
+    For recordings of SDK 0.22 and earlier the message says how to convert them (`rerun rrd
+    migrate`).
+    """
 
 
 class TruncatedError(CodecError):
-    """The stream ends inside a header or a message."""
+    """The stream ends inside a header or a message.
+
+    The usual cause is a program that was killed while it wrote, or a copy that is incomplete;
+    `byte_offset` is the beginning of the incomplete part.
+    """
 
 
 class CorruptError(CodecError):
-    """A header, a length or a message that contradicts itself."""
+    """A header, a length or a message that contradicts itself.
+
+    Nothing after `byte_offset` in the stream is decoded, because the position of the next message
+    is not known.
+    """
 
 
 class InvalidChunkError(ForebayError):
@@ -172,7 +188,11 @@ class LimitError(InvalidChunkError):
 
 
 class StoreError(ForebayError):
-    """A store refuses a change."""
+    """A store refuses a change.
+
+    Also raised if inserting a chunk fails in an unexpected way; the cause is the original error.
+    The next chunk is inserted as usual.
+    """
 
 
 class QueryError(ForebayError):
@@ -180,31 +200,53 @@ class QueryError(ForebayError):
 
 
 class UnknownTimelineError(QueryError, KeyError):
-    """No such timeline in this store."""
+    """No such timeline in this store; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class UnknownEntityError(QueryError, KeyError):
-    """No such entity in this store."""
+    """No such entity in this store; the message lists existing ones and suggests a similar name.
+
+    It is also a `KeyError`.
+    """
 
 
 class UnknownComponentError(QueryError, KeyError):
-    """No such component on this entity."""
+    """No such component on this entity; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class TimeTypeError(QueryError, TypeError):
-    """A time whose type does not fit the timeline."""
+    """A time whose type does not fit the timeline, for example a date on a sequence timeline.
+
+    It is also raised for times that 64 bits of nanoseconds cannot hold. It is also a `TypeError`.
+    """
 
 
 class ExpressionError(QueryError, ValueError):
-    """An entity path, content expression or list of index values that is not valid."""
+    """An entity path, content expression or list of index values that is not valid.
+
+    For an expression the message shows the position of the error. It is also a `ValueError`.
+    """
 
 
 class UnknownStoreError(ForebayError, KeyError):
-    """No such recording or blueprint in this hub."""
+    """No such recording or blueprint in this hub; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class IngestError(ForebayError):
-    """A worker cannot accept or finish work."""
+    """A worker cannot accept or finish work.
+
+    Base class of the errors of submitting and flushing, and of two outcomes of a submission:
+    `MessageDroppedError` and `SpillError`.
+    """
 
 
 class WorkerClosedError(IngestError):
@@ -232,18 +274,25 @@ class MessageDroppedError(IngestError):
 
 
 class SpillError(IngestError):
-    """Spilled messages cannot be read back from disk; the cause of a rejection."""
+    """Spilled messages cannot be read back from disk.
+
+    It is not raised to a caller: it is the cause of a rejection, which is counted and named.
+    """
 
 
 class QueueFullError(IngestError, TimeoutError):
-    """No space in the worker's queue within the timeout.
+    """No space in the worker's queue within the timeout; the message was not accepted.
 
-    It is also raised at once where no thread but the caller's could make space.
+    It is raised at once where no thread but the caller's could make space. Poll more often, or
+    allow a larger byte budget. It is also a `TimeoutError`.
     """
 
 
 class FlushTimeoutError(IngestError, TimeoutError):
-    """Not everything submitted was committed within the timeout."""
+    """Not everything submitted was committed within the timeout; the worker continues.
+
+    It is also a `TimeoutError`.
+    """
 
 
 class LoadError(ForebayError):
@@ -278,7 +327,10 @@ class SiteError(ForebayError):
 
 
 class ServerError(ForebayError):
-    """The server cannot start or cannot continue."""
+    """The server cannot start or continue.
+
+    Its address is malformed or in use, or its data directory cannot be written to.
+    """
 
 
 class BenchError(ForebayError):
@@ -302,7 +354,11 @@ def cut(text: str, chars_max: int) -> str:
 
 
 def copy_of(error: ForebayError) -> ForebayError:
-    """Return an equal error with the same cause, to be stored while the original is raised."""
+    """Return an equal error with the same cause.
+
+    The copy can be stored while the original is raised: raising adds a traceback, which keeps
+    frames and their payloads in memory.
+    """
     copied = _restored(type(error), error.message, dict(vars(error)))
     copied.__cause__ = error.__cause__
     return copied

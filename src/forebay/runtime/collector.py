@@ -30,7 +30,6 @@ class RareCollections:
     """
 
     def __init__(self, objects_min: int = COLLECTION_OBJECTS_MIN) -> None:
-
         self._objects_min = objects_min
         self._lock = threading.Lock()
         self._num_spans = 0

@@ -29,7 +29,6 @@ class InlineRuntime(CallersTurns):
     name = "inline"
 
     def __init__(self, *, can_wait: bool | None = None) -> None:
-
         self.can_wait = threads_available() if can_wait is None else can_wait
         self._local = threading.local()
 

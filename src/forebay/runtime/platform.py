@@ -10,7 +10,10 @@ from forebay.limits import BULKY_BESIDE_PROCESSORS_MIN, GIL_SWITCH_S, PARALLEL_M
 
 
 def gil_enabled() -> bool:
-    """Return whether a global interpreter lock lets only one thread run Python code at a time."""
+    """Return whether a global interpreter lock lets only one thread run Python code at a time.
+
+    False only on a free-threaded build (3.13 and later) that runs without the GIL.
+    """
     probe = getattr(sys, "_is_gil_enabled", None)
     return True if probe is None else bool(probe())
 
@@ -51,7 +54,11 @@ def thread_cpu_s() -> float:
 
 
 def processors() -> int:
-    """Return the number of processors that this process may use (its CPU affinity), at least 1."""
+    """Return the number of processors that this process may use, at least 1.
+
+    On Linux this is the CPU affinity of the process, otherwise the number of processors of the
+    machine.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     return (len(affinity(0)) if affinity is not None else os.cpu_count()) or 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Primitives:
-    """Locks and clocks of the standard library."""
+    """Locks and clocks of the standard library, for runtimes on real threads and without any."""
 
     def lock(self) -> Lock:
         """Return a lock that is not reentrant."""

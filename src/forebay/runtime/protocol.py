@@ -9,10 +9,13 @@ from typing import Protocol
 
 
 class Lock(Protocol):
-    """A mutual exclusion lock, used in a `with` block."""
+    """A mutual exclusion lock, used in a `with` block.
+
+    Of the standard library's locks only this part is used, so that a simulation can replace them.
+    """
 
     def __enter__(self) -> bool:
-        """Wait for the lock and take it."""
+        """Block until the lock is free and acquire it."""
         ...
 
     def __exit__(
@@ -27,7 +30,10 @@ class Lock(Protocol):
 
 
 class Condition(Lock, Protocol):
-    """A condition variable: a lock whose holder can wait until another holder notifies."""
+    """A condition variable: a lock whose holder can wait until another thread notifies.
+
+    Like `threading.Condition`, except that a wait returns early where no other thread could notify.
+    """
 
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock until notified, then take it again.
@@ -69,7 +75,12 @@ class Task(Protocol):
     """
 
     def run_turn(self) -> bool:
-        """Do one bounded step of work; return True to ask for another turn."""
+        """Do one bounded step of work.
+
+        Returns:
+            True to ask for another turn. False if there is nothing to do now; the task is then
+            scheduled again when there is.
+        """
         ...
 
 
@@ -100,11 +111,11 @@ class Runtime(Protocol):
         ...
 
     def lock(self) -> Lock:
-        """Return a lock that is not reentrant."""
+        """Return a new lock that is not reentrant."""
         ...
 
     def rlock(self) -> Lock:
-        """Return a reentrant lock."""
+        """Return a new reentrant lock."""
         ...
 
     def condition(self, lock: Lock | None = None) -> Condition:

@@ -22,7 +22,14 @@ T = TypeVar("T")
 
 
 class Service:
-    """A daemon thread that runs one function until it returns."""
+    """A daemon thread that runs one function until it returns.
+
+    It ends with the process; the owner tells the function to return, then calls `join`.
+
+    Args:
+        name: Name of the thread, after `forebay-`.
+        run: The function.
+    """
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
         self._thread = threading.Thread(target=run, name=f"forebay-{name}", daemon=True)
@@ -76,7 +83,10 @@ class ShrinkingExecutor(Executor):
         return self._threads.num_threads
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a call of `fn`; return its future.
+        """Queue a call of `fn`.
+
+        Returns:
+            A future with its result.
 
         Raises:
             RuntimeError: The executor was shut down.
@@ -203,7 +213,11 @@ _default_lock = threading.Lock()
 
 
 def default_runtime() -> Runtime:
-    """Return the default runtime: one per process, native where there are threads, else inline."""
+    """Return the runtime that is used by default.
+
+    There is one per process: a `NativeRuntime` where threads are available, else an
+    `InlineRuntime`.
+    """
     with _default_lock:
         if not _default:
             _default.append(NativeRuntime() if threads_available() else InlineRuntime())

@@ -24,7 +24,6 @@ class Turnstile:
     """
 
     def __init__(self, limit_s: float) -> None:
-
         self._limit_s = limit_s
         self._lock = threading.Lock()
         # Each waiting thread has its own condition: waking all of them for one turn cost more than

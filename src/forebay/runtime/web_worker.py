@@ -44,7 +44,6 @@ class WebWorkerRuntime(CallersTurns):
         slice_s: float = WEB_WORKER_SLICE_S,
         can_wait: bool | None = None,
     ) -> None:
-
         self._request_slice = request_slice
         self._slice_s = slice_s
         self.can_wait = threads_available() if can_wait is None else can_wait
@@ -81,7 +80,11 @@ class WebWorkerRuntime(CallersTurns):
         return True
 
     def run_slice(self) -> bool:
-        """Run turns for about `slice_s` seconds, at least one; return True if tasks are left."""
+        """Run turns for about `slice_s` seconds, at least one; called by the event loop.
+
+        Returns:
+            True if tasks are left. Then another slice was requested with `request_slice`.
+        """
         self._is_slice_due = False
         deadline_s = time.monotonic() + self._slice_s
         try:

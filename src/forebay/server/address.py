@@ -13,7 +13,12 @@ from forebay.limits import GRPC_PORT
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port; with port 0 the system chooses a free one."""
+    """A host and a port on which a server listens; with port 0 the system chooses a free one.
+
+    Attributes:
+        host: Name or IP address, without brackets.
+        port: 0 to 65535.
+    """
 
     host: str
     port: int

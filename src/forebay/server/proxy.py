@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class LogSink(Protocol):
-    """Receives the messages; implemented by `StoreHub`."""
+    """Receives the messages of the streams; implemented by `StoreHub`. Thread-safe."""
 
     def receive_log_msg(self, msg: LogMsg, source: str) -> None:
         """Accept one message; blocks while the queue of its store is full.
@@ -79,7 +79,15 @@ class ServerStats:
 
 
 class MessageProxy:
-    """The methods of the service, on encoded messages. Thread-safe."""
+    """The methods of the service, on encoded messages. Thread-safe.
+
+    Args:
+        sink: Receives the messages.
+        relay: Keeps them for readers.
+        record: Writes them to files; None without `data_dir`.
+        runtime: Provides the lock.
+        limits: Limits on streams and stores.
+    """
 
     def __init__(
         self,

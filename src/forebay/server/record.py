@@ -87,7 +87,8 @@ class StoreFile:
         """Append one message.
 
         Raises:
-            OSError: The disk is full, or the file cannot be opened any more.
+            OSError: The disk is full, or the file cannot be opened any more. The file may then end
+                with an incomplete message.
         """
         self._append(self._encoder.encode(msg))
 
@@ -165,7 +166,7 @@ class RecordDirectory:
         return {store_id: g.failure for store_id, g in stores if g.failure is not None}
 
     def close(self) -> None:
-        """Write the end of every file and close it."""
+        """Write the end of every file and close it. No message may be appended afterwards."""
         with self._lock:
             stores = list(self._stores.values())
         for guarded in stores:

@@ -234,7 +234,10 @@ class Relay:
         reader.batch = ()
 
     def close(self) -> None:
-        """End the iteration of every reader after its remaining messages."""
+        """End the iteration of every reader, after the messages that it still has to get.
+
+        Waiting readers wake up.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -256,7 +259,14 @@ class Relay:
             self._changed.notify_all()
 
     def next_batch(self, reader: RelayReader) -> list[bytes]:
-        """Wait for the next messages of `reader`; returns an empty list when there are no more."""
+        """Wait for the next messages of `reader`.
+
+        The messages of the previous batch are released.
+
+        Returns:
+            Encoded messages, oldest first; an empty list if the reader or the relay was closed, or
+            the reader was cut.
+        """
         with self._changed:
             self._take_back(reader)
             if reader.cursor == self._next:
@@ -323,7 +333,7 @@ class RelayReader:
         self.on_cut = on_cut
 
     def close(self) -> None:
-        """End the iteration, also while it waits."""
+        """End the iteration, also while it waits, and release its messages. Thread-safe."""
         self._relay.close_reader(self)
 
     def __iter__(self) -> Iterator[bytes]:

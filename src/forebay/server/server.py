@@ -138,7 +138,10 @@ class Server:
         return self.address.url
 
     def stats(self) -> ServerStats:
-        """Return counts of what was received and sent so far."""
+        """Return counts of what was received and sent since the server started.
+
+        All counts are of the same moment.
+        """
         return self._proxy.stats()
 
     @property
@@ -152,15 +155,18 @@ class Server:
         return self._executor.num_threads
 
     def record_paths(self) -> dict[StoreId, Path]:
-        """Return the file of each store in `data_dir`."""
+        """Return the file of each store in `data_dir`; empty if the server has no `data_dir`."""
         return self._record.paths() if self._record is not None else {}
 
     def record_errors(self) -> dict[StoreId, str]:
-        """Return the stores whose files in `data_dir` are incomplete, with the reason."""
+        """Return the reason for each store whose file in `data_dir` is incomplete.
+
+        The store itself is complete: an error on disk does not stop ingestion.
+        """
         return self._record.errors() if self._record is not None else {}
 
     def wait(self) -> None:
-        """Block until the server is stopped by another thread, or interrupted."""
+        """Block until another thread calls `stop`; a Ctrl-C raises KeyboardInterrupt here."""
         self._grpc.wait_for_termination()
 
     def stop(self, grace_s: float = SERVER_STOP_GRACE_S) -> None:

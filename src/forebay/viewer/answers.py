@@ -25,7 +25,11 @@ Question: TypeAlias = Mapping[str, Any]
 
 
 def overview(snapshot: StoreSnapshot) -> dict[str, Any]:
-    """Return counts, timelines with their ranges, and entities with their components."""
+    """Return counts, timelines with their ranges, and entities with their components.
+
+    The result can be encoded as JSON: times are decimal strings, because JavaScript's numbers are
+    not exact above 2^53.
+    """
     timelines = {
         name: {"type": kind.value, "range": [str(each) for each in snapshot.time_range(name)]}
         for name, kind in snapshot.timelines().items()
@@ -182,7 +186,7 @@ def dataframe(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def csv(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """Return the same dataframe as CSV."""
+    """Return the same dataframe as CSV with a header line; see `forebay.viewer.cells.csv_bytes`."""
     return csv_bytes(_dataframe(snapshot, asked))
 
 

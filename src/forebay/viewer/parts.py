@@ -27,13 +27,12 @@ class Parts:
     """
 
     def __init__(self, part: int | None = None) -> None:
-
         self._part = part
         self._is_own: dict[StoreId, bool] = {}
         self._last_id: StoreId | None = None
         self._is_last_own = False
         self.recording_ids: list[str] = []
-        """Of those recordings that came up and have a part of their own, in the parts' order."""
+        """Ids of the recordings that have a part of their own, in the order of the parts."""
 
     def keeps(self, store_id: StoreId) -> bool:
         """Return whether messages of this store belong to this part."""

@@ -52,7 +52,6 @@ class Session:
         request_slice: Callable[[], object] | None = None,
         part: int | None = None,
     ) -> None:
-
         self._source = source
         self._parts = Parts(part)
         self._runtime = WebWorkerRuntime(request_slice)
@@ -84,11 +83,18 @@ class Session:
                 self._hub.receive_log_msg(msg, self._source)
 
     def run_slice(self) -> bool:
-        """Decode for `limits.WEB_WORKER_SLICE_S`; return True if there is more to decode."""
+        """Decode for about `limits.WEB_WORKER_SLICE_S` seconds, at least one turn.
+
+        Returns:
+            True if there is more to decode.
+        """
         return self._runtime.run_slice()
 
     def finish(self) -> None:
-        """Commit what is left after the last bytes, and record whether the stream was complete."""
+        """Commit what is left after the last bytes.
+
+        A stream that ends inside a message is reported as damaged in the overview.
+        """
         try:
             self._decoder.finish()
         except CodecError as error:
@@ -97,7 +103,11 @@ class Session:
         self._is_finished = True
 
     def progress(self) -> str:
-        """Return how much was read and committed, as JSON."""
+        """Return how much was read and committed.
+
+        The result is a JSON object with counts of bytes and messages, and the recordings of the
+        source.
+        """
         stats = [db.ingestion_stats() for db in self._hub.entity_dbs()]
         return json.dumps(
             {
@@ -113,7 +123,10 @@ class Session:
         )
 
     def overview(self) -> str:
-        """Return stores, entities, timelines and all errors, as JSON."""
+        """Return stores, entities, timelines and all errors, as JSON.
+
+        Of each store's rejections, at most `limits.WEB_WORKER_REJECTIONS_SHOWN_MAX` are included.
+        """
         return json.dumps(
             {
                 "source": self._source,

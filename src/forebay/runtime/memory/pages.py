@@ -40,7 +40,6 @@ class Pages:
     __slots__ = ("_mapping", "_offset", "address", "view")
 
     def __init__(self, size: int) -> None:
-
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._mapping = mmap.mmap(-1, size + LARGE_PAGE_BYTES, flags=flags)
         start = _address(self._mapping)
@@ -66,7 +65,12 @@ class Pages:
         return time.thread_time() - began_s
 
     def give_back(self, start: int, stop: int) -> None:
-        """Return the whole pages inside a range of bytes to the system; their content is lost."""
+        """Return the whole pages inside a range of bytes to the system; their content is lost.
+
+        Args:
+            start: First byte of the range.
+            stop: End of the range, exclusive.
+        """
         start = -(-start // PAGE_BYTES) * PAGE_BYTES
         size = stop // PAGE_BYTES * PAGE_BYTES - start
         if size > 0:

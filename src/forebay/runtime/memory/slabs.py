@@ -37,7 +37,10 @@ _Step: TypeAlias = tuple[int, int, bool]
 
 
 class Slabs:
-    """Allocates pieces of slabs. Thread-safe."""
+    """Allocator of pieces of slabs. Thread-safe.
+
+    Pages are touched outside the lock, so that several threads can do it in parallel.
+    """
 
     def __init__(self) -> None:
         """Make an allocator; nothing is reserved before the first piece."""
@@ -116,7 +119,10 @@ class Slabs:
 
 
 class Piece:
-    """A part of a slab. Its memory is freed when the object is destroyed."""
+    """A part of a slab, which holds one payload.
+
+    Its memory is freed when the object is destroyed, so readers keep a reference to it.
+    """
 
     __slots__ = ("slab", "start", "stop")
 
@@ -183,5 +189,9 @@ if _SLABS is not None:
 
 
 def fresh_memory() -> Slabs | None:
-    """Return the slabs of this process; None where the system's ordinary memory is as good."""
+    """Return the allocator of this process.
+
+    Returns:
+        None on systems other than Linux, where ordinary memory is used.
+    """
     return _SLABS

@@ -27,7 +27,6 @@ class LentThreads:
     __slots__ = ("_hand_on", "_lent")
 
     def __init__(self, hand_on: Callable[[Task], object]) -> None:
-
         self._hand_on = hand_on
         self._lent: dict[int, _Lent] = {}
 

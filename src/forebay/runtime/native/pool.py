@@ -39,7 +39,6 @@ class ThreadPool(Primitives):
     def __init__(
         self, threads_max: int, thread_linger_s: float, *, takes_turns: bool, thread_name: str
     ) -> None:
-
         if threads_max < 1:
             msg = f"a runtime needs at least one thread, not {threads_max}"
             raise ValueError(msg)

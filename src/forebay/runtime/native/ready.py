@@ -40,7 +40,6 @@ class ReadyQueue:
     )
 
     def __init__(self, *, takes_turns: bool = False) -> None:
-
         self._light, self._heavy = _Lanes(), _Lanes()
         self._takes_turns = takes_turns
         self._light_is_next = False

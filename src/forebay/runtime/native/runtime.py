@@ -68,7 +68,10 @@ class NativeRuntime(ThreadPool):
         self._lent.forget()
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """Return a condition over `lock`, or over a new lock; Ctrl-C interrupts a wait on it."""
+        """Return a condition over `lock`, or over a new lock if that is None.
+
+        A Ctrl-C interrupts a wait on it.
+        """
         return DeferringCondition(lock, self)
 
     @property
@@ -171,7 +174,10 @@ _alive: weakref.WeakSet[NativeRuntime] = weakref.WeakSet()
 
 
 def abandon_turns() -> None:
-    """Begin no further turn in this process, because it was interrupted and exits now."""
+    """Begin no further turn in this process, because it was interrupted and exits now.
+
+    Accepted messages that were not decoded yet are lost. It applies to all native runtimes.
+    """
     for runtime in list(_alive):
         runtime.abandon()
 

@@ -53,7 +53,6 @@ class Schedule:
     """
 
     def __init__(self, seed: int, choose: Callable[[int], int] | None, steps_max: int) -> None:
-
         self.seed = seed
         self.steps = 0
         self._choose = choose or random.Random(seed).randrange  # noqa: S311, RUF100 - a schedule
