@@ -106,8 +106,8 @@ class ForebayError(Exception):
 class CodecError(ForebayError):
     """Bytes that are not valid for the format that was expected.
 
-    As the error of a `LoadError` or of a stream decoder it tells where decoding ended
-    (`byte_offset`). Every whole message before the damage was delivered.
+    In a stream or file, `byte_offset` tells where decoding ended; every whole message before that
+    was delivered.
     """
 
 
@@ -134,8 +134,8 @@ class TruncatedError(CodecError):
 class CorruptError(CodecError):
     """A header, a length or a message that contradicts itself.
 
-    Nothing after `byte_offset` in the stream is decoded, because the position of the next message
-    is not known.
+    In a stream or file nothing after `byte_offset` is decoded, because the position of the next
+    message is not known.
     """
 
 
@@ -300,8 +300,8 @@ class LoadError(ForebayError):
 
     Attributes:
         path: The file.
-        hub: A hub with everything that could be read, before and after the damage. None if there is
-            nothing.
+        hub: A hub with everything that could be read: the messages before the damage, and all other
+            files of the same call. None if nothing was loaded.
     """
 
     hub: object | None = None

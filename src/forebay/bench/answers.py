@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def digest_table(table: pa.Table) -> str:
-    """Return a digest of all columns with their names, in order."""
+    """Return a digest of all columns with their names, in order.
+
+    It does not depend on how columns are chunked or how Arrow encodes their values.
+    """
     digest = hashlib.sha1(usedforsecurity=False)
     for name in table.column_names:
         digest.update(name.encode())
@@ -26,7 +29,14 @@ def digest_table(table: pa.Table) -> str:
 
 
 def digest_snapshot(snapshot: StoreSnapshot) -> dict[str, str]:
-    """Return a digest of all data of each entity in a Forebay store."""
+    """Return a digest of all data of each entity in a Forebay store.
+
+    Args:
+        snapshot: The store.
+
+    Returns:
+        A digest by entity path; equal to that of `digest_rerun` for the same rows.
+    """
     return {
         str(path): _digest_batches(
             chunk.batch for chunk in (*snapshot.chunks(path), *snapshot.static_chunks(path))
@@ -36,7 +46,14 @@ def digest_snapshot(snapshot: StoreSnapshot) -> dict[str, str]:
 
 
 def digest_rerun(store: Any) -> dict[str, str]:
-    """Return a digest of all data of each entity in a Rerun store."""
+    """Return a digest of all data of each entity in a Rerun store.
+
+    Args:
+        store: A chunk store of the Rerun SDK.
+
+    Returns:
+        A digest by entity path.
+    """
     batches: dict[str, list[pa.RecordBatch]] = {}
     for chunk in store.stream().to_chunks():
         batches.setdefault(chunk.entity_path, []).append(chunk.to_record_batch())

@@ -236,7 +236,13 @@ def two_stores(path: str, at_once: bool) -> dict[str, Any]:
 
 
 def one_of_two(path: str) -> dict[str, Any]:
-    """Ingest the messages of one file into one store."""
+    """Ingest the messages of one file into one store.
+
+    Two such processes are compared with `two_stores`.
+
+    Args:
+        path: The recording.
+    """
     msgs = [msg for msg in read_messages(path) if isinstance(msg, ArrowMsg)]
     hub = StoreHub()
     with Stopwatch() as watch:

@@ -44,7 +44,10 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Parse the text of a target, such as `≥ 100,000/s`."""
+        """Parse the text of a target, such as `≥ 100,000/s`.
+
+        It is the inverse of `str`, for figures in JSON files.
+        """
         sign, _, bound = text.partition(" ")
         digits = "".join(takewhile(lambda char: char in "0123456789.,", bound))
         return cls(float(digits.replace(",", "")), sign == "≥", bound[len(digits) :])

@@ -144,21 +144,25 @@ def _payloads(path: str) -> list[tuple[int, int, int]]:
 
 
 def batched(bench: Bench) -> Iterator[Figure]:
-    """L1: a recording in chunks of many rows."""
+    """L1: load a recording in chunks of many rows. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=4000, short=200_000, full=200_000)
     path = bench.recording("batched", rows)
     yield _compared_with_rerun(bench, "L1", f"{rows:,} rows, batched", path, at_least(2))
 
 
 def tiny(bench: Bench) -> Iterator[Figure]:
-    """L2: a recording of one-row chunks."""
+    """L2: load a recording of one-row chunks. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=300, short=20_000, full=20_000)
     path = bench.recording("tiny", rows)
     yield _compared_with_rerun(bench, "L2", f"{rows:,} one-row chunks", path, at_least(2))
 
 
 def bulky(bench: Bench) -> Iterator[Figure]:
-    """L3: a recording of images and point clouds; compared also with reading and decompressing."""
+    """L3: load a recording of images and point clouds.
+
+    Yields how many times faster than Rerun, and the time over that of only reading and
+    decompressing.
+    """
     rows = bench.pick(quick=20, short=2000, full=2000)
     path = bench.recording("bulky", rows)
     figure = _compared_with_rerun(bench, "L3", f"{rows:,} frames, bulky", path, at_least(4))
@@ -211,7 +215,15 @@ def _compared_with_rerun(
 
 
 def check(bench: Bench, paths: list[str]) -> bool:
-    """Return whether both sides contain the same rows afterwards."""
+    """Compare what both sides have loaded.
+
+    Args:
+        bench: Runs the two processes.
+        paths: The recordings.
+
+    Returns:
+        Whether the digests of all rows are equal.
+    """
     bench.say("comparing the answers")
     ours = bench.run(load_ours, paths=paths, answer=True)
     theirs = bench.run(load_rerun, paths=paths, answer=True)
@@ -219,7 +231,11 @@ def check(bench: Bench, paths: list[str]) -> bool:
 
 
 def many(bench: Bench) -> Iterator[Figure]:
-    """L4: 16 recordings at once, compared with Rerun, with two processes and with one worker."""
+    """L4: load 16 recordings at once.
+
+    Yields the speed compared with Rerun (which loads one by one), with two processes, and the CPU
+    time over loading one by one.
+    """
     batched_rows, tiny_rows, frames = bench.pick(
         quick=(1000, 50, 4), short=(50_000, 5000, 250), full=(200_000, 20_000, 2000)
     )

@@ -29,7 +29,12 @@ READY = "ready"
 
 
 class Stopwatch:
-    """Wall and CPU seconds of a `with` block, in this process with all its threads."""
+    """Wall and CPU seconds of a `with` block, in this process with all its threads.
+
+    Attributes:
+        wall_s: Wall seconds, after the block.
+        cpu_s: CPU seconds, user and system, after the block.
+    """
 
     wall_s = 0.0
     cpu_s = 0.0
@@ -75,7 +80,10 @@ def memory_bytes(field: str = "VmRSS") -> int:
 
 
 class Child:
-    """A fresh interpreter that has imported a job and waits for the start signal."""
+    """A fresh interpreter that has imported a job and waits for the start signal.
+
+    So imports are not part of the measurement, and several children can start at the same moment.
+    """
 
     def __init__(self, job: Job) -> None:
         function, arguments = job
@@ -155,7 +163,15 @@ def run(job: Job, *, fresh: bool = True) -> dict[str, Any]:
 
 
 def run_together(jobs: Sequence[Job], *, fresh: bool = True) -> list[dict[str, Any]]:
-    """Run jobs in parallel, each in a process of its own, with a common start."""
+    """Run jobs in parallel, each in a process of its own, with a common start.
+
+    Args:
+        jobs: Functions and their arguments.
+        fresh: Use processes; otherwise run one after another in this process, as a smoke test.
+
+    Returns:
+        What each job returned, in the order of the jobs.
+    """
     if not fresh:
         return [_run_here(*job) for job in jobs]
     children = [Child(job) for job in jobs]
@@ -172,6 +188,14 @@ def alternate(
     """Run each job `pairs` times, alternately.
 
     So the load of the machine affects all jobs equally.
+
+    Args:
+        jobs: Functions and their arguments, by name.
+        pairs: Number of runs of each job.
+        fresh: Use processes; otherwise run in this process, as a smoke test.
+
+    Returns:
+        What each run returned, by the name of the job.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
     for turn in range(pairs):

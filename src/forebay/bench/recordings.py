@@ -85,7 +85,14 @@ def import_rerun() -> Any:
 
 
 def make(kind: str, rows: int, seed: int, path: str) -> dict[str, Any]:
-    """Write a recording; a job for a process of its own."""
+    """Write a recording; a job for a process of its own.
+
+    Args:
+        kind: One of `MAKERS`.
+        rows: Number of rows.
+        seed: Seed of its random values.
+        path: The file.
+    """
     with Stopwatch() as watch:
         MAKERS[kind](rows, seed, path)
     return watch.times

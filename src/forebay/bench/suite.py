@@ -67,23 +67,46 @@ class Bench:
         return {Size.QUICK: quick, Size.SHORT: short, Size.FULL: full}[self.size]
 
     def recording(self, kind: str, rows: int, seed: int = 7) -> str:
-        """Return the path of a recording, which is made now unless it is in the cache."""
+        """Return the path of a recording, which is made now unless it is in the cache.
+
+        See `forebay.bench.recordings.recording` for the arguments.
+        """
         self.say(f"recording: {kind}, {rows:,} rows")
         path: Path = recordings.recording(kind, rows, seed, fresh=self.fresh)
         return str(path)
 
     def run(self, function: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-        """Run one measurement once."""
+        """Run one measurement once.
+
+        Args:
+            function: The job.
+            **arguments: Its arguments, JSON values.
+
+        Returns:
+            What the job returned.
+        """
         return processes.run((function, arguments), fresh=self.fresh)
 
     def run_together(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-        """Run several measurements in parallel."""
+        """Run several measurements in parallel, each in a process of its own.
+
+        They start at the same moment.
+        """
         return processes.run_together(jobs, fresh=self.fresh)
 
     def alternate(
         self, jobs: Mapping[str, Job], *, short: int = 3, full: int = 5
     ) -> dict[str, list[dict[str, Any]]]:
-        """Run measurements alternately, as many times as the size requires."""
+        """Run measurements alternately.
+
+        Args:
+            jobs: Functions and their arguments, by name.
+            short: Runs of each in a short run.
+            full: Runs of each in a full run; at most `pairs_max`.
+
+        Returns:
+            What each run returned, by the name of the job.
+        """
         pairs = self.pick(quick=1, short=short, full=full)
         if self.pairs_max is not None:
             pairs = min(pairs, self.pairs_max)

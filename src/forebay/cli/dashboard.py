@@ -151,7 +151,10 @@ class Dashboard:
         self.print_lines()
 
     def table(self) -> Table:
-        """Return a table with one row per store."""
+        """Return a table with one row per store.
+
+        If there are more than `STORES_SHOWN_MAX` stores, it has only the busiest.
+        """
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         readings = self.readings()
         busiest = sorted(readings, key=lambda r: -r.rows_per_s)[:STORES_SHOWN_MAX]
@@ -176,7 +179,10 @@ class Dashboard:
         return table
 
     def print_lines(self) -> None:
-        """Print one plain line for each store that has changed since the last call."""
+        """Print one plain line for each store that has changed since the last call.
+
+        For output that is not a terminal, such as a log file.
+        """
         for r in self.readings():
             if self._printed.get(r.store_id) == r.messages:
                 continue

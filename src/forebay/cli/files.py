@@ -26,12 +26,21 @@ FORMATS = {".csv": "CSV", ".parquet": "Parquet", ".arrow": "Arrow", ".feather": 
 
 
 def format_of(output: Path) -> str | None:
-    """Return the format for a file name; None if its suffix is unknown."""
+    """Return the format for a file name: CSV, Parquet or Arrow.
+
+    Returns None if the suffix is not one of `FORMATS`.
+    """
     return FORMATS.get(output.suffix.lower())
 
 
 def write(reader: pa.RecordBatchReader, num_rows: int, output: Path) -> None:
-    """Write a dataframe batch by batch; the file appears only when it is complete."""
+    """Write a dataframe batch by batch; the file appears only when it is complete.
+
+    Args:
+        reader: The batches.
+        num_rows: Rows of all batches, for the progress bar.
+        output: The file; its suffix determines the format.
+    """
     kind = format_of(output)
     schema = _schema(reader.schema, kind)
     with replacing(output) as file, _writer(file, kind, schema) as writer:

@@ -64,7 +64,10 @@ class StoreSummary:
 
     @classmethod
     def of_entity_db(cls, db: EntityDb) -> StoreSummary:
-        """Summarise a store in its current state."""
+        """Summarise a store in its current state.
+
+        Chunks and bytes are those of the store, not of a file.
+        """
         snapshot = db.snapshot()
         return cls(
             db.store_id,
@@ -166,7 +169,7 @@ def count(number: int, noun: str) -> str:
 
 
 def size(number: float) -> str:
-    """Format a number of bytes for people."""
+    """Format a number of bytes for people, with binary units: `512 B`, `1.5 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024 or unit == "GiB":
             break

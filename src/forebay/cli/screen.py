@@ -33,7 +33,13 @@ def screen() -> Console:
 
 
 def name(text: str, width_max: int = NAME_CHARS_SHOWN_MAX, style: str = "") -> Text:
-    """Return a name from a sender as text for the terminal: no markup, printable, bounded."""
+    """Return a name from a sender as text for the terminal: no markup, printable, bounded.
+
+    Args:
+        text: The name.
+        width_max: Longer names are cut in the middle.
+        style: A style of rich, such as `bold`.
+    """
     return Text(shortened(named(text, max(width_max, 1)), max(width_max, 1), cell_len), style)
 
 

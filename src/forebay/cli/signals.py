@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def until_told() -> Iterator[Event]:
-    """Return an event that the first SIGINT or SIGTERM sets; a second one interrupts."""
+    """Return a context manager that gives an event, which the first SIGINT or SIGTERM sets.
+
+    A second signal raises KeyboardInterrupt. The earlier signal handlers are restored at the end.
+    """
     from forebay.runtime import Event  # noqa: PLC0415 - `--help` needs no runtime
 
     over = Event()

@@ -37,7 +37,10 @@ class Tally:
         return sum(store.rejected for store in self._stores.values())
 
     def add(self, msg: LogMsg) -> None:
-        """Count one message; one that is not a valid chunk is counted as rejected."""
+        """Count one message; one that is not a valid chunk is counted as rejected.
+
+        Only the header of a chunk is decoded (its schema and number of rows).
+        """
         store = self._stores.get(msg.store_id)
         if store is None:
             store = self._stores[msg.store_id] = _StoreTally(msg.store_id)
