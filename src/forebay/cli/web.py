@@ -16,7 +16,7 @@ from forebay.viewer.site import build_site
 )  # fmt: skip
 @click.option(
     "--pyodide", metavar="URL|DIR",
-    help="Pyodide's full release; a folder makes the site work offline. [default: a URL]",
+    help="Pyodide's full release; a folder makes the site work offline. [default: its CDN]",
 )  # fmt: skip
 def web(out: Path, pyodide: str | None) -> None:
     """Write a static site that reads .rrd files in the browser; nothing is uploaded.
