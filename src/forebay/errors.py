@@ -1,16 +1,18 @@
-"""Every error that Forebay raises: one tree, with fields to act on, and messages that help.
+"""Every error that Forebay raises, in one tree.
+
+Each error has typed fields for programs and one bounded line of text for people.
 
 ```
 ForebayError
-├── CodecError                 bytes that are not what they should be
-│   ├── NotAnRrdError          no Rerun stream begins here
-│   ├── UnsupportedRrdError    a Rerun stream, of a version or encoding we do not read
+├── CodecError                 bytes that are not valid
+│   ├── NotAnRrdError          the bytes are not the start of a Rerun stream
+│   ├── UnsupportedRrdError    a Rerun stream of a version or encoding that is not read
 │   ├── TruncatedError         the stream ends inside a message
 │   └── CorruptError           a header, length or message that contradicts itself
-├── InvalidChunkError          a message that cannot become a chunk (the cause of a rejection)
-│   └── LimitError             a message over a limit, which it names
-├── StoreError                 a store that refuses a change
-├── QueryError                 a question that the store cannot answer
+├── InvalidChunkError          a message that cannot become a chunk (cause of a rejection)
+│   └── LimitError             a message over a limit; the error names the limit
+├── StoreError                 a store refuses a change
+├── QueryError                 a query that the store cannot answer
 │   ├── UnknownTimelineError   (KeyError)
 │   ├── UnknownEntityError     (KeyError)
 │   ├── UnknownComponentError  (KeyError)
@@ -19,14 +21,14 @@ ForebayError
 ├── UnknownStoreError          (KeyError) no such recording or blueprint
 ├── IngestError
 │   ├── WorkerClosedError      submitted after `close()`
-│   ├── MessageDroppedError    dropped by its store's policy
-│   ├── SpillError             what was spilled to disk cannot be read back
-│   ├── QueueFullError         (TimeoutError) no room in time, or none without the caller's help
-│   └── FlushTimeoutError      (TimeoutError) not all was committed in time
+│   ├── MessageDroppedError    dropped by the policy of its store
+│   ├── SpillError             spilled messages cannot be read back from disk
+│   ├── QueueFullError         (TimeoutError) no space in the queue in time
+│   └── FlushTimeoutError      (TimeoutError) not everything was committed in time
 ├── LoadError                  a file that could not be loaded, or only in part
 ├── SiteError                  the static site cannot be written
-├── ServerError                the server cannot start or go on
-├── BenchError                 a benchmark that cannot be run
+├── ServerError                the server cannot start or continue
+├── BenchError                 a benchmark that cannot run
 └── MissingExtraError          (ImportError) an optional dependency is not installed
 ```
 """
@@ -49,24 +51,27 @@ if TYPE_CHECKING:
 
 
 _SHOWN_MAX: Final = 32
-"""Bytes or characters of undecodable data that a kept error holds."""
+"""Bytes or characters of undecodable data that a stored error keeps."""
 
 _ARGS_MAX: Final = 4
-"""Arguments of an error of others that are kept."""
+"""Arguments that are kept of an error from another library."""
 
 _INT_BITS_MAX: Final = 1024
-"""Larger integers are told by their size."""
+"""Larger integers are replaced by a text with their size."""
 
 
 class ForebayError(Exception):
-    """Root of all errors raised by Forebay; its text is one line without control characters.
+    """Base class of all errors that Forebay raises.
+
+    The text is one line without control characters.
 
     Attributes:
-        message: What happened and what to do, of at most `limits.ERROR_TEXT_CHARS_MAX` characters:
-            of a longer text the beginning and the end are kept.
-        store_id: The store concerned, if known.
-        chunk_id: The chunk concerned, if known.
-        byte_offset: Where in the stream or file, counted from its first byte, if known.
+        message: What happened and what to do, at most `limits.ERROR_TEXT_CHARS_MAX` characters. Of
+            a longer text, the beginning and the end are kept.
+        store_id: The store concerned. None if it is not known.
+        chunk_id: The chunk concerned. None if it is not known.
+        byte_offset: Position in the stream or file, counted from its first byte. None if it is not
+            known.
     """
 
     def __init__(
@@ -77,8 +82,8 @@ class ForebayError(Exception):
         chunk_id: ChunkId | None = None,
         byte_offset: int | None = None,
     ) -> None:
-        # Names in it may be a sender's, and it goes to terminals, logs, pages. Cut first: what is
-        # escaped takes more characters.
+        # The text may contain names from a sender, and is shown in terminals, logs and pages. It is
+        # cut before escaping and again after it, because escapes take more characters.
         message = cut(printable(cut(message, ERROR_TEXT_CHARS_MAX)), ERROR_TEXT_CHARS_MAX)
         super().__init__(message)
         self.message = message
@@ -87,48 +92,70 @@ class ForebayError(Exception):
         self.byte_offset = byte_offset
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Fields are given by keyword, which pickling cannot know. A hub stays where it is.
+        # Pickling does not know the keyword arguments, so the fields are restored by hand. A hub is
+        # not pickled.
         fields = {name: value for name, value in vars(self).items() if name != "hub"}
         return _restored, (type(self), self.message, fields)
 
     def __str__(self) -> str:
-        # KeyError would print the repr of the message; every error of ours prints the message.
+        # KeyError would print the repr of the message; every Forebay error prints the message
+        # itself.
         return self.message
 
 
 class CodecError(ForebayError):
-    """Bytes that are not what they should be."""
+    """Bytes that are not valid for the format that was expected.
+
+    In a stream or file, `byte_offset` tells where decoding ended; every whole message before that
+    was delivered.
+    """
 
 
 class NotAnRrdError(CodecError):
-    """No Rerun stream begins here."""
+    """The bytes are not the start of a Rerun stream, so the file is probably of another kind."""
 
 
 class UnsupportedRrdError(CodecError):
-    """A Rerun stream of a version, compression or serializer that Forebay does not read."""
+    """A Rerun stream of a version, compression or serializer that Forebay does not read.
+
+    For recordings of SDK 0.22 and earlier the message says how to convert them (`rerun rrd
+    migrate`).
+    """
 
 
 class TruncatedError(CodecError):
-    """The stream ends inside a header or a message."""
+    """The stream ends inside a header or a message.
+
+    The usual cause is a program that was killed while it wrote, or a copy that is incomplete;
+    `byte_offset` is the beginning of the incomplete part.
+    """
 
 
 class CorruptError(CodecError):
-    """A header, a length or a message that contradicts itself."""
+    """A header, a length or a message that contradicts itself.
+
+    In a stream or file nothing after `byte_offset` is decoded, because the position of the next
+    message is not known.
+    """
 
 
 class InvalidChunkError(ForebayError):
-    """One message that cannot become a chunk; as an outcome it is the cause of a rejection."""
+    """A message that cannot become a chunk.
+
+    The worker does not raise it: it is the cause of a rejection, which is counted and named.
+    """
 
 
 class LimitError(InvalidChunkError):
-    """A message that is over a limit, or would take a hub or a store over one.
+    """A message that is over a limit, or that would take a hub or a store over one.
 
     Attributes:
-        limit: The limit's name, which rejections are counted under: a field of `StoreLimits`, or
+        limit: Name of the limit, under which rejections are counted: a field of `StoreLimits`, or
             for example `memory_limit`.
-        limit_max: Its value.
-        is_shared: Whether it is one object for the rejections of many stores, so that a flood of
-            them takes next to no memory; then the rejection alone names store and chunk.
+        limit_max: Value of the limit.
+        is_shared: Whether this one object is used for the rejections of many stores, so that a
+            flood of rejections takes almost no memory. Then only the rejection names the store and
+            the chunk.
     """
 
     def __init__(
@@ -149,56 +176,88 @@ class LimitError(InvalidChunkError):
 
     @classmethod
     def over(cls, limit: str, limit_max: int, what: str) -> Self:
-        """The error for `what` is too much, as in `"an entity path of 2,000 parts"`."""
+        """Return the error for a value that is too large.
+
+        Args:
+            limit: Name of the limit.
+            limit_max: Value of the limit.
+            what: What is too much, for example `"an entity path of 2,000 parts"`.
+        """
         message = f"{what} is more than is taken here: the limit {limit} is {limit_max:,}"
         return cls(message, limit=limit, limit_max=limit_max)
 
 
 class StoreError(ForebayError):
-    """A store refuses a change."""
+    """A store refuses a change.
+
+    Also raised if inserting a chunk fails in an unexpected way; the cause is the original error.
+    The next chunk is inserted as usual.
+    """
 
 
 class QueryError(ForebayError):
-    """A question that the store cannot answer; the message names what there is."""
+    """A query that the store cannot answer; the message lists the names that exist."""
 
 
 class UnknownTimelineError(QueryError, KeyError):
-    """No such timeline in this store."""
+    """No such timeline in this store; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class UnknownEntityError(QueryError, KeyError):
-    """No such entity in this store."""
+    """No such entity in this store; the message lists existing ones and suggests a similar name.
+
+    It is also a `KeyError`.
+    """
 
 
 class UnknownComponentError(QueryError, KeyError):
-    """No such component on this entity."""
+    """No such component on this entity; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class TimeTypeError(QueryError, TypeError):
-    """A time of a kind that does not fit the timeline."""
+    """A time whose type does not fit the timeline, for example a date on a sequence timeline.
+
+    It is also raised for times that 64 bits of nanoseconds cannot hold. It is also a `TypeError`.
+    """
 
 
 class ExpressionError(QueryError, ValueError):
-    """An entity path, content expression or list of index values that is not valid."""
+    """An entity path, content expression or list of index values that is not valid.
+
+    For an expression the message shows the position of the error. It is also a `ValueError`.
+    """
 
 
 class UnknownStoreError(ForebayError, KeyError):
-    """No such recording or blueprint in this hub."""
+    """No such recording or blueprint in this hub; the message lists the existing ones.
+
+    It is also a `KeyError`.
+    """
 
 
 class IngestError(ForebayError):
-    """A worker cannot take or finish work."""
+    """A worker cannot accept or finish work.
+
+    Base class of the errors of submitting and flushing, and of two outcomes of a submission:
+    `MessageDroppedError` and `SpillError`.
+    """
 
 
 class WorkerClosedError(IngestError):
-    """The worker was closed; it finishes what it accepted and takes nothing new."""
+    """The worker is closed: it finishes the messages that it accepted and accepts no new ones."""
 
 
 class MessageDroppedError(IngestError):
-    """Messages that a store's policy dropped, as the outcome of their submission.
+    """Messages that a store's policy dropped; the outcome of their submission.
 
     Attributes:
-        count: How many, one after another.
+        count: Number of consecutive messages that were dropped.
     """
 
     def __init__(
@@ -215,15 +274,25 @@ class MessageDroppedError(IngestError):
 
 
 class SpillError(IngestError):
-    """What was spilled to disk cannot be read back; the cause of a rejection."""
+    """Spilled messages cannot be read back from disk.
+
+    It is not raised to a caller: it is the cause of a rejection, which is counted and named.
+    """
 
 
 class QueueFullError(IngestError, TimeoutError):
-    """No room in the worker's queue in time, or nobody but the caller could make room."""
+    """No space in the worker's queue within the timeout; the message was not accepted.
+
+    It is raised at once where no thread but the caller's could make space. Poll more often, or
+    allow a larger byte budget. It is also a `TimeoutError`.
+    """
 
 
 class FlushTimeoutError(IngestError, TimeoutError):
-    """Not everything submitted was committed within the timeout."""
+    """Not everything submitted was committed within the timeout; the worker continues.
+
+    It is also a `TimeoutError`.
+    """
 
 
 class LoadError(ForebayError):
@@ -231,7 +300,8 @@ class LoadError(ForebayError):
 
     Attributes:
         path: The file.
-        hub: What was readable before (and beside) the damage.
+        hub: A hub with everything that could be read: the messages before the damage, and all other
+            files of the same call. None if nothing was loaded.
     """
 
     hub: object | None = None
@@ -253,25 +323,28 @@ class LoadError(ForebayError):
 
 
 class SiteError(ForebayError):
-    """The static site cannot be written, or the Pyodide that it should hold is none."""
+    """The static site cannot be written, or the directory given for Pyodide contains none."""
 
 
 class ServerError(ForebayError):
-    """The server cannot start or go on."""
+    """The server cannot start or continue.
+
+    Its address is malformed or in use, or its data directory cannot be written to.
+    """
 
 
 class BenchError(ForebayError):
-    """A benchmark could not be run."""
+    """A benchmark cannot run."""
 
 
 class MissingExtraError(ForebayError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that installs it."""
 
 
 def cut(text: str, chars_max: int) -> str:
-    """A text of at most so many characters: of a longer one its beginning and its end.
+    """Return a text of at most `chars_max` characters: the beginning and the end of a longer one.
 
-    Both are kept because names often differ in their last characters alone.
+    Both ends are kept because names often differ only in their last characters.
     """
     if len(text) <= chars_max:
         return text
@@ -281,17 +354,22 @@ def cut(text: str, chars_max: int) -> str:
 
 
 def copy_of(error: ForebayError) -> ForebayError:
-    """An equal error with the same cause, to be kept while the first one is raised."""
+    """Return an equal error with the same cause.
+
+    The copy can be stored while the original is raised: raising adds a traceback, which keeps
+    frames and their payloads in memory.
+    """
     copied = _restored(type(error), error.message, dict(vars(error)))
     copied.__cause__ = error.__cause__
     return copied
 
 
 def lighten(error: BaseException) -> None:
-    """Leave of an error, and of what caused it, only what fits its bounded text.
+    """Remove from an error and its causes everything that can hold much memory.
 
-    An error that is kept may not hold frames (by its traceback), payloads or half-decoded buffers,
-    nor texts of others that quote a name of many megabytes.
+    An error that is stored may not keep frames (through its traceback), payloads or half-decoded
+    buffers, nor texts of other libraries that quote a name of many megabytes. The error is changed
+    in place.
     """
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -308,7 +386,7 @@ def lighten(error: BaseException) -> None:
 
 
 def _lighten_foreign(error: BaseException) -> None:
-    """Cut the values of an error that is none of ours; its type and the begin of its text stay."""
+    """Cut the values of another library's error; keep its type and the beginning of its text."""
     if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
         error.object = error.object[error.start : min(error.end, error.start + _SHOWN_MAX)]
         error.start, error.end = 0, len(error.object)
@@ -325,7 +403,7 @@ def _lighten_foreign(error: BaseException) -> None:
 
 
 def _light(value: object) -> object:
-    """A value that takes little memory, to stand for any value."""
+    """Return a small value that represents `value`."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
@@ -340,7 +418,11 @@ def _light(value: object) -> object:
 
 
 def told(names: Iterable[str]) -> str:
-    """Names of what there is, for a message that a person reads: the first ones, each cut short."""
+    """Return names as a text for an error message: the first ones, each cut, then how many more.
+
+    Returns "none" if there are no names. See `limits.NAMES_TOLD_MAX` and
+    `limits.NAME_CHARS_TOLD_MAX`.
+    """
     there = list(names)
     more = len(there) - NAMES_TOLD_MAX
     listed = ", ".join(named(name, NAME_CHARS_TOLD_MAX) for name in there[:NAMES_TOLD_MAX])

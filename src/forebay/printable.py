@@ -1,9 +1,9 @@
-r"""Text of others made fit for people: no character that a terminal, a log or a page obeys.
+"""Make text from senders safe to show: escape characters that control a terminal, a log or a page.
 
-Ids, paths, names and error texts come from senders. A terminal obeys escape sequences in them
+Ids, paths, names and error texts come from senders. A terminal executes escape sequences in them
 (title, clipboard, colours, cursor), a log takes a line feed for a new record, and bidirectional
-overrides and zero-width characters show something else than what is there. What people read goes
-through `printable`; what programs read (JSON, CSV, Parquet) keeps the exact values.
+overrides and zero-width characters make a text look different from what it is. Text for people goes
+through `printable`; text for programs (JSON, CSV, Parquet) keeps the exact values.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _ELLIPSIS: Final = "…"
 
 
 def printable(text: str) -> str:
-    r"""`text` with every character that is not to be printed as an escape: `\x1b`, `\u202e`.
+    r"""Return `text` with every unprintable character replaced by an escape, for example `\x1b`.
 
-    Escaped are control characters (C0, C1, line feeds and tabs too), format characters
-    (bidirectional overrides and isolates, zero-width ones, tags), line and paragraph separators,
-    surrogates, private and unassigned characters; letters, marks, symbols and spaces of any script
-    stay. The result is one line, and the same if it is taken twice.
+    Escaped are control characters (C0 and C1, including line feeds and tabs), format characters
+    (bidirectional overrides and isolates, zero-width characters, tags), line and paragraph
+    separators, surrogates, private and unassigned characters. Letters, marks, symbols and spaces of
+    any script are kept. The result is one line; applying the function twice gives the same result.
 
     Args:
-        text: Anything.
+        text: Any text.
 
     Returns:
         `text` itself if there is nothing to escape.
@@ -39,25 +39,26 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same with line feeds kept, for texts of our own that have several lines."""
+    """Do the same as `printable` but keep line feeds, for Forebay's own texts of several lines."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def shortened(text: str, width_max: int, width_of: Callable[[str], int] = len) -> str:
-    """`text` cut in the middle if it is wider than `width_max`, so that both ends can be told.
+    """Return `text`, cut in the middle if it is wider than `width_max`.
 
-    Names that differ differ at their ends more often than in the middle: the last part of a path,
-    the number of a recording.
+    Both ends are kept because names differ at their ends more often than in the middle: the last
+    part of a path, the number of a recording.
 
     Args:
         text: One line.
         width_max: Greatest width of the result, at least 1.
-        width_of: How wide a text is; characters unless told otherwise.
+        width_of: Measures the width of a text; by default its number of characters.
 
     Returns:
         The beginning, an ellipsis and the end; or `text` itself if it fits.
     """
-    # Beyond that many characters no text fits: what is measured stays in proportion to the result.
+    # No text with more characters than this fits, so it is not measured: the cost depends on the
+    # size of the result, not on the size of the text.
     if len(text) <= 2 * width_max and width_of(text) <= width_max:
         return text
     room = width_max - width_of(_ELLIPSIS)
@@ -67,18 +68,18 @@ def shortened(text: str, width_max: int, width_of: Callable[[str], int] = len) -
 
 
 def named(text: str, width_max: int = NAME_CHARS_SHOWN_MAX) -> str:
-    """A name of others for a person: printable, and cut in the middle if it is long."""
-    # Cut first: a name of many megabytes is not escaped as a whole.
+    """Return a name from a sender for display: printable, and cut in the middle if it is long."""
+    # Cut before escaping, so that a name of many megabytes is not escaped as a whole.
     return shortened(printable(shortened(text, width_max)), width_max)
 
 
 def quoted(text: str, width_max: int = NAME_CHARS_SHOWN_MAX) -> str:
-    """A name of others in quotes, as `repr` writes it, and cut in the middle if it is long."""
+    """Return a name from a sender in quotes, as `repr` does, cut in the middle if it is long."""
     return shortened(repr(shortened(text, width_max)), width_max + 2)
 
 
 def _fitting(text: str, width_max: int, width_of: Callable[[str], int]) -> str:
-    """The longest beginning that is no wider than `width_max`."""
+    """Return the longest beginning of `text` that is no wider than `width_max`."""
     while text and width_of(text) > width_max:
         text = text[:-1]
     return text

@@ -145,7 +145,7 @@ def test_a_recording_without_timelines_shows_its_static_data_on_any_index(
     ("options", "says"),
     [
         (["--index", "nope"], "'frame'"),
-        (["--index", "frame", "--from", "noon"], "give a whole number"),
+        (["--index", "frame", "--from", "noon"], "give an integer"),
         (["--index", "ts", "--to", "noon"], "ISO 8601"),
         (["--index", "frame", "--contents", "/a/**/b"], "/a/**/b"),
         (["--index", "frame", "--contents", "/wrld/**"], "'/world/points'"),
@@ -214,7 +214,7 @@ def test_what_parquet_cannot_hold_becomes_json(
 ) -> None:
     out = tmp_path / "out.PARQUET"
     assert run(["query", str(tensors), "--index", "frame", "-o", str(out)]) == 0
-    assert "JSON, for Parquet has no such type: /t:Tensor:data" in capsys.readouterr().err
+    assert "JSON, because Parquet has no such type: /t:Tensor:data" in capsys.readouterr().err
     table = pq.read_table(pa.BufferReader(out.read_bytes()))
     assert table["frame"].to_pylist() == [0, 1, 2]
     [tensor] = json.loads(table["/t:Tensor:data"][1].as_py())

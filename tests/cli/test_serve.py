@@ -55,7 +55,7 @@ def test_every_limit_is_an_option_and_has_its_words(capsys: pytest.CaptureFixtur
         "--stores-per-peer-max N",
     ):
         assert option in text
-    assert "so that it cannot lock out another" in " ".join(text.split())
+    assert "so that one peer cannot lock out another" in " ".join(text.split())
 
 
 def test_limits_of_peers_reach_the_server() -> None:

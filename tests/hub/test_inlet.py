@@ -15,7 +15,7 @@ from forebay.errors import (
 from forebay.hub import EntityDb, WorkerOutput
 from forebay.ingest import rejections
 from forebay.model import ChunkStoreEvent, SetStoreInfo, StoreInfo
-from forebay.runtime import NativeRuntime, Runtime, run_side_by_side
+from forebay.runtime import NativeRuntime, Runtime, run_in_parallel
 from tests.chunks import make_chunk
 from tests.hub.conftest import (
     PATIENCE_S,
@@ -211,7 +211,7 @@ def test_many_submitters_and_pollers_lose_nothing(native: NativeRuntime) -> None
 
     lock = native.lock()
     jobs = [lambda which=which: submit(which) for which in range(submitters)]
-    run_side_by_side([*jobs, poll, poll], "test", 8)
+    run_in_parallel([*jobs, poll, poll], "test", 8)
     assert len(outputs) == submitters * count
     for which in range(submitters):
         mine = [o for o in outputs if o.chunk and o.chunk.entity_path == f"/by/{which}"]

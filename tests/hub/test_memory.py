@@ -30,7 +30,7 @@ from forebay.model import (
     StoreSource,
     StoreSourceKind,
 )
-from forebay.runtime import InlineRuntime, NativeRuntime, Runtime, run_side_by_side
+from forebay.runtime import InlineRuntime, NativeRuntime, Runtime, run_in_parallel
 from forebay.store import ledger
 from tests.chunks import make_chunk
 from tests.hub.conftest import (
@@ -378,7 +378,7 @@ class TestRightAfterFlush:
             while len(ends) < len(names):
                 seen.append(hub.held_bytes)
 
-        run_side_by_side([observe, *(partial(stream, name) for name in names)], "test", 4)
+        run_in_parallel([observe, *(partial(stream, name) for name in names)], "test", 4)
         assert max(seen) <= LIMIT + len(names) * 1.1 * IMAGE_BYTES
         assert hub.held_bytes <= LIMIT
 

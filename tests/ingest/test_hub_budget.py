@@ -345,8 +345,8 @@ import resource
 import forebay
 from forebay.hub import StoreHub
 from forebay.model import Compression, StoreId
-from forebay.runtime import run_side_by_side
-from forebay.codec.chunks import lz4
+from forebay.runtime import run_in_parallel
+from forebay.codec import lz4
 from tests.hub.conftest import message
 
 def compressed_zeros(size):  # one literal, then one match that repeats it
@@ -366,7 +366,7 @@ def send(number):
     )
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-run_side_by_side([lambda n=n: send(n) for n in range(12)], "test", 12)
+run_in_parallel([lambda n=n: send(n) for n in range(12)], "test", 12)
 hub.flush()
 total = hub.ingestion_stats().total
 assert total.accepted == total.rejected == 12, total

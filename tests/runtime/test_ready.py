@@ -98,7 +98,7 @@ def test_a_short_turn_may_begin_beside_a_long_one() -> None:
     assert ready.has_runnable(0.0)
     assert ready.seconds_to_takeover(0.0) is None
     assert ready.pick(2, 0.0) is short
-    assert ready.pick(3, 0.0) is None, "one beside it, not more"
+    assert ready.pick(3, 0.0) is None, "only one runs in parallel with it"
     ready.end_turn(2)
     assert ready.pick(3, 0.0) is other
     ready.end_turn(3)

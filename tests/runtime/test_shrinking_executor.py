@@ -41,7 +41,7 @@ def test_shut_down() -> None:
     let_go = threading.Event()
     call = pool.submit(let_go.wait, TIMEOUT_S)
     pool.shutdown(wait=False)
-    with pytest.raises(RuntimeError, match="takes nothing new"):
+    with pytest.raises(RuntimeError, match="accepts no new calls"):
         pool.submit(print)
     let_go.set()
     pool.shutdown()

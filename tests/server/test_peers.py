@@ -40,7 +40,7 @@ def test_a_peer_is_an_address(address: str, peer: str) -> None:
 @pytest.mark.parametrize("value", [0, -1, 1.5, None, "8", True])
 @pytest.mark.parametrize("name", ["streams_max", "streams_per_peer_max", "stores_per_peer_max"])
 def test_limits_are_whole_numbers_above_zero(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} is a whole number above zero"):
+    with pytest.raises(ValueError, match=f"{name} must be an integer above zero"):
         PeerLimits(**{name: value})
 
 

@@ -1,8 +1,8 @@
-"""The workloads of the benchmarks, beside Rerun where it is installed; `forebay bench` runs them.
+"""The benchmarks, compared with Rerun where it is installed; `forebay bench` runs them.
 
-Each workload is a function from a `Bench` (sizes, recordings, processes) to figures. What is
-measured runs in fresh processes, ours and the peer's in turns. The machine may be busy: ratios of
-one run, and CPU seconds, mean something; a wall time alone does not.
+Each workload is a function from a `Bench` (sizes, recordings, processes) to figures. Measurements
+run in fresh processes, Forebay and the peer alternately. On a machine that is shared with other
+work, compare ratios of one run and CPU seconds; a wall time alone means little.
 """
 
 from forebay.bench.figures import Cost, Figure, Size, Target

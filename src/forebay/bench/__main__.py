@@ -1,4 +1,4 @@
-"""In the child: import a job, say that all is ready, wait for the word, run it, report."""
+"""Child process of a measurement: import a job, report ready, wait for the start signal, run it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forebay.bench.processes import READY, memory_bytes
 
 
 def main() -> None:
-    """`python -m forebay.bench MODULE:FUNCTION ARGUMENTS`; what it returns is the last line."""
+    """Run `python -m forebay.bench MODULE:FUNCTION ARGUMENTS`; the last line is the result."""
     name, arguments = sys.argv[1:]
     module, _, function = name.partition(":")
     job = getattr(importlib.import_module(module), function)

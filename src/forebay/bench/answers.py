@@ -1,4 +1,4 @@
-"""Digests of answers, independent of how rows fall into chunks and how Arrow holds them."""
+"""Digests of answers, independent of how rows are divided into chunks and encoded in Arrow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def digest_table(table: pa.Table) -> str:
-    """Of all columns with their names, in order."""
+    """Return a digest of all columns with their names, in order.
+
+    It does not depend on how columns are chunked or how Arrow encodes their values.
+    """
     digest = hashlib.sha1(usedforsecurity=False)
     for name in table.column_names:
         digest.update(name.encode())
@@ -26,7 +29,14 @@ def digest_table(table: pa.Table) -> str:
 
 
 def digest_snapshot(snapshot: StoreSnapshot) -> dict[str, str]:
-    """Of everything in a store of ours, by entity."""
+    """Return a digest of all data of each entity in a Forebay store.
+
+    Args:
+        snapshot: The store.
+
+    Returns:
+        A digest by entity path; equal to that of `digest_rerun` for the same rows.
+    """
     return {
         str(path): _digest_batches(
             chunk.batch for chunk in (*snapshot.chunks(path), *snapshot.static_chunks(path))
@@ -36,7 +46,14 @@ def digest_snapshot(snapshot: StoreSnapshot) -> dict[str, str]:
 
 
 def digest_rerun(store: Any) -> dict[str, str]:
-    """Of everything in a store of Rerun's, by entity."""
+    """Return a digest of all data of each entity in a Rerun store.
+
+    Args:
+        store: A chunk store of the Rerun SDK.
+
+    Returns:
+        A digest by entity path.
+    """
     batches: dict[str, list[pa.RecordBatch]] = {}
     for chunk in store.stream().to_chunks():
         batches.setdefault(chunk.entity_path, []).append(chunk.to_record_batch())
@@ -44,7 +61,7 @@ def digest_rerun(store: Any) -> dict[str, str]:
 
 
 def _digest_batches(batches: Iterable[pa.RecordBatch]) -> str:
-    """Of the rows in the order of their ids; columns in the order of their names."""
+    """Return a digest of the rows in the order of their ids, columns in the order of names."""
     tables = [pa.Table.from_batches([batch.replace_schema_metadata(None)]) for batch in batches]
     plain = [table.cast(_bare(table.schema)) for table in tables]
     table = pa.concat_tables(plain, promote_options="default").combine_chunks()

@@ -1,4 +1,4 @@
-"""I1, I3 to I5: the ingestion engine without files and without the network."""
+"""I1 and I3 to I5: the ingestion engine without files and without the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forebay.hub import StoreHub, read_messages
 from forebay.ingest import IngestionWorker, ProcessedChunk
 from forebay.limits import QUEUE_CAPACITY_MSGS
 from forebay.model import ArrowMsg, StoreId
-from forebay.runtime import Event, NativeRuntime, gil_enabled, run_side_by_side
+from forebay.runtime import Event, NativeRuntime, gil_enabled, run_in_parallel
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ def _store_id(number: int = 0) -> StoreId:
 
 
 def capacities_ours(count: int, rows: int, stores: int) -> dict[str, Any]:
-    """Push the same messages through workers of each capacity."""
+    """Push the same messages through workers with each queue capacity.
+
+    Args:
+        count: Number of messages.
+        rows: Rows per message.
+        stores: Number of stores among which the messages are divided.
+    """
     made = messages(_store_id(), count, rows)
     spread = [msg.with_store_id(_store_id(i % stores)) for i, msg in enumerate(made)]
     found = {}
@@ -59,12 +65,12 @@ def capacities_ours(count: int, rows: int, stores: int) -> dict[str, Any]:
 
 
 def matrix(bench: Bench) -> Iterator[Figure]:
-    """I1: each cell beside the best of its row; the default is to be within 10 % of it."""
+    """I1: queue capacities compared; the default should be within 10 % of the best of its row."""
     kinds = bench.pick(quick=(10,), short=(100, 1000), full=(100, 1000, 10_000))
     stores = bench.pick(quick=(1, 2), short=(1, 10), full=(1, 2, 5, 10))
     for rows in kinds:
         for number in stores:
-            # More messages than any queue holds, but no more than 40 million rows.
+            # More messages than any queue holds, but at most 40 million rows.
             count = bench.pick(
                 quick=200, short=6000 if rows < 1000 else 1500, full=min(25_000, 4 * 10**7 // rows)
             )
@@ -87,7 +93,15 @@ def matrix(bench: Bench) -> Iterator[Figure]:
 def one_store(
     path: str, turns_max: int, part: int = 0, parts: int = 1, answer: bool = False
 ) -> dict[str, Any]:
-    """Decode and insert the messages of a file, read beforehand, with so many workers."""
+    """Decode and insert the messages of a file, which is read before the clock starts.
+
+    Args:
+        path: The recording.
+        turns_max: Workers on the store at the same time.
+        part: Number of the part of the messages that is used.
+        parts: Number of parts.
+        answer: Also return a digest of the store.
+    """
     msgs = [msg for msg in read_messages(path) if isinstance(msg, ArrowMsg)][part::parts]
     store = ChunkStore(msgs[0].store_id)
     done = Event()
@@ -113,7 +127,7 @@ def one_store(
 
 
 def several_workers(bench: Bench) -> Iterator[Figure]:
-    """I3."""
+    """I3: speed-up of several workers on one store."""
     path = bench.recording("bulky", bench.pick(quick=20, short=2000, full=2000))
     answers = [
         bench.run(one_store, path=path, turns_max=number, answer=True)["answer"]
@@ -153,7 +167,7 @@ def several_workers(bench: Bench) -> Iterator[Figure]:
 
 
 def idle_ours(stores: int) -> dict[str, Any]:
-    """Stores that received one chunk each: memory beyond their data, and threads."""
+    """Measure stores that received one chunk each: memory beyond their data, and threads left."""
     runtime = NativeRuntime(thread_linger_s=0.01)
     hub = StoreHub(runtime=runtime)
     msg = encode_chunk(_store_id(), scalar_chunks(1, 1, "/plot")[0])
@@ -173,7 +187,7 @@ def idle_ours(stores: int) -> dict[str, Any]:
 
 
 def idle(bench: Bench) -> Iterator[Figure]:
-    """I4."""
+    """I4: memory and threads of idle stores."""
     stores = bench.pick(quick=200, short=10_000, full=10_000)
     run = bench.run(idle_ours, stores=stores)
     yield Figure(
@@ -193,9 +207,14 @@ def idle(bench: Bench) -> Iterator[Figure]:
 
 
 def two_stores(path: str, at_once: bool) -> dict[str, Any]:
-    """Messages of one file into each of two stores, side by side or one after the other."""
+    """Ingest the messages of one file into each of two stores.
+
+    Args:
+        path: The recording.
+        at_once: In parallel; otherwise one after the other.
+    """
     hub = StoreHub()
-    # Read twice: without a GIL, threads that use the same objects slow one another down.
+    # Read twice: without a GIL, threads that share objects slow each other down.
     groups = [
         [
             msg.with_store_id(_store_id(number))
@@ -211,13 +230,19 @@ def two_stores(path: str, at_once: bool) -> dict[str, Any]:
         hub.entity_db(group[0].store_id).flush()
 
     with Stopwatch() as watch:
-        run_side_by_side([partial(feed, group) for group in groups], "bench", 2 if at_once else 1)
+        run_in_parallel([partial(feed, group) for group in groups], "bench", 2 if at_once else 1)
     answer = [digest_snapshot(db.snapshot()) for db in hub.entity_dbs()]
     return {**watch.times, "same": answer[0] == answer[1], "gil": gil_enabled()}
 
 
 def one_of_two(path: str) -> dict[str, Any]:
-    """Messages of one file into one store."""
+    """Ingest the messages of one file into one store.
+
+    Two such processes are compared with `two_stores`.
+
+    Args:
+        path: The recording.
+    """
     msgs = [msg for msg in read_messages(path) if isinstance(msg, ArrowMsg)]
     hub = StoreHub()
     with Stopwatch() as watch:
@@ -228,7 +253,7 @@ def one_of_two(path: str) -> dict[str, Any]:
 
 
 def free_threading(bench: Bench) -> Iterator[Figure]:
-    """I5: on the interpreter that runs this; without a GIL, also beside two processes."""
+    """I5: two stores in parallel; without a GIL also compared with two processes."""
     path = bench.recording("tiny", bench.pick(quick=300, short=20_000, full=20_000))
     jobs: dict[str, Job] = {
         "both": (two_stores, {"path": path, "at_once": True}),

@@ -1,4 +1,4 @@
-"""What a benchmark finds: figures beside their targets."""
+"""The results of benchmarks: figures and their targets."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class Size(Enum):
-    """How much of a workload is run."""
+    """How much work a workload does."""
 
     QUICK = "quick"
-    """Seconds in all: shows that it runs and that answers agree; its times mean nothing."""
+    """Seconds in total: a smoke test that also compares answers; its times mean nothing."""
     SHORT = "short"
-    """Minutes in all."""
+    """Minutes in total."""
     FULL = "full"
-    """As the workloads are stated; each ratio the median of at least five pairs."""
+    """Full size of each workload; each ratio is the median of at least five pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should be.
+    """The target of a figure.
 
     Attributes:
         value: The bound.
-        is_least: Whether the figure should be at least that; otherwise at most.
-        unit: Stands behind the number: `x`, `/s`, `KiB`.
+        is_least: Whether the figure should be at least the bound; otherwise at most.
+        unit: Unit after the number: `x`, `/s`, `KiB`.
     """
 
     value: float
@@ -39,12 +39,15 @@ class Target:
     unit: str = "x"
 
     def is_met_by(self, value: float) -> bool:
-        """Whether `value` is on the right side of the bound."""
+        """Return whether `value` is on the right side of the bound."""
         return value >= self.value if self.is_least else value <= self.value
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """What `str` made of a target: `≥ 100,000/s`."""
+        """Parse the text of a target, such as `≥ 100,000/s`.
+
+        It is the inverse of `str`, for figures in JSON files.
+        """
         sign, _, bound = text.partition(" ")
         digits = "".join(takewhile(lambda char: char in "0123456789.,", bound))
         return cls(float(digits.replace(",", "")), sign == "≥", bound[len(digits) :])
@@ -54,24 +57,24 @@ class Target:
 
 
 def at_least(value: float, unit: str = "x") -> Target:
-    """A figure that should be `value` or more."""
+    """Return the target of a figure that should be `value` or more."""
     return Target(value, True, unit)
 
 
 def at_most(value: float, unit: str = "x") -> Target:
-    """A figure that should be `value` or less."""
+    """Return the target of a figure that should be `value` or less."""
     return Target(value, False, unit)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one side took: medians over its runs.
+    """Resources that one side used: medians over its runs.
 
     Attributes:
-        wall_s: Seconds on the clock. On a busy machine they mean little alone.
-        cpu_s: Seconds of processor time of the whole process, user and system.
-        rss_peak_bytes: The most memory that the process had resident, imports included.
-        runs: How many runs these are medians of.
+        wall_s: Wall time in seconds. On a busy machine it means little alone.
+        cpu_s: CPU seconds of the whole process, user and system.
+        rss_peak_bytes: Peak resident memory of the process, imports included.
+        runs: Number of runs.
     """
 
     wall_s: float
@@ -81,7 +84,7 @@ class Cost:
 
     @classmethod
     def of(cls, runs: Sequence[Mapping[str, Any]]) -> Cost:
-        """The cost of the runs of one side."""
+        """Return the median cost of the runs of one side."""
         return cls(
             median(run["wall_s"] for run in runs),
             median(run["cpu_s"] for run in runs),
@@ -92,22 +95,22 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of one workload, with all that it was worked out from.
+    """One number of one workload, with the measurements that it was computed from.
 
     Attributes:
         workload: `L1`, `Q2`, ...
         what: What was measured, in a few words.
-        value: The number that the target speaks of; a ratio unless `unit` says otherwise.
+        value: The number that the target refers to; a ratio unless `unit` says otherwise.
         unit: `x` for a ratio.
-        target: What it should be; `None` for figures that only stand beside others.
-        ours: What our side took.
-        peer: What the other side took.
-        peer_name: Who that is.
-        same_answer: Whether both sides gave the same answer; `None` where there is one side.
+        target: The target. None if there is none.
+        ours: Cost of Forebay.
+        peer: Cost of the other side.
+        peer_name: Name of the other side.
+        same_answer: Whether both sides gave the same answer. None if there is one side.
         note: What a reader must know.
         values: Further numbers by name.
-        failed: The workload could not be run; `note` says why.
-        load: How busy the machine was before the workload began: the load average of a minute.
+        failed: Whether the workload could not run; `note` says why.
+        load: Load average over a minute before the workload began.
     """
 
     workload: str
@@ -126,18 +129,18 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is met; `None` without one."""
+        """Whether the target is met. None without a target."""
         return None if self.target is None else self.target.is_met_by(self.value)
 
     @property
     def cpu_ratio(self) -> float | None:
-        """Peer's CPU seconds over ours: what hardly moves with the machine's load."""
+        """The peer's CPU seconds over Forebay's, which depend little on the load of the machine."""
         if self.ours is None or self.peer is None or not self.ours.cpu_s:
             return None
         return self.peer.cpu_s / self.ours.cpu_s
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the figure for `--json`."""
         return {
             **dataclasses.asdict(self),
             "target": None if self.target is None else str(self.target),
@@ -147,7 +150,7 @@ class Figure:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Figure:
-        """What `as_json` made a mapping of."""
+        """Return the figure from the result of `as_json`."""
         fields = {name: found[name] for name in cls.__slots__ if name in found}
         for side in ("ours", "peer"):
             if fields.get(side) is not None:
@@ -158,7 +161,7 @@ class Figure:
 
 
 def number(value: float) -> str:
-    """A number in three digits that mean something."""
+    """Format a number with three significant digits."""
     if value != value:  # noqa: PLR0124 - not a number
         return "-"
     if abs(value) >= 100:

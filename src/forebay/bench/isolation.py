@@ -1,4 +1,4 @@
-"""I2: what a store at 100 Hz feels of its neighbours."""
+"""I2: how neighbours affect the latency of a store that gets 100 messages a second."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SCENES = ("alone", "flooded", "stalled store", "stalled reader", "shared worker"
 
 
 def quiet_store(scene: str, stores: int, seconds: float) -> dict[str, Any]:
-    """Latencies of a store that gets a message every 10 ms, from submitting to queryable.
+    """Measure the latency of a store that gets a message every 10 ms, from submit to queryable.
 
     Args:
-        scene: One of `SCENES`: what goes on beside it.
-        stores: How many neighbours are flooded.
-        seconds: For how long.
+        scene: What the neighbours do: one of `SCENES`.
+        stores: Number of neighbours that are flooded with messages.
+        seconds: Duration of the measurement.
     """
     switch_threads_often()  # as `forebay serve` does
     released, stopped = Event(), Event()
@@ -94,7 +94,7 @@ def _submit_until(hub: StoreHub, msgs: list[ArrowMsg], stopped: Event) -> None:
 
 
 def _flood(hub: StoreHub, stores: int, stopped: Event, is_shared: bool) -> Any:
-    """Submit to all neighbours, as fast as they take it."""
+    """Submit to all neighbours as fast as they accept messages."""
     each = max(FLOOD_MESSAGES // stores, 1)
     made = one_row_messages(SHARED, each, "/flood")
     ids = [SHARED if is_shared else StoreId.recording("flood", str(i)) for i in range(stores)]
@@ -111,7 +111,7 @@ def _flood(hub: StoreHub, stores: int, stopped: Event, is_shared: bool) -> Any:
 
 
 def isolation(bench: Bench) -> Iterator[Figure]:
-    """I2."""
+    """I2: p99 of the latency with neighbours, over that of the store alone."""
     seconds = bench.pick(quick=0.1, short=2.0, full=20.0)
     alone = bench.run(quiet_store, scene="alone", stores=1, seconds=seconds)
     for stores in bench.pick(quick=(1,), short=(1, 16, 256), full=(1, 16, 256)):
@@ -121,7 +121,7 @@ def isolation(bench: Bench) -> Iterator[Figure]:
             run = bench.run(quiet_store, scene=scene, stores=stores, seconds=seconds)
             yield Figure(
                 "I2",
-                f"p99 beside {stores} {'neighbour' if stores == 1 else 'neighbours'}: {scene}",
+                f"p99 with {stores} {'neighbour' if stores == 1 else 'neighbours'}: {scene}",
                 run["p99_ms"] / alone["p99_ms"],
                 target=None if scene == "shared worker" else at_most(2),
                 values={**run, "alone_p99_ms": alone["p99_ms"], "alone_p50_ms": alone["p50_ms"]},

@@ -1,4 +1,4 @@
-"""S: live streams from the real SDK, over gRPC into a server; latency from log to queryable."""
+"""S1 to S6: live streams from the Rerun SDK over gRPC; latency from log call to queryable."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from forebay.model import ChunkStoreEvent
 
 WINDOWS = 5
-"""A stream is cut into so many parts; the last is compared with the second (the first warms up).
-
-At full length a part is a minute.
-"""
+"""Number of parts of a stream. The last part is compared with the second; the first is warm-up. At
+full length a part is a minute."""
 
 
 def stream(kind: str, url: str, seconds: float) -> dict[str, Any]:
-    """Log with the real SDK at the workload's rate; says how far it fell behind."""
+    """Log with the Rerun SDK at the workload's rate; the result says how far it fell behind.
+
+    Args:
+        kind: Name of the stream.
+        url: URL of the server.
+        seconds: Duration.
+    """
     rr = import_rerun()
     rec = rr.RecordingStream(APPLICATION_ID, recording_id=f"live-{kind}")
     rec.connect_grpc(url)
@@ -48,7 +52,7 @@ def stream(kind: str, url: str, seconds: float) -> dict[str, Any]:
                 tick.wait(ahead_s)
             late_s = max(late_s, -ahead_s)
             if -ahead_s > seconds:
-                break  # this machine cannot make the load; what came so far is measured
+                break  # this machine cannot produce the load; what was sent so far is measured
             log(number)
             done += 1
         rec.flush()
@@ -113,7 +117,13 @@ _KINDS: dict[str, Callable[[Any, Any], tuple[float, Callable[[int], None]]]] = {
 
 
 def served(kind: str, seconds: float, memory_limit: int = 0) -> dict[str, Any]:
-    """Receive such a stream, and note when each row became queryable."""
+    """Receive such a stream in a server, and record when each row became queryable.
+
+    Args:
+        kind: Name of the stream.
+        seconds: Duration.
+        memory_limit: Memory limit of the hub, in bytes. 0 for none.
+    """
     from forebay.server import serve  # noqa: PLC0415 - an extra
 
     samples: list[tuple[float, float, int]] = []
@@ -194,24 +204,24 @@ def _live(bench: Bench, kind: str, memory_limit: int = 0) -> tuple[Figure, dict[
 
 
 def scalars(bench: Bench) -> Iterator[Figure]:
-    """S1."""
+    """S1: 150 scalar entities in a loop."""
     yield _live(bench, "S1")[0]
 
 
 def poses(bench: Bench) -> Iterator[Figure]:
-    """S2."""
+    """S2: scalars and poses at 2 kHz."""
     yield _live(bench, "S2")[0]
 
 
 def cameras(bench: Bench) -> Iterator[Figure]:
-    """S3: static images replace each other, so memory must not grow."""
+    """S3: two cameras log static images, which replace each other, so memory must not grow."""
     figure, run = _live(bench, "S3")
     yield figure
     yield _memory("S3", run)
 
 
 def limited(bench: Bench) -> Iterator[Figure]:
-    """S4: under a limit of 1 GiB (less where the stream is too short to fill it)."""
+    """S4: a large camera under a memory limit: 1 GiB, or less for a stream too short to fill it."""
     limit = bench.pick(quick=64 << 20, short=256 << 20, full=1 << 30)
     knows = "memory_limit" in inspect.signature(StoreHub.__init__).parameters
     figure, run = _live(bench, "S4", limit if knows else 0)
@@ -232,7 +242,7 @@ def _memory(kind: str, run: dict[str, Any], note: str = "") -> Figure:
 
 
 def series(bench: Bench) -> Iterator[Figure]:
-    """S6: nothing may be lost."""
+    """S6: 50 series at 1 kHz; no row may be lost."""
     figure, run = _live(bench, "S6")
     yield figure
     expected = run["rows"] + run["lost"]

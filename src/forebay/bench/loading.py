@@ -1,4 +1,4 @@
-"""L: loading recordings until they can be queried."""
+"""L1 to L4: load recordings until they can be queried."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 RERUN = "Rerun 0.41"
 
 
-# ---- jobs: what is measured, each in a process of its own ------------------------------------
+# ---- jobs: each is measured in a process of its own ------------------------------------
 
 
 def load_ours(paths: list[str], answer: bool = False, at_once: bool = True) -> dict[str, Any]:
-    """Load files side by side, or one after another."""
+    """Load files with Forebay, in parallel or one after another.
+
+    Args:
+        paths: The files.
+        answer: Also return digests of the stores.
+        at_once: Load them in parallel.
+    """
     hub = StoreHub()
     with Stopwatch() as watch:
         for group in [paths] if at_once else [[path] for path in paths]:
@@ -42,7 +48,7 @@ def _by_id(hub: StoreHub) -> list[Any]:
 
 
 def load_rerun(paths: list[str], answer: bool = False) -> dict[str, Any]:
-    """Load files one after another, and keep them all."""
+    """Load files with Rerun, one after another, and keep all of them."""
     from rerun.chunk import RrdReader  # noqa: PLC0415
 
     with Stopwatch() as watch:
@@ -64,12 +70,13 @@ def _recording_id(path: str) -> str:
 def decompress_only(path: str, how: str) -> dict[str, Any]:
     """Read a file and decompress its payloads into fresh memory, and nothing else.
 
-    Where payloads lie is found out before the clock starts, also what reading warms up.
+    The positions of the payloads are determined before the clock starts, which also warms up the
+    file cache.
 
     Args:
         path: The recording.
-        how: `cramjam` or `pyarrow` decompress into a mapping of huge pages; `pool` decompresses
-            into pyarrow's pool.
+        how: `cramjam` or `pyarrow` decompress into a mapping of large pages; `pool` decompresses
+            into pyarrow's memory pool.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -119,7 +126,7 @@ def _huge(size: int) -> mmap.mmap:
 
 
 def _payloads(path: str) -> list[tuple[int, int, int]]:
-    """Offset, length and decompressed size of every compressed payload in a file."""
+    """Return offset, length and decompressed size of every compressed payload in a file."""
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
     found = []
@@ -137,24 +144,28 @@ def _payloads(path: str) -> list[tuple[int, int, int]]:
 
 
 def batched(bench: Bench) -> Iterator[Figure]:
-    """L1."""
+    """L1: load a recording in chunks of many rows. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=4000, short=200_000, full=200_000)
     path = bench.recording("batched", rows)
-    yield _beside_rerun(bench, "L1", f"{rows:,} rows, batched", path, at_least(2))
+    yield _compared_with_rerun(bench, "L1", f"{rows:,} rows, batched", path, at_least(2))
 
 
 def tiny(bench: Bench) -> Iterator[Figure]:
-    """L2."""
+    """L2: load a recording of one-row chunks. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=300, short=20_000, full=20_000)
     path = bench.recording("tiny", rows)
-    yield _beside_rerun(bench, "L2", f"{rows:,} one-row chunks", path, at_least(2))
+    yield _compared_with_rerun(bench, "L2", f"{rows:,} one-row chunks", path, at_least(2))
 
 
 def bulky(bench: Bench) -> Iterator[Figure]:
-    """L3, and the best-known way to do no more than read and decompress."""
+    """L3: load a recording of images and point clouds.
+
+    Yields how many times faster than Rerun, and the time over that of only reading and
+    decompressing.
+    """
     rows = bench.pick(quick=20, short=2000, full=2000)
     path = bench.recording("bulky", rows)
-    figure = _beside_rerun(bench, "L3", f"{rows:,} frames, bulky", path, at_least(4))
+    figure = _compared_with_rerun(bench, "L3", f"{rows:,} frames, bulky", path, at_least(4))
     yield figure
     hows = ["pool", *(["cramjam"] if _has_cramjam() else [])]
     jobs: dict[str, Job] = {how: (decompress_only, {"path": path, "how": how}) for how in hows}
@@ -180,7 +191,9 @@ def _has_cramjam() -> bool:
     return find_spec("cramjam") is not None
 
 
-def _beside_rerun(bench: Bench, workload: str, what: str, path: str, target: Target) -> Figure:
+def _compared_with_rerun(
+    bench: Bench, workload: str, what: str, path: str, target: Target
+) -> Figure:
     same = check(bench, [path])
     runs = bench.alternate(
         {"ours": (load_ours, {"paths": [path]}), "rerun": (load_rerun, {"paths": [path]})}
@@ -202,15 +215,27 @@ def _beside_rerun(bench: Bench, workload: str, what: str, path: str, target: Tar
 
 
 def check(bench: Bench, paths: list[str]) -> bool:
-    """Whether both sides hold the same rows afterwards."""
-    bench.say("the same answer?")
+    """Compare what both sides have loaded.
+
+    Args:
+        bench: Runs the two processes.
+        paths: The recordings.
+
+    Returns:
+        Whether the digests of all rows are equal.
+    """
+    bench.say("comparing the answers")
     ours = bench.run(load_ours, paths=paths, answer=True)
     theirs = bench.run(load_rerun, paths=paths, answer=True)
     return bool(ours["answer"] == theirs["answer"])
 
 
 def many(bench: Bench) -> Iterator[Figure]:
-    """L4: 16 recordings at once; beside Rerun, two processes, and one worker."""
+    """L4: load 16 recordings at once.
+
+    Yields the speed compared with Rerun (which loads one by one), with two processes, and the CPU
+    time over loading one by one.
+    """
     batched_rows, tiny_rows, frames = bench.pick(
         quick=(1000, 50, 4), short=(50_000, 5000, 250), full=(200_000, 20_000, 2000)
     )
@@ -276,7 +301,10 @@ def many(bench: Bench) -> Iterator[Figure]:
 
 
 def together(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What processes took that ran at the same time: the longest wall time, all CPU seconds."""
+    """Return the cost of processes that ran in parallel.
+
+    It consists of the longest wall time and the sum of the CPU seconds.
+    """
     return {
         "wall_s": max(run["wall_s"] for run in runs),
         "cpu_s": sum(run["cpu_s"] for run in runs),

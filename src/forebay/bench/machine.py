@@ -1,4 +1,4 @@
-"""What a run was made on."""
+"""Description of the machine on which a benchmark runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forebay.runtime import gil_enabled
 
 
 def about_machine() -> dict[str, Any]:
-    """Interpreter, libraries and processors."""
+    """Return versions of the interpreter and libraries, and the number of processors."""
     return {
         "python": sys.version.split()[0],
         "gil": gil_enabled(),
@@ -23,7 +23,7 @@ def about_machine() -> dict[str, Any]:
 
 
 def load_average() -> float | None:
-    """Mean number of processes that ran or wanted to, over the last minute."""
+    """Return the load average over the last minute; None if the system has none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 

@@ -1,4 +1,4 @@
-"""S5: bytes held for many rows; INSERT: time per insertion as a store grows."""
+"""S5: memory for many rows. INSERT: time per insertion as a store grows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEP = 10_000
 
 
 def imu_ours(path: str) -> dict[str, Any]:
-    """Load a recording: what it takes over what its columns are in Arrow."""
+    """Load a recording and compare its memory with the raw size of its columns in Arrow."""
     raw = _raw_bytes(path)
     gc.collect()
     before = memory_bytes()
@@ -36,13 +36,13 @@ def imu_ours(path: str) -> dict[str, Any]:
 
 
 def _raw_bytes(path: str) -> int:
-    """Bytes of all columns as they are in the file's record batches."""
+    """Return the bytes of all columns in the file's record batches."""
     decode = ChunkDecoder().decode
     return sum(decode(msg).batch.nbytes for msg in read_messages(path) if isinstance(msg, ArrowMsg))
 
 
 def one_row_chunks(rows: int) -> dict[str, Any]:
-    """Insert chunks of one row: CPU seconds of every 10,000, and memory at the end."""
+    """Insert chunks of one row; returns CPU seconds of every 10,000, and memory at the end."""
     store = ChunkStore(StoreId.recording("forebay_bench", "insert"))
     step = min(STEP, rows)
     seconds: list[float] = []
@@ -50,7 +50,8 @@ def one_row_chunks(rows: int) -> dict[str, Any]:
     for first in range(0, rows, step):
         chunks = scalar_chunks(step, 1, "/plot", first)
         if len(seconds) == 1:
-            # What making the first chunks took stays with the allocator: it is not the store's.
+            # The allocator keeps what making the first chunks took; it does not belong to the
+            # store.
             before = memory_bytes()
         started_s = cpu_s()
         for chunk in chunks:
@@ -71,7 +72,7 @@ def one_row_chunks(rows: int) -> dict[str, Any]:
 
 
 def imu(bench: Bench) -> Iterator[Figure]:
-    """S5."""
+    """S5: memory of a recording of an IMU, over its raw size."""
     path = bench.recording("imu", bench.pick(quick=6600, short=5_000_000, full=5_000_000))
     run = bench.run(imu_ours, path=path)
     values = {**run, "raw_mb": run["raw"] / 1e6, "grown_mb": run["grown"] / 1e6}
@@ -88,7 +89,7 @@ def imu(bench: Bench) -> Iterator[Figure]:
 
 
 def insertion(bench: Bench) -> Iterator[Figure]:
-    """INSERT: the last quarter of the insertions over the first."""
+    """INSERT: time of the last quarter of the insertions, over that of the first."""
     rows = bench.pick(quick=2000, short=200_000, full=1_000_000)
     run = bench.run(one_row_chunks, rows=rows)
     laps = run["seconds"]

@@ -1,4 +1,4 @@
-"""Messages made here, where a workload is about what happens to them and not about their origin."""
+"""Generated messages, for workloads that need no real recording."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ _TYPES = (pa.binary(16), pa.int64(), pa.list_(pa.float64()))
 
 
 def one_row_messages(store_id: StoreId, count: int, entity: str = "/plot") -> list[ArrowMsg]:
-    """Messages of one row each, in turns over 20 entities, on `frame`."""
+    """Return messages of one row each, for 20 entities in turn, on the timeline `frame`.
+
+    Args:
+        store_id: Store of the messages.
+        count: Number of messages.
+        entity: Path above the 20 entities.
+    """
     return [encode_chunk(store_id, chunk) for chunk in scalar_chunks(count, 1, entity)]
 
 
 def messages(store_id: StoreId, count: int, rows: int) -> list[ArrowMsg]:
-    """Messages of `rows` rows each."""
+    """Return `count` messages of `rows` rows each."""
     return [encode_chunk(store_id, chunk) for chunk in scalar_chunks(count, rows, "/plot")]
 
 
 def scalar_chunks(count: int, rows: int, entity: str, first: int = 0) -> list[Chunk]:
-    """Chunks of `rows` scalars each, in turns over 20 entities, time going on from one to the next.
+    """Return chunks of `rows` scalars each, for 20 entities in turn, with increasing times.
 
     Args:
-        count: How many.
-        rows: Rows of each.
+        count: Number of chunks.
+        rows: Rows of each chunk.
         entity: Path above the 20 entities.
-        first: Number of the first chunk: ids and times follow from it.
+        first: Number of the first chunk, which determines ids and times.
     """
     schemas = [_schema(f"{entity}/s{number}") for number in range(20)]
     layouts = [ChunkLayout.from_schema(schema) for schema in schemas]

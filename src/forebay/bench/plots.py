@@ -1,4 +1,4 @@
-"""Plots of what a run found."""
+"""Plots of the figures of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(figures: Sequence[Figure], folder: Path) -> list[str]:
-    """Draw what there is to draw into SVG files, and name them.
+    """Draw all plots for which there are figures, as SVG files; returns their names.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -25,7 +25,7 @@ def draw(figures: Sequence[Figure], folder: Path) -> list[str]:
         msg = "plots need matplotlib: pip install 'forebay[bench]'"
         raise MissingExtraError(msg) from error
     mpl.use("svg")
-    # The same figures give the same file: no random ids, no date.
+    # The same figures give the same bytes: no random ids, no date.
     mpl.rcParams.update({"svg.hashsalt": "forebay", "svg.fonttype": "none", "font.size": 9})
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
@@ -46,22 +46,24 @@ def draw(figures: Sequence[Figure], folder: Path) -> list[str]:
 
 
 def _ratios(axes: Any, figures: Sequence[Figure]) -> None:
-    """How many times faster than Rerun: by the clock, by CPU seconds, and the target."""
-    beside = [one for one in figures if one.peer_name.startswith("Rerun") and one.ours]
-    places = range(len(beside))
-    axes.bar([at - 0.2 for at in places], [one.value for one in beside], 0.4, label="wall")
-    axes.bar([at + 0.2 for at in places], [one.cpu_ratio for one in beside], 0.4, label="CPU")
-    for at, one in zip(places, beside, strict=True):
+    """How many times faster than Rerun: by wall time, by CPU seconds, and the target."""
+    compared = [one for one in figures if one.peer_name.startswith("Rerun") and one.ours]
+    places = range(len(compared))
+    axes.bar([at - 0.2 for at in places], [one.value for one in compared], 0.4, label="wall")
+    axes.bar([at + 0.2 for at in places], [one.cpu_ratio for one in compared], 0.4, label="CPU")
+    for at, one in zip(places, compared, strict=True):
         if one.target is not None:
             axes.hlines(one.target.value, at - 0.4, at + 0.4, "black", label=None)
     axes.axhline(1, color="grey", linewidth=0.5)
-    axes.set(yscale="log", ylabel="times faster than Rerun", title="Beside Rerun (line: target)")
-    axes.set_xticks(list(places), [one.workload for one in beside])
+    axes.set(
+        yscale="log", ylabel="times faster than Rerun", title="Compared with Rerun (line: target)"
+    )
+    axes.set_xticks(list(places), [one.workload for one in compared])
     axes.legend()
 
 
 def _insertion(axes: Any, figures: Sequence[Figure]) -> None:
-    """Microseconds of CPU for one insertion, as the store grows."""
+    """CPU microseconds per insertion, as the store grows."""
     micros = figures[0].values["us_each"]
     axes.plot([(lap + 1) * figures[0].values["step"] for lap in range(len(micros))], micros)
     axes.set(
@@ -73,7 +75,7 @@ def _insertion(axes: Any, figures: Sequence[Figure]) -> None:
 
 
 def _matrix(axes: Any, figures: Sequence[Figure]) -> None:
-    """What a longer queue buys, and what it costs in waiting."""
+    """CPU time and waiting time by the capacity of the queue."""
     other = axes.twinx()
     for one in figures:
         cells = one.values["cells"]
@@ -95,8 +97,8 @@ def _matrix(axes: Any, figures: Sequence[Figure]) -> None:
 
 
 def _isolation(axes: Any, figures: Sequence[Figure]) -> None:
-    """p99 of the 100 Hz store in each scene."""
-    names = [one.what.removeprefix("p99 beside ") for one in figures]
+    """p99 latency of the 100 Hz store in each scene."""
+    names = [one.what.removeprefix("p99 with ") for one in figures]
     axes.barh(names, [one.value for one in figures])
     axes.axvline(2, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="p99 over alone (line: target)", title="I2: a 100 Hz store")

@@ -1,4 +1,4 @@
-"""Measuring in fresh processes: each run starts one, waits until it is ready, and says go."""
+"""Measurements in fresh processes: start one, wait until it is ready, send the start signal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Job: TypeAlias = tuple[Callable[..., dict[str, Any]], Mapping[str, Any]]
-    """What to measure, and its arguments (JSON values). It returns what it measured."""
+    """A function to measure and its arguments (JSON values). It returns its measurements."""
 
 TIMEOUT_S = 900.0
 READY = "ready"
 
 
 class Stopwatch:
-    """Wall and CPU seconds of a `with` block, in this process with all its threads."""
+    """Wall and CPU seconds of a `with` block, in this process with all its threads.
+
+    Attributes:
+        wall_s: Wall seconds, after the block.
+        cpu_s: CPU seconds, user and system, after the block.
+    """
 
     wall_s = 0.0
     cpu_s = 0.0
@@ -50,23 +55,23 @@ class Stopwatch:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since it started."""
+        """Wall seconds since the start."""
         return monotonic_s() - self._wall_s
 
     @property
     def times(self) -> dict[str, Any]:
-        """As a job returns them."""
+        """The measured times, as a job returns them."""
         return {"wall_s": self.wall_s, "cpu_s": self.cpu_s}
 
 
 def cpu_s(who: int = resource.RUSAGE_SELF) -> float:
-    """Processor seconds so far, user and system."""
+    """Return the CPU seconds of a process so far, user and system."""
     usage = resource.getrusage(who)
     return usage.ru_utime + usage.ru_stime
 
 
 def memory_bytes(field: str = "VmRSS") -> int:
-    """Resident memory now (`VmRSS`) or at its peak (`VmHWM`)."""
+    """Return the resident memory of this process, now (`VmRSS`) or at its peak (`VmHWM`)."""
     with contextlib.suppress(OSError):
         status = Path("/proc/self/status").read_text()
         if found := re.search(rf"{field}:\s+(\d+) kB", status):
@@ -75,7 +80,10 @@ def memory_bytes(field: str = "VmRSS") -> int:
 
 
 class Child:
-    """A fresh interpreter that has imported a job and waits for the word to start."""
+    """A fresh interpreter that has imported a job and waits for the start signal.
+
+    So imports are not part of the measurement, and several children can start at the same moment.
+    """
 
     def __init__(self, job: Job) -> None:
         function, arguments = job
@@ -91,27 +99,27 @@ class Child:
         )
 
     def wait_until_ready(self) -> None:
-        """Return when everything is imported."""
+        """Block until the child has imported everything."""
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != READY:
             self._fail()
 
     def go(self) -> None:
-        """Let it start."""
+        """Send the start signal."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not exited yet."""
         return self._process.poll() is None
 
     def result(self) -> dict[str, Any]:
-        """What the job returned.
+        """Return what the job returned.
 
         Raises:
-            BenchError: It failed, or took longer than `TIMEOUT_S`.
+            BenchError: The job failed, or took longer than `TIMEOUT_S`.
         """
         try:
             output, _ = self._process.communicate(timeout=TIMEOUT_S)
@@ -137,17 +145,33 @@ class Child:
         with self._errors:
             self._errors.seek(0)
             last = self._errors.read().strip().splitlines()[-6:]
-        msg = f"{self._name} failed: {' | '.join(last) or 'it said nothing'}"
+        msg = f"{self._name} failed: {' | '.join(last) or 'no output'}"
         raise BenchError(msg)
 
 
 def run(job: Job, *, fresh: bool = True) -> dict[str, Any]:
-    """Run a job, in a process of its own unless it is only to be shown that it runs."""
+    """Run a job.
+
+    Args:
+        job: The function and its arguments.
+        fresh: Run it in a process of its own; otherwise in this one, as a smoke test.
+
+    Returns:
+        What the job returned.
+    """
     return run_together([job], fresh=fresh)[0]
 
 
 def run_together(jobs: Sequence[Job], *, fresh: bool = True) -> list[dict[str, Any]]:
-    """Run jobs at the same time, each in a process of its own, all from one moment on."""
+    """Run jobs in parallel, each in a process of its own, with a common start.
+
+    Args:
+        jobs: Functions and their arguments.
+        fresh: Use processes; otherwise run one after another in this process, as a smoke test.
+
+    Returns:
+        What each job returned, in the order of the jobs.
+    """
     if not fresh:
         return [_run_here(*job) for job in jobs]
     children = [Child(job) for job in jobs]
@@ -161,7 +185,18 @@ def run_together(jobs: Sequence[Job], *, fresh: bool = True) -> list[dict[str, A
 def alternate(
     jobs: Mapping[str, Job], pairs: int, *, fresh: bool = True
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run each job `pairs` times, in turns, so that what the machine does hits all alike."""
+    """Run each job `pairs` times, alternately.
+
+    So the load of the machine affects all jobs equally.
+
+    Args:
+        jobs: Functions and their arguments, by name.
+        pairs: Number of runs of each job.
+        fresh: Use processes; otherwise run in this process, as a smoke test.
+
+    Returns:
+        What each run returned, by the name of the job.
+    """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
     for turn in range(pairs):
         for name in _in_turn(list(jobs), turn):

@@ -24,7 +24,13 @@ REPEATS = 5
 
 
 def dataframe_ours(path: str, fill: bool, answer: bool = False) -> dict[str, Any]:
-    """One dataframe, the first of the process and of the store."""
+    """Query one dataframe with Forebay, the first of the process and of the store.
+
+    Args:
+        path: The recording.
+        fill: Whether with `fill_latest_at`.
+        answer: Also return a digest of the table.
+    """
     import forebay.store.dataframe  # noqa: F401, PLC0415 - imported before the clock starts
 
     db = load(path).recordings()[0]
@@ -34,14 +40,20 @@ def dataframe_ours(path: str, fill: bool, answer: bool = False) -> dict[str, Any
 
 
 def table_of(snapshot: StoreSnapshot, fill: bool, contents: str | None = None) -> pa.Table:
-    """The dataframe on `frame`."""
+    """Return the dataframe on the timeline `frame` as a table."""
     from forebay.store.dataframe.query import dataframe  # noqa: PLC0415
 
     return dataframe(snapshot, "frame", contents=contents, fill_latest_at=fill)
 
 
 def dataframe_rerun(path: str, fill: bool, answer: bool = False) -> dict[str, Any]:
-    """The same of Rerun's reader, to Arrow."""
+    """Query the same dataframe with Rerun's reader, as an Arrow table.
+
+    Args:
+        path: The recording.
+        fill: Whether with latest-at fill.
+        answer: Also return a digest of the table.
+    """
     from rerun.chunk import RrdReader  # noqa: PLC0415
 
     store = RrdReader(path).stream().collect()
@@ -55,13 +67,13 @@ def _shape(table: pa.Table, answer: bool) -> dict[str, Any]:
 
 
 def dataframe(bench: Bench) -> Iterator[Figure]:
-    """Q1."""
+    """Q1: a dataframe. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=4000, short=200_000, full=200_000)
     yield _frames(bench, "Q1", rows, fill=False, target=10, short=3)
 
 
 def filled_dataframe(bench: Bench) -> Iterator[Figure]:
-    """Q2."""
+    """Q2: a dataframe with latest-at fill. Yields how many times faster than Rerun."""
     rows = bench.pick(quick=2000, short=200_000, full=200_000)
     yield _frames(bench, "Q2", rows, fill=True, target=200, short=3)
 
@@ -70,7 +82,7 @@ def _frames(
     bench: Bench, workload: str, rows: int, *, fill: bool, target: float, short: int
 ) -> Figure:
     path = bench.recording("batched", rows)
-    # Of dear queries every run is checked; digests are made after the clock has stopped.
+    # Answers of expensive queries are checked in every run; digests are made after the clock stops.
     arguments = {"path": path, "fill": fill, "answer": True}
     runs = bench.alternate(
         {"ours": (dataframe_ours, arguments), "rerun": (dataframe_rerun, arguments)}, short=short
@@ -91,7 +103,12 @@ def _frames(
 
 
 def latest_at_ours(path: str, queries: int) -> dict[str, Any]:
-    """Latest-at at random times, all components of an entity, on the store and on a snapshot."""
+    """Query latest-at at random times, all components of an entity, on the store and on a snapshot.
+
+    Args:
+        path: The recording.
+        queries: Number of queries.
+    """
     db = load(path).recordings()[0]
     first, last = db.time_range("frame")
     draw = random.Random(7)  # noqa: S311, RUF100
@@ -119,13 +136,13 @@ def latest_at_ours(path: str, queries: int) -> dict[str, Any]:
 
 
 def latest_at(bench: Bench) -> Iterator[Figure]:
-    """Q3: the rate, and how it depends on the number of rows."""
+    """Q3: rate of latest-at queries, and how their cost grows with the number of rows."""
     sizes = bench.pick(
         quick=(1000, 2000, 4000), short=(10**4, 10**5, 10**6), full=(10**4, 10**5, 10**6)
     )
     queries = bench.pick(quick=200, short=10_000, full=50_000)
-    # In turns, so that all sizes meet the same neighbours; of each size the least is taken, since
-    # what neighbours add to a few microseconds is never negative.
+    # Alternately, so that other processes affect all sizes equally. The minimum of each size is
+    # used, because what other processes add to a few microseconds is never negative.
     jobs = {
         str(size): (
             latest_at_ours,

@@ -1,7 +1,7 @@
-"""The recordings that the workloads load, made with the real SDK from fixed seeds and cached.
+"""The recordings that the workloads load, made with the Rerun SDK from fixed seeds and cached.
 
-How rows fall into chunks is pinned by thresholds, not left to the batcher's clock, so that a busy
-machine makes the same recordings as a quiet one.
+Thresholds decide how rows are divided into chunks, not the batcher's clock, so that a busy machine
+makes the same recordings as an idle one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ APPLICATION_ID = "forebay_bench"
 NEVER_S = 86_400.0
 ENTITIES = 20
 BATCH_ROWS = 740
-"""Rows of a chunk in L1: what the default batcher makes of it on a quiet machine."""
+"""Rows of a chunk in L1: what the default batcher produces on an idle machine."""
 
 IMU_BATCH_ROWS = 660
 """3.3 kHz for the 200 ms of the default batcher."""
@@ -35,19 +35,21 @@ POINTS = 1500
 
 
 def cache_dir() -> Path:
-    """Where recordings are kept: `FOREBAY_BENCH_DIR`, or a folder in the temporary directory."""
+    """Return the cache directory: `FOREBAY_BENCH_DIR`, or a folder in the temporary directory."""
     named = os.environ.get("FOREBAY_BENCH_DIR")
     return Path(named) if named else Path(tempfile.gettempdir()) / "forebay-bench"
 
 
 def recording(kind: str, rows: int, seed: int = 7, *, fresh: bool = True) -> Path:
-    """The path of a recording, made now unless it was made before (by any interpreter).
+    """Return the path of a recording, which is made now unless it is in the cache.
+
+    The cache is shared by all interpreters; a change of the maker's source makes a new recording.
 
     Args:
         kind: One of `MAKERS`.
-        rows: How many rows (frames, for the bulky ones).
-        seed: Of its random values; also part of its recording id.
-        fresh: Make it in a process of its own: the SDK writes a file's end when it exits.
+        rows: Number of rows (of frames, for the large ones).
+        seed: Seed of its random values, and part of its recording id.
+        fresh: Make it in a process of its own: the SDK writes the end of a file when it exits.
 
     Raises:
         MissingExtraError: The SDK is not installed.
@@ -64,12 +66,12 @@ def recording(kind: str, rows: int, seed: int = 7, *, fresh: bool = True) -> Pat
 
 
 def recording_id(kind: str, seed: int = 7) -> str:
-    """The id of the recording in such a file."""
+    """Return the recording id in such a file."""
     return f"{kind}-{seed}"
 
 
 def import_rerun() -> Any:
-    """The SDK.
+    """Import and return the Rerun SDK.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -83,14 +85,21 @@ def import_rerun() -> Any:
 
 
 def make(kind: str, rows: int, seed: int, path: str) -> dict[str, Any]:
-    """Write a recording; a job for a process of its own."""
+    """Write a recording; a job for a process of its own.
+
+    Args:
+        kind: One of `MAKERS`.
+        rows: Number of rows.
+        seed: Seed of its random values.
+        path: The file.
+    """
     with Stopwatch() as watch:
         MAKERS[kind](rows, seed, path)
     return watch.times
 
 
 def open_stream(kind: str, seed: int, path: str | None, **thresholds: Any) -> Any:
-    """A recording stream whose batcher knows thresholds only."""
+    """Return a recording stream whose batcher uses only thresholds, not time."""
     rr = import_rerun()
     config = rr.ChunkBatcherConfig(**{"flush_tick": NEVER_S, **thresholds})
     stream = rr.RecordingStream(
@@ -151,7 +160,7 @@ def _bulky(rows: int, seed: int, path: str) -> None:
 
 
 def _columns(rows: int, seed: int, path: str) -> None:
-    """Q3: as L1, and beside the scalars three components of a moving point; sent by columns."""
+    """Q3: like L1, with three more components (a moving point) per scalar; sent by columns."""
     rr = import_rerun()
     rng = np.random.default_rng(seed)
     values = rng.standard_normal(rows)

@@ -1,4 +1,4 @@
-"""Figures as a Markdown table, put into a page of the documentation."""
+"""Figures as a Markdown table in a page of the documentation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ END = "<!-- figures: end -->"
 
 
 def figures_of(path: Path) -> list[Figure]:
-    """What an earlier run found.
+    """Read the figures of an earlier run.
 
     Raises:
-        BenchError: The file is not what `--json` writes.
+        BenchError: The file is not an output of `--json`.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -32,13 +32,13 @@ def figures_of(path: Path) -> list[Figure]:
 
 
 def combined(runs: Iterable[Sequence[Figure]]) -> list[Figure]:
-    """Of each workload what the last of these runs found, in the workloads' order."""
+    """Return the figures of the last run of each workload, in the order of the workloads."""
     last = {figure.workload: run for run in runs for figure in run}
     return [one for name in WORKLOADS for one in last.get(name, ()) if one.workload == name]
 
 
 def write_into(page: Path, figures: Sequence[Figure], machine: Mapping[str, Any]) -> None:
-    """Replace what stands between the two marks of a page by these figures.
+    """Replace the figures between the two marks of a page.
 
     Raises:
         BenchError: The page has no such marks.
@@ -54,10 +54,10 @@ def write_into(page: Path, figures: Sequence[Figure], machine: Mapping[str, Any]
 
 
 def markdown(figures: Sequence[Figure], machine: Mapping[str, Any]) -> str:
-    """One row a figure, and what they were measured on."""
+    """Return a table with one row per figure, and a line about the machine."""
     about = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
     rows = [
-        "| | what | figure | target | met | by CPU | ours | beside it | load |",
+        "| | what | figure | target | met | by CPU | ours | peer | load |",
         "| --- | --- | ---: | --- | --- | ---: | --- | --- | ---: |",
     ]
     rows += [_row(figure) for figure in figures]
@@ -81,7 +81,7 @@ def _row(figure: Figure) -> str:
 
 
 def cost(found: Cost | None) -> str:
-    """Wall and CPU seconds, and peak memory in MB."""
+    """Format wall seconds, CPU seconds and peak memory in MB."""
     if found is None:
         return ""
     megabytes = found.rss_peak_bytes / 1e6

@@ -1,4 +1,4 @@
-"""All workloads by name, and what they are run with."""
+"""All workloads by name, and the parameters that they run with."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ WORKLOADS: Mapping[str, tuple[str, str, str]] = {
     "S5": ("memory", "imu", "memory of 5 million rows of IMU"),
     "INSERT": ("memory", "insertion", "a million one-row chunks into one store"),
     "I1": ("engine", "matrix", "queue capacity, rows a message, stores"),
-    "I2": ("isolation", "isolation", "a 100 Hz store beside busy and stalled ones"),
+    "I2": ("isolation", "isolation", "a 100 Hz store next to busy and stalled ones"),
     "I3": ("engine", "several_workers", "one store, several workers"),
-    "I4": ("engine", "idle", "10,000 stores gone quiet"),
+    "I4": ("engine", "idle", "10,000 idle stores"),
     "I5": ("engine", "free_threading", "two stores of one-row chunks, two workers"),
     "S1": ("live", "scalars", "live: 150 scalar entities in a loop"),
     "S2": ("live", "poses", "live: scalars and poses at 2 kHz"),
@@ -47,14 +47,14 @@ WORKLOADS: Mapping[str, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a workload is run with.
+    """The parameters of a workload, and its way to run measurements.
 
     Attributes:
-        size: How much of it.
-        say: Told what is going on.
-        fresh: Measure in processes of their own. Without, everything runs here: enough to show
-            that it runs.
-        pairs_max: At most so many runs of each side, whatever the size says.
+        size: How much work a workload does.
+        say: Called with progress messages.
+        fresh: Measure in processes of their own. Otherwise everything runs in this process, as a
+            smoke test.
+        pairs_max: At most this many runs of each side, whatever the size. None for no limit.
     """
 
     size: Size = Size.SHORT
@@ -63,27 +63,50 @@ class Bench:
     pairs_max: int | None = None
 
     def pick(self, *, quick: _T, short: _T, full: _T) -> _T:
-        """What belongs to the size."""
+        """Return the value for the size."""
         return {Size.QUICK: quick, Size.SHORT: short, Size.FULL: full}[self.size]
 
     def recording(self, kind: str, rows: int, seed: int = 7) -> str:
-        """The path of a recording, made now unless it was made before."""
+        """Return the path of a recording, which is made now unless it is in the cache.
+
+        See `forebay.bench.recordings.recording` for the arguments.
+        """
         self.say(f"recording: {kind}, {rows:,} rows")
         path: Path = recordings.recording(kind, rows, seed, fresh=self.fresh)
         return str(path)
 
     def run(self, function: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-        """Measure one thing once."""
+        """Run one measurement once.
+
+        Args:
+            function: The job.
+            **arguments: Its arguments, JSON values.
+
+        Returns:
+            What the job returned.
+        """
         return processes.run((function, arguments), fresh=self.fresh)
 
     def run_together(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-        """Measure several things at the same time."""
+        """Run several measurements in parallel, each in a process of its own.
+
+        They start at the same moment.
+        """
         return processes.run_together(jobs, fresh=self.fresh)
 
     def alternate(
         self, jobs: Mapping[str, Job], *, short: int = 3, full: int = 5
     ) -> dict[str, list[dict[str, Any]]]:
-        """Measure things in turns, so often as the size says."""
+        """Run measurements alternately.
+
+        Args:
+            jobs: Functions and their arguments, by name.
+            short: Runs of each in a short run.
+            full: Runs of each in a full run; at most `pairs_max`.
+
+        Returns:
+            What each run returned, by the name of the job.
+        """
         pairs = self.pick(quick=1, short=short, full=full)
         if self.pairs_max is not None:
             pairs = min(pairs, self.pairs_max)
@@ -91,9 +114,13 @@ class Bench:
 
 
 def run_workloads(names: Sequence[str], bench: Bench) -> Iterator[Figure]:
-    """Run workloads (all of them if none is named), and yield each figure as it is found.
+    """Run workloads and yield each figure as soon as it is measured.
 
-    One that cannot be run gives a figure that says why, and the others go on.
+    A workload that cannot run gives a figure that says why, and the others continue.
+
+    Args:
+        names: Names of workloads; all if empty.
+        bench: The parameters.
 
     Raises:
         BenchError: There is no such workload.

@@ -1,10 +1,10 @@
-"""Q4: queries on a store that is being written at full speed.
+"""Q4: queries on a store that is written at full speed.
 
-Reader and writer are threads of one process. What a query then takes on the clock is its own work
-and its waits for the GIL; the second is what any busy thread of Python costs a reader, whatever it
-does. So each query is measured in three ways: on the clock (the target), by the processor time of
-the thread that asks (what writing does to the store that it reads), and on the clock beside a
-thread that only counts (what the GIL costs alone).
+Reader and writer are threads of one process. The wall time of a query then consists of its own work
+and its waits for the GIL; the latter is what any busy Python thread costs a reader. So each query
+is measured in three ways: by wall time (the target), by the CPU time of the reading thread (what
+writing does to the store that it reads), and by wall time in parallel with a thread that only
+counts (the cost of the GIL alone).
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 ANSWERS = ("answer", "answer_after")
 
 
-def queries_ours(path: str, messages: int, beside: str, laps_max: int) -> dict[str, Any]:
-    """Q1 to Q3 again and again, while another thread does something, or not.
+def queries_ours(path: str, messages: int, meanwhile: str, laps_max: int) -> dict[str, Any]:
+    """Run Q1 to Q3 repeatedly while another thread writes, counts, or does nothing.
 
-    What is written is not what is asked for, so the answers are the same; but for `Q3 written`,
-    the latest values of what is being written.
+    The written entities are not the queried ones, so the answers stay the same. The exception is
+    `Q3 written`, which queries the latest values of the written entities.
 
     Args:
         path: The recording.
-        messages: How many one-row chunks to write; a few of them are written before.
-        beside: What the other thread does: "" nothing, "write" into the same store, "count".
-        laps_max: How often to ask, unless a writer says when it is enough.
+        messages: Number of one-row chunks to write; a few of them are written before the clock
+            starts.
+        meanwhile: What the other thread does: "" nothing, "write" into the same store, or "count".
+        laps_max: Number of repetitions, except with "write": then the writer decides.
     """
     db = load(path).recordings()[0]
     written = one_row_messages(db.store_id, messages, "/written")
@@ -70,14 +71,14 @@ def queries_ours(path: str, messages: int, beside: str, laps_max: int) -> dict[s
         "Q3 written": latest_written,
     }
     answers = [digest_table(queries["Q1"]()), digest_table(queries["Q2"]())]
-    busy = {"": _Idle, "write": _Writer, "count": _Counter}[beside](db, after)
+    busy = {"": _Idle, "write": _Writer, "count": _Counter}[meanwhile](db, after)
     laps: dict[str, list[tuple[float, float]]] = {name: [] for name in queries}
     while not busy.is_done:
         for name, query in queries.items():
             wall_s, thread_s = monotonic_s(), thread_cpu_s()
             query()
             laps[name].append((monotonic_s() - wall_s, thread_cpu_s() - thread_s))
-        if len(laps["Q3"]) >= laps_max and beside != "write":
+        if len(laps["Q3"]) >= laps_max and meanwhile != "write":
             break
     busy.stop()
     return {
@@ -105,7 +106,7 @@ class _Idle:
         self._messages = messages
 
     def stop(self) -> None:
-        """Let it end, and wait until it has."""
+        """End the thread and wait until it has ended."""
 
 
 class _Writer(_Idle):
@@ -146,15 +147,15 @@ class _Counter(_Writer):
 
 
 def while_written(bench: Bench) -> Iterator[Figure]:
-    """Q4: time of each query while written, over alone."""
+    """Q4: time of each query while the store is written, over the time alone."""
     path = bench.recording("batched", bench.pick(quick=4000, short=200_000, full=200_000))
     messages = bench.pick(quick=300, short=30_000, full=100_000)
     laps = bench.pick(quick=2, short=20, full=20)
     arguments = {"path": path, "messages": messages, "laps_max": laps}
     runs = bench.alternate(
         {
-            name: (queries_ours, {**arguments, "beside": beside})
-            for name, beside in (("alone", ""), ("written", "write"), ("counting", "count"))
+            name: (queries_ours, {**arguments, "meanwhile": meanwhile})
+            for name, meanwhile in (("alone", ""), ("written", "write"), ("counting", "count"))
         },
         short=1,
     )
@@ -191,7 +192,7 @@ def while_written(bench: Bench) -> Iterator[Figure]:
         if is_settled:
             yield Figure(
                 "Q4",
-                f"{name} beside a thread that only counts, over alone",
+                f"{name} with a thread that only counts, over alone",
                 walls["counting"] / walls["alone"],
                 note="on the clock: what the GIL alone costs",
             )

@@ -1,4 +1,4 @@
-"""The command line; each command is a module, imported only when it is called."""
+"""The command line. Each command is a module that is imported only when it is called."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 _COMMANDS: Final = {
     "serve": "receive recordings from Rerun SDKs",
-    "load": "ingest files and print what is in them",
-    "stats": "print what files say is in them, without ingesting",
-    "query": "a dataframe to the screen, CSV, Parquet or Arrow",
+    "load": "ingest files and print a summary of their stores",
+    "stats": "print a summary of files without ingesting them",
+    "query": "print a dataframe, or write it as CSV, Parquet or Arrow",
     "export": "convert recordings",
-    "bench": "the workloads, beside Rerun",
+    "bench": "run the benchmarks, compared with Rerun",
     "web": "write a static page that reads recordings in the browser",
-    "demo": "a server, three live recordings, and a table of them",
+    "demo": "run a server with three live recordings and show a table",
 }
-"""In the order that `--help` shows; the function has its module's name."""
+"""Commands in the order of `--help`; each function has the name of its module."""
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 
 
 class _Commands(click.Group):
-    """Knows its commands by name, so that `forebay --help` does not import them all."""
+    """A group that knows its commands by name, so that `forebay --help` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return [name for name in _COMMANDS if _is_there(name)]
@@ -67,24 +67,32 @@ def cli() -> None:
     """
 
 
-# gRPC's own C++ log lines are for its developers; what concerns a user is raised as an error.
+# gRPC's own C++ log lines are for its developers; errors that concern a user are raised.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit with its code: see `run`."""
     end_cleanly_when_terminated()
     log_to_stderr()
     sys.exit(run(args))
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code; what failed is one line on stderr."""
+    """Run the command line.
+
+    Args:
+        args: Arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A failure is reported
+        in one line on standard error.
+    """
     try:
         status = cli.main(args, prog_name="forebay", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:  # wrong usage among them, which shows the way to --help
+    except click.ClickException as error:  # including wrong usage, which refers to --help
         text = io.StringIO()
         error.show(text)
         click.echo(printable_lines(text.getvalue()), err=True, nl=False)
@@ -92,10 +100,10 @@ def run(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         from forebay.runtime import abandon_turns  # noqa: PLC0415 - `--help` needs no runtime
 
-        abandon_turns()  # what was accepted and not decoded yet is of no use any more
+        abandon_turns()  # accepted messages that were not decoded yet are no longer needed
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough. Python must not find out again at exit.
+        # The reader of the pipe has closed it. Python must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except (ForebayError, OSError) as error:
@@ -105,10 +113,10 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def complain(text: str) -> None:
-    """Say in one line on stderr what failed."""
+    """Report a failure in one line on standard error."""
     say(f"forebay: {' '.join(text.split())}")
 
 
 def say(text: str) -> None:
-    """Say in one line on stderr what happens."""
+    """Print one line on standard error."""
     click.echo(printable(text), err=True)

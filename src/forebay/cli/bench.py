@@ -1,4 +1,4 @@
-"""`forebay bench`: the workloads, beside Rerun."""
+"""`forebay bench`: run the benchmarks, compared with Rerun."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ if TYPE_CHECKING:
     from forebay.bench import Figure
 
 TABLE_WIDTH = 130
-"""Characters of a line where no terminal says how many there are."""
+"""Characters of a line if there is no terminal."""
 
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--quick", "size", flag_value=Size.QUICK.value, help="Seconds: only that it runs.")
+@click.option(
+    "--quick", "size", flag_value=Size.QUICK.value, help="Smallest size: a smoke test of seconds."
+)
 @click.option(
     "--short", "size", flag_value=Size.SHORT.value, default=Size.SHORT.value, help="The default."
 )
-@click.option("--full", "size", flag_value=Size.FULL.value, help="As the workloads are stated.")
-@click.option("--pairs", type=click.IntRange(min=1), help="At most so many runs of each side.")
-@click.option("--json", "json_path", metavar="FILE", help="Write JSON there; - is stdout.")
-@click.option("--plots", metavar="DIR", help="Draw the plots into this folder.")
-@click.option("--page", metavar="FILE", help="Replace the figures in this Markdown page.")
+@click.option("--full", "size", flag_value=Size.FULL.value, help="Full size of each workload.")
+@click.option("--pairs", type=click.IntRange(min=1), help="At most N runs of each side.")
+@click.option("--json", "json_path", metavar="FILE", help="Write JSON to FILE; - is stdout.")
+@click.option("--plots", metavar="DIR", help="Write the plots into DIR.")
+@click.option("--page", metavar="FILE", help="Replace the figures in a Markdown page.")
 @click.option(
     "--with",
     "earlier",
     metavar="FILE",
     multiple=True,
-    help="Show beside it what an earlier run (--json FILE) found of other workloads.",
+    help="Add the figures of other workloads from an earlier run (--json FILE).",
 )
-@click.option("--list", "only_list", is_flag=True, help="Name the workloads.")
+@click.option("--list", "only_list", is_flag=True, help="List the workloads.")
 def bench(
     names: tuple[str, ...],
     *,
@@ -54,11 +56,11 @@ def bench(
     earlier: tuple[str, ...],
     only_list: bool,
 ) -> int:
-    """Run the workloads NAME... (all of them by default), ours and the peer's in turns.
+    """Run the workloads NAME... (by default all), Forebay and Rerun alternately.
 
-    Each measurement runs in a fresh process. Ratios of one run mean something, and so do CPU
-    seconds; a wall time alone says what else the machine did. The exit code is 1 if both sides
-    gave different answers, or if a workload could not be run.
+    Each measurement runs in a fresh process. Compare ratios of one run, and CPU seconds; a wall
+    time alone also depends on what else the machine did. The exit code is 1 if the two sides gave
+    different answers, or if a workload could not run.
     """
     console = Console(stderr=json_path == "-")
     if not console.is_terminal:
@@ -99,7 +101,11 @@ def _draw(figures: list[Figure], folder: str) -> None:
 
 
 def table_of(figures: list[Figure]) -> Table:
-    """All figures; CPU is the peer's over ours, costs are wall and CPU seconds and peak memory."""
+    """Return a table of all figures.
+
+    The CPU column is Rerun's CPU time divided by Forebay's; costs are wall seconds, CPU seconds and
+    peak memory.
+    """
     table = Table(caption="ours, peer: wall seconds / CPU seconds / peak MB; medians")
     table.add_column("", no_wrap=True)
     table.add_column("what", min_width=24)

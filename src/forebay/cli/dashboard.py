@@ -1,4 +1,4 @@
-"""What comes in, store by store: a live table on a terminal, plain lines elsewhere."""
+"""Monitor of a hub: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ STORES_SHOWN_MAX = 30
 """Rows of the live table: the busiest stores."""
 
 COLUMNS_LEFT_OUT = ("p50", "messages", "queue", "rows/s")
-"""In this order, where the screen is too narrow for names and all columns."""
+"""Columns that are left out, in this order, if the screen is too narrow for names and all
+columns."""
 
 NAMES_WIDTH_MIN = 20
-"""What names of stores get at least, before columns are left out."""
+"""Width of the names of stores below which columns are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One store at one moment.
+    """The state of one store at one moment.
 
     Attributes:
-        messages: Accepted so far.
-        rows: In the store.
-        rows_per_s: Since the reading before.
-        queue_depth: Messages waiting for the store's worker.
-        bytes: In the store.
-        latency_p50_ms: From logging (the row id) to queryable, of the latest chunks; their oldest
-            rows count, so the SDK's batching is part of it.
-        latency_p99_ms: The same.
+        messages: Messages accepted so far.
+        rows: Rows in the store.
+        rows_per_s: Rows per second since the previous reading.
+        queue_depth: Messages in the queue of the store's worker.
+        bytes: Bytes in the store.
+        latency_p50_ms: Median time from logging (the row id) to queryable, of the latest chunks, in
+            milliseconds. The oldest row of a chunk counts, so the batching of the SDK is included.
+        latency_p99_ms: The same for the 99th percentile.
         rejected: Messages that could not become chunks.
     """
 
@@ -72,11 +73,11 @@ class _Meter:
 
 
 class Dashboard:
-    """Watches a hub; a context manager, which ends its subscription.
+    """Shows the state of every store of a hub; a context manager that ends its subscription.
 
     Args:
-        hub: What to watch.
-        console: Where to print; standard error unless given.
+        hub: The hub.
+        console: Where to print; by default standard error.
     """
 
     def __init__(self, hub: StoreHub, console: Console | None = None) -> None:
@@ -102,7 +103,7 @@ class Dashboard:
             self._meters.setdefault(event.store_id, _Meter()).latencies_ms.append(latency_ms)
 
     def readings(self) -> list[Reading]:
-        """Every store now, in order of arrival."""
+        """Return the state of every store, in order of arrival."""
         return [self._read(db) for db in self._hub.entity_dbs()]
 
     def _read(self, db: EntityDb) -> Reading:
@@ -130,7 +131,12 @@ class Dashboard:
         )
 
     def run(self, over: Event, is_done: Callable[[], bool] = lambda: False) -> None:
-        """Show what comes in until `over` is set or `is_done()`; on a terminal a live table."""
+        """Print the state of the stores again and again; on a terminal as a live table.
+
+        Args:
+            over: Ends it when set.
+            is_done: Ends it when it returns True.
+        """
         if self._console.is_terminal:
             with Live(self.table(), console=self._console, auto_refresh=False) as live:
                 while not (is_done() or over.wait(REFRESH_S)):
@@ -145,7 +151,10 @@ class Dashboard:
         self.print_lines()
 
     def table(self) -> Table:
-        """One row per store."""
+        """Return a table with one row per store.
+
+        If there are more than `STORES_SHOWN_MAX` stores, it has only the busiest.
+        """
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         readings = self.readings()
         busiest = sorted(readings, key=lambda r: -r.rows_per_s)[:STORES_SHOWN_MAX]
@@ -170,7 +179,10 @@ class Dashboard:
         return table
 
     def print_lines(self) -> None:
-        """One plain line per store that has news since the last time."""
+        """Print one plain line for each store that has changed since the last call.
+
+        For output that is not a terminal, such as a log file.
+        """
         for r in self.readings():
             if self._printed.get(r.store_id) == r.messages:
                 continue
@@ -187,7 +199,7 @@ class Dashboard:
 
 
 def _columns(readings: Sequence[Reading]) -> dict[str, list[str]]:
-    """The cells of each column by its head; those of rejections only if there are any."""
+    """Return the cells of each column by its heading; rejections only if there are any."""
     columns = {
         "messages": [f"{r.messages:,}" for r in readings],
         "rows": [f"{r.rows:,}" for r in readings],

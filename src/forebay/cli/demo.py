@@ -1,4 +1,4 @@
-"""`forebay demo`: a server, three live recordings logged by the real SDK, and a table of them."""
+"""`forebay demo`: a server and three live recordings that the Rerun SDK logs to it."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from forebay.hub import EntityDb, StoreHub
 
 SCRIPTS: Final = ("arm", "camera", "lidar")
-"""Modules of `forebay.cli.demo_scripts`; each logs the recording of its name."""
+"""Modules of `forebay.cli.demo_scripts`; each logs the recording of the same name."""
 
 EXIT_TIMEOUT_S: Final = 10.0
-"""How long a script may take to hand over what it has logged, once told to end."""
+"""How long a script may take to send what it has logged, after it was told to end."""
 
 
 @click.command()
 @click.option(
     "--address",
-    "--bind",  # its name before
+    "--bind",  # the earlier name
     "address",
     metavar="HOST:PORT",
     default="127.0.0.1:0",
     show_default=True,
-    help="Where to listen; port 0 takes any that is free.",
+    help="Where to listen; port 0 takes any free one.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0), help="End after so long.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End after this many seconds.")
 @click.option(
     "--until-rows", type=click.IntRange(min=1), help="End when each recording has N rows."
 )
 def demo(address: str, seconds: float | None, until_rows: int | None) -> int:
-    """Run a server and three real Rerun SDK processes that log to it, and watch.
+    """Run a server and three processes that log to it with the Rerun SDK.
 
-    A robot arm logs at 200 Hz, a camera at 20 Hz, a lidar at 10 Hz, each its own recording. A
-    table shows what comes in until Ctrl-C; then each recording is asked one question.
+    A robot arm logs at 200 Hz, a camera at 20 Hz and a lidar at 10 Hz, each to its own recording. A
+    table shows their state until Ctrl-C; then one query of each recording is printed.
     """
     from forebay.server import serve  # noqa: PLC0415 - gRPC is an extra
 
@@ -80,12 +80,13 @@ def demo(address: str, seconds: float | None, until_rows: int | None) -> int:
 
 @contextmanager
 def _logging(url: str) -> Iterator[Sequence[subprocess.Popen[bytes]]]:
-    """The scripts, running; on leaving they hand over what they have logged, and end."""
+    """Run the scripts; at the end of the block they send what they have logged, and exit."""
     scripts: list[subprocess.Popen[bytes]] = []
     try:
         for name in SCRIPTS:
             command = [sys.executable, "-m", f"forebay.cli.demo_scripts.{name}", url]
-            # In a session of their own, Ctrl-C reaches us alone: they end when their input does.
+            # In a session of their own they do not receive Ctrl-C; they end when their standard
+            # input does.
             scripts.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
         yield scripts
     finally:
@@ -106,7 +107,7 @@ def _all_have(hub: StoreHub, num_rows: int) -> bool:
 
 
 def _ask(hub: StoreHub, name: str) -> None:
-    """Ask one recording one question, if anything of it arrived."""
+    """Print the answer to one query of a recording, if any data arrived."""
     try:
         answer = _QUESTIONS[name](hub.recording(name))
     except (QueryError, KeyError) as error:

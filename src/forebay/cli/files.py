@@ -1,4 +1,4 @@
-"""Dataframes into CSV, Parquet and Arrow files."""
+"""Write dataframes to CSV, Parquet and Arrow files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,25 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 FORMATS = {".csv": "CSV", ".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
-"""By the ending of a file's name, in any case."""
+"""Formats by the suffix of a file name, in any case."""
 
 
 def format_of(output: Path) -> str | None:
-    """The format that the name asks for; `None` if none is known by it."""
+    """Return the format for a file name: CSV, Parquet or Arrow.
+
+    Returns None if the suffix is not one of `FORMATS`.
+    """
     return FORMATS.get(output.suffix.lower())
 
 
 def write(reader: pa.RecordBatchReader, num_rows: int, output: Path) -> None:
-    """Write batch by batch; the file is there only when it is complete."""
+    """Write a dataframe batch by batch; the file appears only when it is complete.
+
+    Args:
+        reader: The batches.
+        num_rows: Rows of all batches, for the progress bar.
+        output: The file; its suffix determines the format.
+    """
     kind = format_of(output)
     schema = _schema(reader.schema, kind)
     with replacing(output) as file, _writer(file, kind, schema) as writer:
@@ -53,10 +62,10 @@ def _writer(file: BinaryIO, kind: str | None, schema: pa.Schema) -> Iterator[Any
 
 
 def _schema(schema: pa.Schema, kind: str | None) -> pa.Schema:
-    """What the format can hold of it: the rest becomes JSON.
+    """Return the schema that the format can hold; columns of other types become JSON text.
 
-    CSV knows no nesting, and gets durations as numbers in their unit (nanoseconds, on timelines);
-    Parquet knows no unions, which tensors have, and no structs without fields.
+    CSV has no nested types, and gets durations as numbers in their unit (nanoseconds on timelines).
+    Parquet has no unions, which tensors use, and no structs without fields.
     """
     if kind == "CSV":
         return pa.schema([(field.name, _csv_type(field.type)) for field in schema])
@@ -64,7 +73,7 @@ def _schema(schema: pa.Schema, kind: str | None) -> pa.Schema:
         return schema
     strange = [field.name for field in schema if not _is_for_parquet(field)]
     if strange:
-        say(f"written as JSON, for Parquet has no such type: {told(strange)}")
+        say(f"written as JSON, because Parquet has no such type: {told(strange)}")
     fields = [field if _is_for_parquet(field) else field.with_type(pa.string()) for field in schema]
     return pa.schema(fields, schema.metadata)
 
@@ -96,7 +105,7 @@ def _converted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _shown(reader: pa.RecordBatchReader, num_rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches, with a progress bar on standard error if somebody is looking."""
+    """Yield the batches, with a progress bar on standard error if that is a terminal."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("rows"),

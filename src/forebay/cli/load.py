@@ -1,4 +1,4 @@
-"""`forebay load`: ingest files, and print what is in them then."""
+"""`forebay load`: ingest files and print a summary of their stores."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--application-id", metavar="ID", help="Load every store under this application.")
-@click.option("--recording-id", metavar="ID", help="Load every recording under this id.")
+@click.option("--application-id", metavar="ID", help="Load every store under this application id.")
+@click.option("--recording-id", metavar="ID", help="Load every recording under this recording id.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
-    """Ingest .rrd and .rbl FILEs, several at once, and print what is in them.
+    """Ingest .rrd and .rbl FILEs in parallel, and print a summary of their stores.
 
-    Chunks and bytes are counted as they stand in the store. Of a damaged file all that is readable
-    is printed, and the exit code is 1.
+    Chunks and bytes are those of the stores. Of a damaged file, everything readable is printed, and
+    the exit code is 1.
     """
     started_s = monotonic_s()
     damage: LoadError | None = None
@@ -41,7 +41,7 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
         except LoadError as error:
             damage = error
     seconds = monotonic_s() - started_s
-    # A blueprint in use is a clone of one that was loaded: it is in no file.
+    # An active blueprint is a clone of one that was loaded; it is in no file.
     clones = {hub.active_blueprint(db.store_id.application_id) for db in hub.blueprints()}
     loaded = [StoreSummary.of_entity_db(db) for db in hub.entity_dbs() if db not in clones]
     print_report(in_order(loaded), seconds, as_json=as_json)
@@ -54,7 +54,7 @@ def load(files: tuple[str, ...], *, as_json: bool, **ids: str | None) -> int:
 
 
 def damage_text(damage: LoadError) -> str:
-    """What is wrong with one file, and with others that were loaded with it."""
+    """Return what is wrong with one file, and with others that were loaded with it."""
     return "; ".join([str(damage), *getattr(damage, "__notes__", ())])
 
 
@@ -63,10 +63,10 @@ def _given(ids: dict[str, str | None]) -> dict[str, Any]:
 
 
 class Bars:
-    """A progress bar per file on standard error, if somebody is looking.
+    """A progress bar per file on standard error, if that is a terminal.
 
     Attributes:
-        empty: Files that were read to their end and have no message.
+        empty: Files that were read to their end and contain no message.
     """
 
     def __init__(self, *, hidden: bool) -> None:
@@ -91,7 +91,7 @@ class Bars:
         self._progress.stop()
 
     def update(self, reading: LoadProgress) -> None:
-        """Called from the threads that read."""
+        """Show the progress of one file. Thread-safe: the threads that read call it."""
         if reading.is_done and reading.is_empty:
             self.empty.append(reading.path)
         if self._progress.disable:

@@ -1,4 +1,4 @@
-"""What is logged, on standard error: one line a record, whatever a sender put into it."""
+"""Logging to standard error: one line per record, whatever text a sender put into it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class PrintableFormatter(logging.Formatter):
-    """The message on one line, and the lines of a traceback indented below it."""
+    """A formatter that prints the message on one line, and a traceback indented below it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The record's line, printable."""
+        """Return the line of the record, printable."""
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
-        """The traceback, printable; no line of it can be taken for a record."""
+        """Return the traceback, printable and indented: no line of it looks like a record."""
         return textwrap.indent(printable_lines(super().formatException(ei)), "  ")  # type: ignore[arg-type]
 
 
 class StderrHandler(logging.Handler):
-    """Writes to what `sys.stderr` is at that moment: a live table replaces it."""
+    """A handler that writes to the current `sys.stderr`, which a live table replaces."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -40,7 +40,7 @@ class StderrHandler(logging.Handler):
 
 
 def log_to_stderr() -> None:
-    """Let warnings and errors, and what Python itself prints of a fault, reach stderr printable."""
+    """Send warnings, errors and Python's own reports of uncaught errors to stderr, printable."""
     root = logging.getLogger()
     if not any(isinstance(handler, StderrHandler) for handler in root.handlers):
         handler = StderrHandler()
@@ -48,7 +48,7 @@ def log_to_stderr() -> None:
         root.addHandler(handler)
     sys.excepthook = _print_fault
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a letter of a name gets its number, not a traceback of ours.
+        # A terminal that cannot show a character of a name gets its escape, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 

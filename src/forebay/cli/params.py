@@ -1,4 +1,4 @@
-"""Values that are given on the command line: sizes in bytes, limits, policies."""
+"""Parameter types of the command line: sizes in bytes, limits, policies."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ L = TypeVar("L", bound="DataclassInstance")
 
 
 def byte_size(least: int = 1, most: int | None = None) -> Callable[[Size], int]:
-    """Reads a size in bytes: `500MB`, `1.5GiB`, or a number; anything else is refused at once.
+    """Return a parser for a size in bytes: `500MB`, `1.5GiB`, or a number.
 
     Args:
-        least: The smallest that is taken, in bytes.
-        most: The largest, if there is one.
+        least: Smallest accepted size, in bytes.
+        most: Largest accepted size, in bytes. None for no limit.
+
+    Returns:
+        A function from text to bytes, which raises `click.BadParameter` for anything else.
     """
 
     def size(text: Size) -> int:
@@ -43,11 +46,11 @@ def byte_size(least: int = 1, most: int | None = None) -> Callable[[Size], int]:
 
 
 def limit_options(limits: type[Any]) -> Callable[[F], F]:
-    """Gives a command one option for each field of a dataclass of limits.
+    """Return a decorator that adds one option for each field of a dataclass of limits.
 
     `streams_max` becomes `--streams-max N`; `info_bytes_max` becomes `--info-bytes-max SIZE`. The
-    help is what the class's docstring says of the attribute. The command gets the values under the
-    fields' names; `limits_from` makes the dataclass of them.
+    help text is that of the attribute in the docstring of the class. The command gets the values
+    under the names of the fields; `limits_from` makes the dataclass.
     """
     words = _attributes(limits.__doc__ or "")
 
@@ -68,12 +71,15 @@ def limit_options(limits: type[Any]) -> Callable[[F], F]:
 
 
 def limits_from(limits: type[L], values: dict[str, Any]) -> L:
-    """The dataclass of limits that the options of a command say; takes its fields out of them."""
+    """Make the dataclass of limits from the options of a command.
+
+    The fields of the dataclass are removed from `values`.
+    """
     return limits(**{field.name: values.pop(field.name) for field in dataclasses.fields(limits)})
 
 
 def _attributes(docstring: str) -> dict[str, str]:
-    """What a docstring says of each attribute, on one line each."""
+    """Return the text of each attribute of a docstring, on one line each."""
     _, _, section = inspect.cleandoc(docstring).partition("Attributes:\n")
     section = textwrap.dedent(section.partition("\n\n")[0])
     pieces = re.split(r"^(\w+): ", section, flags=re.MULTILINE)
@@ -83,7 +89,7 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 
 def policy_named(text: str) -> Policy:
-    """What a full queue does, by name.
+    """Return the policy for a full queue by its name.
 
     Raises:
         click.BadParameter: There is no policy of that name.

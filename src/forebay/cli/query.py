@@ -1,4 +1,4 @@
-"""`forebay query`: a dataframe, to the screen or into a file."""
+"""`forebay query`: print a dataframe, or write it to a file."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ _UNITS_NS: Final = {
 
 @click.command()
 @click.argument("file")
-@click.option("--index", metavar="TIMELINE", help="Whose values make the rows.")
-@click.option("--static", is_flag=True, help="One row of static data, instead of an index.")
+@click.option(
+    "--index", metavar="TIMELINE", help="Index of the rows: one row for each of its values."
+)
+@click.option("--static", is_flag=True, help="One row of static data instead of an index.")
 @click.option(
     "--contents",
     metavar="EXPR",
@@ -58,20 +60,22 @@ _UNITS_NS: Final = {
 )
 @click.option("--component", metavar="NAME", multiple=True, help="Keep only these components.")
 @click.option("--fill-latest-at", is_flag=True, help="Carry the last value forward.")
-@click.option(
-    "--from", "start", metavar="TIME", help="First time: a number, ISO 8601, or as in '-1.5s'."
-)
+@click.option("--from", "start", metavar="TIME", help="First time: a number, ISO 8601, or '-1.5s'.")
 @click.option("--to", "end", metavar="TIME", help="Last time, included.")
-@click.option("--recording", metavar="ID", help="Which recording, if the file has several.")
-@click.option("--application", metavar="ID", help="Whose recording, if several have that id.")
-@click.option("--explode", is_flag=True, help="One row for each instance, as of each point.")
+@click.option("--recording", metavar="ID", help="Recording id, if the file has several recordings.")
+@click.option(
+    "--application", metavar="ID", help="Application id, if several recordings have that id."
+)
+@click.option(
+    "--explode", is_flag=True, help="One row for each instance, for example for each point."
+)
 @click.option("--flatten", "flat", is_flag=True, help="Nested components as columns of numbers.")
 @click.option(
     "--rows",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Rows to show on the screen.",
+    help="Rows to print.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write .csv, .parquet or .arrow."
@@ -79,9 +83,9 @@ _UNITS_NS: Final = {
 def query(file: str, *, index: str | None, static: bool, rows: int, **options: Any) -> int:
     """Print a dataframe of FILE, or write it to a file.
 
-    There is one row for each value of the index, and one column for each timeline and component,
-    as Rerun's dataframe reader gives them. Of a damaged file all that is readable is given, and the
-    exit code is 1.
+    It has one row for each value of the index, and one column for each timeline and component, as
+    in Rerun's dataframe reader. Of a damaged file, everything readable is used, and the exit code
+    is 1.
     """
     output = None if options["output"] is None else Path(options["output"])
     if output is not None and format_of(output) is None:
@@ -112,7 +116,7 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
         return _told(damage)
     reader, num_rows = view.batches(), view.num_rows
     if shape.is_exploded or shape.is_flat:
-        # How many rows and columns lists make is known only when all of it was seen.
+        # How many rows and columns the lists become is known only when all were seen.
         table = shape.given(view.table())
         reader, num_rows = table.to_reader(), table.num_rows
     write(reader, num_rows, output)
@@ -121,7 +125,7 @@ def query(file: str, *, index: str | None, static: bool, rows: int, **options: A
 
 
 def _loaded(file: str) -> tuple[StoreHub, LoadError | None]:
-    """What is readable of the file, and what is wrong with the rest.
+    """Load a file; returns the hub and what is wrong with the rest of the file.
 
     Raises:
         LoadError: Nothing of it is readable.
@@ -138,7 +142,7 @@ def _loaded(file: str) -> tuple[StoreHub, LoadError | None]:
 
 
 def _told(damage: LoadError | None) -> int:
-    """The exit code, once the damage was said."""
+    """Report the damage, if any, and return the exit code."""
     if damage is None:
         return 0
     complain(damage_text(damage))
@@ -146,10 +150,10 @@ def _told(damage: LoadError | None) -> int:
 
 
 def _store(hub: StoreHub, recording_id: str | None, application_id: str | None) -> EntityDb:
-    """The recording asked for, or the only one; a blueprint if there is no such recording."""
+    """Return the requested recording, or the only one; a blueprint if there is no recording."""
     if application_id is not None:
         application_id = canonical_application_id(application_id)
-    # Of an active blueprint the hub uses a clone, which is not in the file.
+    # The hub uses a clone of an active blueprint, which is not in the file.
     blueprints = [
         db for db in hub.blueprints() if db is not hub.active_blueprint(db.store_id.application_id)
     ]
@@ -181,7 +185,7 @@ def _names(dbs: list[EntityDb]) -> str:
 
 
 def _check(db: EntityDb, contents: ContentFilter) -> None:
-    """Refuse contents that select nothing of what there is: somebody mistyped."""
+    """Refuse a content filter that selects no entity of the store: it is a typing error."""
     paths = db.entity_paths()
     if contents != ContentFilter.parse(EVERYTHING) and paths and not contents.select(paths):
         msg = f"--contents selects no entity of {db.store_id}; there is: {told(map(repr, paths))}"
@@ -189,21 +193,22 @@ def _check(db: EntityDb, contents: ContentFilter) -> None:
 
 
 def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
-    """A time as people write it: a number, ISO 8601 (UTC unless it says), or `1.5s`."""
+    """Parse a time: a number, ISO 8601 (UTC unless it has an offset), or for example `1.5s`."""
     if text is None or index is None:
         return None
     with contextlib.suppress(ValueError):
         return int(text)
     types = db.timelines()
     if not types:
-        return None  # What is static is there at any time.
+        return None  # Static data exists at any time.
     if index not in types:
         msg = f"there is no timeline {index!r}; there are: {told(map(repr, types))}"
         raise UnknownTimelineError(msg)
     timeline = Timeline(index, types[index])
-    accepted = "a whole number"
+    accepted = "an integer"
     if timeline.type is TimeType.TIMESTAMP:
-        # Arrow reads nanoseconds, which datetime does not; it wants to know if there is a zone.
+        # Arrow parses nanoseconds, which datetime does not; it must be told if there is a time
+        # zone.
         for kind in (pa.timestamp("ns"), pa.timestamp("ns", "UTC")):
             with contextlib.suppress(pa.ArrowInvalid):
                 return int(pa.scalar(text).cast(kind).value)
@@ -219,13 +224,13 @@ def _time(db: EntityDb, index: str | None, text: str | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What becomes of nested components: rows of instances, columns of numbers, or both."""
+    """How nested components are shown: as rows of instances, columns of numbers, or both."""
 
     is_exploded: bool
     is_flat: bool
 
     def given(self, table: pa.Table) -> pa.Table:
-        """The table in this shape."""
+        """Return the table in this shape."""
         if self.is_exploded:
             table = explode(table)
         if not self.is_flat:
@@ -238,7 +243,7 @@ class _Shape:
 
 
 def _show(view: DataframeView, rows: int, shape: _Shape) -> None:
-    """The first rows as CSV-like columns that fit a screen."""
+    """Print the first rows as columns that fit the screen."""
     from forebay.cli.table import print_table  # noqa: PLC0415
 
     batches: list[pa.RecordBatch] = []

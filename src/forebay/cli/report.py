@@ -1,4 +1,4 @@
-"""What `load` and `stats` print: one summary per store, as JSON or as tables."""
+"""The output of `load` and `stats`: one summary per store, as JSON or as tables."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from forebay.model import StoreId
 
 ENTITIES_SHOWN_MAX = 40
-"""Rows of the table of entities; the JSON has all of them."""
+"""Rows of the table of entities; the JSON contains all."""
 
 TIMELINES_SHOWN_MAX = 20
-"""Timelines named of each store; the JSON has all of them."""
+"""Timelines listed for each store; the JSON contains all."""
 
 
 def empty_files(paths: Sequence[str]) -> str:
-    """What to tell of files without a message: their programs ended before they logged anything."""
+    """Return the note about files without a message, whose programs ended before they logged."""
     return "; ".join([f"{path} holds nothing: its header is all there is" for path in paths])
 
 
 @dataclass(frozen=True, slots=True)
 class EntitySummary:
-    """One entity of one store."""
+    """Counts of one entity of one store."""
 
     path: str
     chunks: int
@@ -42,15 +42,15 @@ class EntitySummary:
 
 @dataclass(frozen=True, slots=True)
 class StoreSummary:
-    """One store.
+    """Counts of one store.
 
     Attributes:
-        store_id: Which.
-        chunks: As they stand in the file, or in the store.
-        rows: Over all entities.
-        bytes: Of the encoded chunks in the file, or of the Arrow data in the store.
-        timelines: The type of each timeline by name.
-        entities: Sorted by path, as Rerun sorts paths.
+        store_id: The store.
+        chunks: Chunks, in the file (`stats`) or in the store (`load`).
+        rows: Rows over all entities.
+        bytes: Bytes of the encoded chunks in the file, or of the Arrow data in the store.
+        timelines: Type of each timeline by its name.
+        entities: Sorted by path, in Rerun's order of paths.
         rejected: Messages that could not become a chunk.
     """
 
@@ -64,7 +64,10 @@ class StoreSummary:
 
     @classmethod
     def of_entity_db(cls, db: EntityDb) -> StoreSummary:
-        """A store as it stands."""
+        """Summarise a store in its current state.
+
+        Chunks and bytes are those of the store, not of a file.
+        """
         snapshot = db.snapshot()
         return cls(
             db.store_id,
@@ -77,7 +80,7 @@ class StoreSummary:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The form fixed in the contract of the command line."""
+        """Return the summary in the documented JSON form."""
         return {
             "kind": str(self.store_id.kind),
             "application_id": self.store_id.application_id,
@@ -94,7 +97,13 @@ class StoreSummary:
 
 
 def print_report(stores: Sequence[StoreSummary], seconds: float, *, as_json: bool) -> None:
-    """Print all stores on stdout: one JSON document, or tables for people (none for no stores)."""
+    """Print all stores on standard output.
+
+    Args:
+        stores: Their summaries, in the order of printing.
+        seconds: How long reading took.
+        as_json: Print one JSON document instead of tables.
+    """
     if as_json:
         document = {"stores": [s.to_json() for s in stores], "seconds": round(seconds, 6)}
         click.echo(json.dumps(document, ensure_ascii=True))
@@ -160,7 +169,7 @@ def count(number: int, noun: str) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes for people."""
+    """Format a number of bytes for people, with binary units: `512 B`, `1.5 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024 or unit == "GiB":
             break
@@ -169,5 +178,5 @@ def size(number: float) -> str:
 
 
 def in_order(stores: Iterable[StoreSummary]) -> list[StoreSummary]:
-    """Recordings first, then blueprints, each in the order they came."""
+    """Return recordings first, then blueprints, each in their order of arrival."""
     return sorted(stores, key=lambda store: store.store_id.is_blueprint)

@@ -1,4 +1,4 @@
-"""Tables on a screen: names of others stay text, rows stay lines, and names stay apart."""
+"""Tables on a terminal: names from senders are shown as plain text, one line per row."""
 
 from __future__ import annotations
 
@@ -17,32 +17,38 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPE_WIDTH = 1000
-"""Columns where no terminal says otherwise, so that nothing is wrapped or cut."""
+"""Characters of a line if there is no terminal, so that nothing is wrapped or cut."""
 
 GAP = 2
-"""Blank columns between those of a table."""
+"""Blank characters between two columns of a table."""
 
 NAME_WIDTH_MIN = 12
-"""A column of names is not made narrower: its table then goes beyond the screen."""
+"""Least width of a column of names; a table may then be wider than the screen."""
 
 
 def screen() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for a line where there is none."""
+    """Return a console for standard output, wide enough for every line if it is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def name(text: str, width_max: int = NAME_CHARS_SHOWN_MAX, style: str = "") -> Text:
-    """A sender's name as it may stand on a screen: no markup, no control characters, bounded."""
+    """Return a name from a sender as text for the terminal: no markup, printable, bounded.
+
+    Args:
+        text: The name.
+        width_max: Longer names are cut in the middle.
+        style: A style of rich, such as `bold`.
+    """
     return Text(shortened(named(text, max(width_max, 1)), max(width_max, 1), cell_len), style)
 
 
 def name_width(console_width: int, columns: Mapping[str, Sequence[str]]) -> int:
-    """What is left of a table's width for its column of names.
+    """Return what is left of the screen's width for the column of names.
 
     Args:
-        console_width: Of the screen.
-        columns: The cells of each other column by its head.
+        console_width: Width of the screen, in characters.
+        columns: The cells of each other column by its heading.
     """
     taken = sum(
         max(cell_len(head), *map(cell_len, cells), 0) + GAP for head, cells in columns.items()
@@ -51,7 +57,7 @@ def name_width(console_width: int, columns: Mapping[str, Sequence[str]]) -> int:
 
 
 def add_rows(table: Table, width: int, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Add rows of a name and numbers; names are cut in the middle to what `width` leaves them."""
+    """Add rows of a name and numbers to a table; names are cut in the middle to fit `width`."""
     others = {
         str(column.header): [numbers[place] for _, numbers in rows if place < len(numbers)]
         for place, column in enumerate(table.columns[1:])

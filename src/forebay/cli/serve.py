@@ -1,4 +1,4 @@
-"""`forebay serve`: receive recordings from Rerun SDKs until told to stop."""
+"""`forebay serve`: receive recordings from Rerun SDKs until interrupted."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--address",
-    "--bind",  # its name before
+    "--bind",  # the earlier name
     "address",
     metavar="HOST:PORT",
     default=f"127.0.0.1:{GRPC_PORT}",
     show_default=True,
-    help="Where to listen; port 0 takes any that is free.",
+    help="Where to listen; port 0 takes any free one.",
 )
 @click.option(
     "--data",
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     default=SERVER_STOP_GRACE_S,
     show_default=True,
-    help="How long open streams may go on after Ctrl-C.",
+    help="How long open streams may continue after Ctrl-C.",
 )
 @click.option(
     "--memory-limit",
     metavar="SIZE",
     type=byte_size(),
-    help="Data kept in memory, as in 4GB; beyond it the largest recordings give up their oldest "
-    "rows. Without it nothing is given up.",
+    help="Memory for data, for example 4GB; beyond it the oldest rows of the largest recordings "
+    "are dropped. By default nothing is dropped.",
 )
 @click.option(
     "--policy",
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     type=byte_size(),
     default=HUB_BUDGET_BYTES,
     show_default="2GiB",
-    help="Messages that are being ingested, over all recordings; beyond it senders wait.",
+    help="Bytes of messages in flight, over all recordings; beyond it senders wait.",
 )
 @click.option(
     "--message-max",
@@ -116,8 +116,8 @@ def serve(
 ) -> None:
     """Receive recordings from Rerun SDKs, and relay them to viewers.
 
-    The URL that SDKs connect to is printed on stdout once the server listens. Ctrl-C (or SIGTERM)
-    stops it: open streams get time to finish, and everything received is committed.
+    The URL for SDKs is printed on stdout once the server listens. Ctrl-C (or SIGTERM) stops it:
+    open streams get time to finish, and everything received is committed.
     """
     from forebay.server import serve as start  # noqa: PLC0415 - gRPC is an extra
 
@@ -145,7 +145,7 @@ def serve(
     ):
         click.echo(server.url)
         if data_dir is not None:
-            say(f"keeping what comes in in {data_dir}")
+            say(f"writing received messages to {data_dir}")
         with Dashboard(server.hub) as dashboard:
             dashboard.run(over)
         click.echo("stopping: open streams may finish", err=True)

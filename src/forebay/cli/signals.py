@@ -1,4 +1,4 @@
-"""Ctrl-C and termination, for commands that run until they are told to stop."""
+"""Ctrl-C and SIGTERM for commands that run until they are interrupted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def until_told() -> Iterator[Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one interrupts."""
+    """Return a context manager that gives an event, which the first SIGINT or SIGTERM sets.
+
+    A second signal raises KeyboardInterrupt. The earlier signal handlers are restored at the end.
+    """
     from forebay.runtime import Event  # noqa: PLC0415 - `--help` needs no runtime
 
     over = Event()
@@ -38,7 +41,7 @@ def until_told() -> Iterator[Event]:
 
 
 def end_cleanly_when_terminated() -> None:
-    """Let SIGTERM unwind what is under way, so that no half-written file is left behind."""
+    """Make SIGTERM raise `SystemExit`, so that `finally` blocks remove half-written files."""
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
         del frame

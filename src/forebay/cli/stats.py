@@ -1,4 +1,4 @@
-"""`forebay stats`: what files say is in them."""
+"""`forebay stats`: print a summary of files without ingesting them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from forebay.runtime import monotonic_s
 def stats(files: tuple[str, ...], *, as_json: bool) -> int:
     """Print the stores, entities, timelines, chunks, rows and bytes of .rrd and .rbl FILEs.
 
-    Chunks and bytes are counted as they stand in the file, compressed, and only the heads of
-    chunks are decoded. Of a damaged file all that is readable is printed, and the exit code is 1.
+    Chunks and bytes are those of the file, compressed; only the headers of chunks are decoded. Of a
+    damaged file, everything readable is printed, and the exit code is 1.
     """
     started_s = monotonic_s()
     tally = Tally()
@@ -33,7 +33,7 @@ def stats(files: tuple[str, ...], *, as_json: bool) -> int:
 
 
 def _add_file(tally: Tally, path: str, empty: list[str]) -> str | None:
-    """Count a whole file, a note of it if it is `empty`; what is wrong with it, if anything."""
+    """Count a whole file, and note it if it is `empty`; returns what is wrong, or None."""
     rejected = tally.num_rejected
     is_empty = True
     tally.rejections.clear()

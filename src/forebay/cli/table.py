@@ -1,4 +1,4 @@
-"""Arrow data as text that people read."""
+"""Arrow tables as text for people."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 CELL_CHARS_MAX = 60
 COLUMNS_SHOWN_MAX = 12
-"""On a terminal, if there is room for them; a pipe gets all of them."""
+"""Columns on a terminal, if there is room for them; a pipe gets all."""
 
 COLUMN_WIDTH_MIN = 12
 """A column that would have to be narrower is left out."""
 
 
 def as_json(column: pa.Array) -> pa.Array:
-    """Each cell as JSON text; null stays null.
+    """Return each cell as JSON text; null stays null.
 
-    Bytes are written as hexadecimal digits; times, which JSON has not got, as Arrow writes them,
-    and durations with their unit; calendar intervals as their three parts.
+    Bytes are written as hexadecimal digits. Types that JSON does not have: times are written as
+    Arrow writes them, durations with their unit, and calendar intervals as their three parts.
     """
     if _is_plain(column.type):
         cells = [None if cell is None else _json(cell) for cell in column.to_pylist()]
@@ -37,11 +37,16 @@ def as_json(column: pa.Array) -> pa.Array:
 
 
 def print_table(table: pa.Table, num_rows: int | None) -> None:
-    """Print `table`, the beginning of `num_rows` rows, or of more than anybody has counted."""
+    """Print a table that is the beginning of a larger one.
+
+    Args:
+        table: The rows to print.
+        num_rows: Number of rows of the whole. None if it is unknown.
+    """
     console = screen()
     names = table.column_names
     shown = min(len(names), COLUMNS_SHOWN_MAX) if console.is_terminal else len(names)
-    # By position, for a name may stand twice.
+    # By position, because a name may occur twice.
     texts = [[_text(cell) for cell in table.column(number)] for number in range(shown)]
     widths = [
         max([cell_len(name(head).plain), *map(cell_len, cells)])
@@ -68,10 +73,11 @@ def print_table(table: pa.Table, num_rows: int | None) -> None:
 
 
 def fitting(widths: list[int], room: int) -> list[int]:
-    """The widths of the columns that fit into `room`: the widest give way first, all to one width.
+    """Return the widths of the columns that fit into `room` characters.
 
-    A column keeps at least `COLUMN_WIDTH_MIN` (or all that it wants); the last ones are left out
-    where that is too much, but never the first.
+    The widest columns are narrowed first, all to the same width. A column keeps at least
+    `COLUMN_WIDTH_MIN` (or its full width, if that is less). If that is too much, the last columns
+    are left out, but never the first.
     """
     wanted: list[int] = []
     for width in widths:
@@ -100,7 +106,7 @@ def _text(cell: pa.Scalar) -> str:
 
 
 def _beginning(cell: pa.Scalar) -> str:
-    """Just over as much of the JSON as is shown: a cell may be an image of many megabytes."""
+    """Return a bit more of the JSON than is shown: a cell may be an image of many megabytes."""
     text = ""
     for piece in _pieces(cell):
         text += piece
@@ -110,9 +116,9 @@ def _beginning(cell: pa.Scalar) -> str:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether Arrow's own conversion to Python's objects takes all values, and JSON those.
+    """Return whether Arrow's conversion to Python objects, and JSON's of those, takes all values.
 
-    It refuses times that `datetime` cannot hold, and structs that have a name twice.
+    It fails for times that `datetime` cannot hold, and for structs with two fields of one name.
     """
     if pa.types.is_temporal(kind):
         return False
@@ -123,7 +129,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _pieces(cell: pa.Scalar) -> Iterator[str]:
-    """The same JSON bit by bit, of any type."""
+    """Yield the same JSON in pieces, for any type."""
     kind = cell.type
     if not cell.is_valid:
         yield "null"

@@ -1,4 +1,4 @@
-"""Counts what messages carry, store by store, without building chunks of them."""
+"""Counts messages by store, without decoding them into chunks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """Chunks, rows and bytes of any number of stores, as they stand in the messages.
+    """Chunks, rows and bytes of any number of stores, as encoded in their messages.
 
     Attributes:
-        rejections: The first thing that was wrong with each store's chunks.
+        rejections: The first error in each store's chunks.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,14 @@ class Tally:
 
     @property
     def num_rejected(self) -> int:
-        """Messages that are no chunk."""
+        """Number of messages that are not a chunk."""
         return sum(store.rejected for store in self._stores.values())
 
     def add(self, msg: LogMsg) -> None:
-        """Count one message; one that is no chunk is counted as rejected."""
+        """Count one message; one that is not a valid chunk is counted as rejected.
+
+        Only the header of a chunk is decoded (its schema and number of rows).
+        """
         store = self._stores.get(msg.store_id)
         if store is None:
             store = self._stores[msg.store_id] = _StoreTally(msg.store_id)
@@ -49,7 +52,7 @@ class Tally:
                 self.rejections.setdefault(msg.store_id, error)
 
     def summaries(self) -> list[StoreSummary]:
-        """Every store met, in the order they were met."""
+        """Return the summary of every store, in order of their first messages."""
         return [store.summary() for store in self._stores.values()]
 
 
@@ -85,7 +88,7 @@ class _StoreTally:
 
 
 def read_lazily(path: str) -> Iterator[LogMsg]:
-    """Yield the messages of a file, whose pages are read only where a message is looked at.
+    """Yield the messages of a file, whose pages are read only where a message is accessed.
 
     Raises:
         LoadError: The file cannot be opened.

@@ -28,7 +28,7 @@ from forebay.runtime import (
     collections_rare,
     decodes_where_read,
     monotonic_s,
-    run_side_by_side,
+    run_in_parallel,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def load(
     with collections_rare():
         jobs = [partial(load_one, path) for path in paths]
         # After a Ctrl-C readers end with their next block.
-        run_side_by_side(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
+        run_in_parallel(jobs, "load", FILES_READ_AT_ONCE, on_interrupt=is_stopped.set)
     target.flush()
     errors += _rejections(target, names, before)
     errors += _refusals(target, names, refused_before)

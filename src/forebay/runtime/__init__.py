@@ -1,9 +1,9 @@
-"""The only layer that knows threads, clocks, the GIL and WebAssembly.
+"""The only layer that uses threads, clocks, the GIL and WebAssembly.
 
-Work runs as tasks that take turns (`Runtime.schedule`). Where the turns happen is the runtime's
-business: on threads made on demand (`NativeRuntime`), in the caller (`InlineRuntime`), between the
-messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn from a seed, under
-virtual time (`SimulatedRuntime`, for tests).
+Work runs as tasks that take turns (`Runtime.schedule`). The runtime decides on which thread a turn
+runs: on threads started on demand (`NativeRuntime`), on the caller's thread (`InlineRuntime`),
+between the messages of a Web Worker's event loop (`WebWorkerRuntime`), or in an order drawn from a
+seed, under virtual time (`SimulatedRuntime`, for tests).
 """
 
 from forebay.runtime.collector import RareCollections, collections_rare
@@ -30,7 +30,7 @@ from forebay.runtime.services import (
     ShrinkingExecutor,
     callback_runtime,
     default_runtime,
-    run_side_by_side,
+    run_in_parallel,
     spawn,
 )
 from forebay.runtime.simulated.runtime import SimulatedRuntime
@@ -64,7 +64,7 @@ __all__ = [
     "memory_available_bytes",
     "monotonic_s",
     "processors",
-    "run_side_by_side",
+    "run_in_parallel",
     "spawn",
     "switch_threads_often",
     "thread_cpu_s",

@@ -1,4 +1,4 @@
-"""How often the interpreter looks for cycles of garbage."""
+"""Adjusts how often Python's cyclic garbage collector runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ if TYPE_CHECKING:
 
 
 class RareCollections:
-    """Spans of time, of several threads at once, in which the collector is called less often.
+    """Time spans during which the cyclic garbage collector runs less often.
 
-    A block of small messages is some ten thousand objects that are gone a moment later. While
-    they are there, the collector looks through them ten times, takes them for long-lived, and
-    then looks through everything else that the process has: for nothing, as none is part of a
-    cycle. So meanwhile it is called after more new objects than a block has. It is never switched
-    off: it is the whole process's, and a span may last as long as a store is stuck.
+    A block of small messages creates some ten thousand objects that live for a moment. With the
+    default threshold the collector would scan them ten times, promote them to the old generation
+    and then scan all objects of the process, although none of them is part of a cycle. During a
+    span the threshold is therefore higher than the number of objects of a block. The collector is
+    never switched off: it belongs to the whole process, and a span may last as long as a store is
+    stuck.
+
+    Thread-safe; spans of several threads may overlap.
+
+    Args:
+        objects_min: Threshold of generation 0 during a span, in new objects.
     """
 
     def __init__(self, objects_min: int = COLLECTION_OBJECTS_MIN) -> None:
-        """Spans that let so many new objects come together."""
         self._objects_min = objects_min
         self._lock = threading.Lock()
         self._num_spans = 0
@@ -32,12 +37,15 @@ class RareCollections:
 
     @contextlib.contextmanager
     def span(self) -> Iterator[None]:
-        """Let the collector be called less often until the end of the `with` block."""
+        """Return a context manager that raises the threshold inside its `with` block.
+
+        A threshold that the application has changed in the meantime is left as it is.
+        """
         with self._lock:
             self._num_spans += 1
             if self._num_spans == 1:
                 self._usual, *others = gc.get_threshold()
-                # None at all means that somebody has switched it off.
+                # A threshold of 0 means that the collector is switched off.
                 if 0 < self._usual < self._objects_min:
                     gc.set_threshold(self._objects_min, *others)
         try:
@@ -46,11 +54,11 @@ class RareCollections:
             with self._lock:
                 self._num_spans -= 1
                 now, *others = gc.get_threshold()
-                # Whoever has changed it meanwhile, knows why.
+                # The application has changed the threshold in the meantime: keep its value.
                 if not self._num_spans and now == self._objects_min:
                     gc.set_threshold(self._usual, *others)
 
 
 _spans = RareCollections()
 collections_rare = _spans.span
-"""A span of this process."""
+"""Return a span of this process."""

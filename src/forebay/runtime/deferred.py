@@ -1,4 +1,4 @@
-"""Waiting on a thread that has work of its own to do first."""
+"""A condition variable for threads that may have to run tasks themselves before they wait."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ _T = TypeVar("_T")
 
 
 class Deferring(Protocol):
-    """A runtime that may keep tasks back for the calling thread."""
+    """A runtime that may keep tasks for the calling thread."""
 
     can_wait: bool
-    """Whether another thread could end a wait."""
+    """Whether another thread can end a wait."""
 
     @property
     def has_deferred(self) -> bool:
-        """Whether tasks wait for the calling thread."""
+        """Whether tasks are kept for the calling thread."""
         ...
 
     def run_deferred(self) -> None:
-        """See to it that they run."""
+        """Run these tasks, or hand them to other threads."""
         ...
 
 
 class DeferringCondition(threading.Condition):
-    """A condition whose waiter may be the very thread that must do what is waited for.
+    """A condition whose waiting thread may be the one that has to run the awaited task.
 
-    Whoever waits sees to the tasks that were kept back for its thread first. Where nobody else
-    could notify, waiting gives up.
+    Before a thread waits, it runs the tasks that were kept for it, or hands them to other threads.
+    Where no other thread could notify, waiting returns at once.
     """
 
     def __init__(self, lock: Lock | None, runtime: Deferring) -> None:
-        """A condition over `lock`, or over a lock of its own."""
+        """Make a condition over `lock`, or over a new lock if that is None."""
         super().__init__(lock)  # type: ignore[arg-type]
         self._runtime = runtime
 
     def wait(self, timeout: float | None = None) -> bool:
-        """See to deferred tasks, or wait; either way it is time to look again."""
+        """Run the deferred tasks, or else wait until notified.
+
+        Returns:
+            True if deferred tasks were run or a notification came: check the predicate again. False
+            after `timeout` seconds, or if no other thread can notify.
+        """
         if self._runtime.has_deferred:
             self.release()
             try:
@@ -53,7 +58,12 @@ class DeferringCondition(threading.Condition):
         return self._runtime.can_wait and super().wait(timeout)
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
-        """Wait until `predicate` holds; its last value if waiting longer is no use."""
+        """Wait until `predicate` returns a true value.
+
+        Returns:
+            The last value of `predicate`; a false one after `timeout` seconds, or if no other
+            thread can notify.
+        """
         while not (result := predicate()) and self._runtime.has_deferred:
             self.wait()
         if result or not self._runtime.can_wait:

@@ -1,4 +1,4 @@
-"""`InlineRuntime`: tasks run in the caller. For WebAssembly, and wherever threads are unwanted."""
+"""`InlineRuntime`: tasks run on the caller's thread; for WebAssembly and tests without threads."""
 
 from __future__ import annotations
 
@@ -15,30 +15,38 @@ if TYPE_CHECKING:
 
 
 class InlineRuntime(CallersTurns):
-    """Whoever schedules a task runs it, turn after turn, until it has no more to do.
+    """A runtime in which the thread that schedules a task runs it until it has no more to do.
 
-    A task scheduled from inside a turn runs after that turn, on the same thread: turns do not
-    nest. Several threads may use one inline runtime; each runs what it schedules.
+    A task that is scheduled inside a turn runs after that turn, on the same thread: turns do not
+    nest. Thread-safe: several threads may share one inline runtime, and each runs what it
+    schedules.
+
+    Args:
+        can_wait: Whether another thread can end a wait. By default, whether this platform has
+            threads.
     """
 
     name = "inline"
 
     def __init__(self, *, can_wait: bool | None = None) -> None:
-        """Make a runtime; `can_wait` says whether another thread could end a wait."""
         self.can_wait = threads_available() if can_wait is None else can_wait
         self._local = threading.local()
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """A condition; where there can be no other thread, waiting on it gives up at once."""
+        """Return a condition; waiting on it returns at once where there is no other thread."""
         return DeferringCondition(lock, self)
 
     @property
     def is_contended(self) -> bool:
-        """Never: whoever schedules a task runs it."""
+        """Always False: tasks run on the thread that schedules them."""
         return False
 
     def schedule(self, task: Task) -> None:
-        """Run `task` here and now, or after the turn that the calling thread is in."""
+        """Run `task` now, or after the turn in which the calling thread is.
+
+        The call returns when the task has no more to do, except inside a turn: there it only queues
+        the task.
+        """
         local = self._local
         if not hasattr(local, "ready"):
             local.ready = deque()
@@ -50,13 +58,13 @@ class InlineRuntime(CallersTurns):
         try:
             self.run_deferred()
         finally:
-            # After an exception (Ctrl-C inside a turn) tasks may be left; the next call, which
-            # the interrupted task's owner makes, runs them.
+            # After an exception (Ctrl-C inside a turn) tasks may be left. The owner of the
+            # interrupted task schedules it again, and that call runs them.
             local.is_running = False
 
     @property
     def has_deferred(self) -> bool:
-        """Whether the calling thread is inside a turn, with other tasks waiting for its end."""
+        """Whether the calling thread is inside a turn and other tasks wait for its end."""
         return bool(getattr(self._local, "ready", None)) and self._local.is_running
 
     def run_deferred(self) -> None:

@@ -1,4 +1,4 @@
-"""What this interpreter can do, and the clocks."""
+"""What this interpreter and machine support, and the clocks."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from forebay.limits import BULKY_BESIDE_PROCESSORS_MIN, GIL_SWITCH_S, PARALLEL_M
 
 
 def gil_enabled() -> bool:
-    """Whether one global lock lets only one thread run Python at a time."""
+    """Return whether a global interpreter lock lets only one thread run Python code at a time.
+
+    False only on a free-threaded build (3.13 and later) that runs without the GIL.
+    """
     probe = getattr(sys, "_is_gil_enabled", None)
     return True if probe is None else bool(probe())
 
 
 def switch_threads_often() -> None:
-    """Let threads that wait for the GIL have it soon, in the whole process.
+    """Shorten the interpreter's switch interval to `limits.GIL_SWITCH_S`, for the whole process.
 
-    A thread that holds the GIL keeps it for 5 ms by default, so a message that passes three
-    threads (who received it, its worker, who waits for it) may take 15 ms beside busy ones. What a
-    process does with its threads is for its owner to say: our own servers do, the library does not.
+    By default a thread keeps the GIL for 5 ms while others want it. A message that passes three
+    threads (the receiver, the worker, the thread that waits for it) may then take 15 ms while other
+    threads are busy. The setting belongs to the application: Forebay's own servers change it, the
+    library does not.
     """
     sys.setswitchinterval(GIL_SWITCH_S)
 
 
 def threads_available() -> bool:
-    """Whether threads can be started here: not in WebAssembly, unless built with pthreads."""
+    """Return whether threads can be started: not in WebAssembly, unless built with pthreads."""
     if sys.platform == "wasi":
         return False
     if sys.platform == "emscripten":
@@ -35,36 +39,40 @@ def threads_available() -> bool:
 
 
 def wall_clock_ns() -> int:
-    """Nanoseconds since the Unix epoch: what row ids and SDK timestamps are compared with."""
+    """Return nanoseconds since the Unix epoch, as in row ids and in the timestamps of SDKs."""
     return time.time_ns()
 
 
 def monotonic_s() -> float:
-    """Seconds since some fixed moment; never goes back."""
+    """Return seconds since an arbitrary moment; the value never decreases."""
     return time.monotonic()
 
 
 def thread_cpu_s() -> float:
-    """Processor seconds of the calling thread, from an arbitrary start."""
+    """Return the CPU seconds of the calling thread, from an arbitrary start."""
     return time.thread_time()
 
 
 def processors() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use, at least 1.
+
+    On Linux this is the CPU affinity of the process, otherwise the number of processors of the
+    machine.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     return (len(affinity(0)) if affinity is not None else os.cpu_count()) or 1
 
 
 def decodes_where_read(msg_bytes: int, num_files: int) -> bool:
-    """Whether the thread that reads a file should decode it too, one file at a time.
+    """Return whether the thread that reads a file should also decode it, one file at a time.
 
-    Under a GIL threads that read and decode small messages would fight for it. Bulky ones are
-    decoded outside of it: beside the reading of the same file, and of others where there are
-    processors enough.
+    Under a GIL, threads that read and decode small messages compete for it. Large messages are
+    decoded outside the GIL: in parallel with the reading of the same file, and of other files if
+    there are enough processors (`limits.BULKY_BESIDE_PROCESSORS_MIN`).
 
     Args:
-        msg_bytes: Size of the file's messages.
-        num_files: Files that are loaded side by side.
+        msg_bytes: Size of the file's messages, in bytes.
+        num_files: Number of files that are loaded in parallel.
     """
     if not gil_enabled():
         return False
@@ -74,19 +82,22 @@ def decodes_where_read(msg_bytes: int, num_files: int) -> bool:
 
 
 def turns_worth_having(msg_bytes: int, num_busy: int) -> int:
-    """How many turns of one store pay off, with messages of that mean size.
+    """Return how many turns of one store are worth running in parallel.
 
-    Small messages decoded on two threads cost more than on one: under a GIL the threads fight for
-    it at every call into Arrow, and without one for the objects of the store, whose commits take
-    turns anyway. Bulky ones spend their time inside of Arrow, and run in parallel on what
-    processors are idle.
+    Decoding small messages on two threads costs more than on one: under a GIL the threads compete
+    for it at every call into Arrow, and without a GIL they compete for the objects of the store,
+    whose commits are serial anyway. Decoding of large messages spends its time inside Arrow and
+    runs in parallel on the idle processors.
 
     Args:
-        msg_bytes: Mean size of the messages.
-        num_busy: Threads that are in a turn now, of all stores.
+        msg_bytes: Mean size of the messages, in bytes.
+        num_busy: Number of threads that are in a turn now, of all stores.
+
+    Returns:
+        A number of turns, at least 1.
     """
     if msg_bytes < PARALLEL_MSG_BYTES_MIN:
         return 1
     idle = processors() - num_busy
-    # The store's own turn is among the busy ones: with an idle processor it may have one more.
+    # The store's own turn is one of the busy ones; each idle processor allows one more.
     return 1 + max(0, idle)

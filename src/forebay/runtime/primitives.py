@@ -1,4 +1,4 @@
-"""What every runtime on a real machine shares: its locks, its clock, its threads' names."""
+"""What runtimes on real threads share: locks, the clock and thread ids."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ if TYPE_CHECKING:
 
 
 class Primitives:
-    """Locks and clocks of the standard library; where there are no threads they cost nothing."""
+    """Locks and clocks of the standard library, for runtimes on real threads and without any."""
 
     def lock(self) -> Lock:
-        """A lock that is not reentrant."""
+        """Return a lock that is not reentrant."""
         return threading.Lock()
 
     def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
+        """Return a reentrant lock."""
         return threading.RLock()
 
     def monotonic_s(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return seconds since an arbitrary moment; the value never decreases."""
         return time.monotonic()
 
     def thread_id(self) -> int:
-        """Tells the calling thread from all others alive."""
+        """Return an id that no other live thread has."""
         return threading.get_ident()
 
 
 class CallersTurns(Primitives):
-    """What runtimes without threads of their own share: turns run on their callers' threads."""
+    """Base of the runtimes without threads of their own: turns run on the callers' threads."""
 
     has_threads = False
     num_threads = 0
     is_in_caller = True
 
     def turns_at_once(self, msg_bytes: int) -> int:
-        """One: there is one thread, and turns come one after another."""
+        """Return 1: turns run one after another on one thread."""
         del msg_bytes
         return 1
 
     def make_room(self, worked_s: float) -> None:
-        """Nothing: turns and queries share one thread, and do not meet."""
+        """Do nothing: turns and queries share one thread and never run at the same time."""
         del worked_s
 
     def lend_thread(self) -> AbstractContextManager[None]:
-        """Nothing: turns run on the thread of whoever schedules them, or waits, anyway."""
+        """Return a context manager that does nothing: turns run on the caller's thread anyway."""
         return nullcontext()
 
     def run_waiting(self, task: Task) -> bool:
-        """Nothing: tasks do not wait for a thread here."""
+        """Return False: no task waits for a thread here."""
         del task
         return False

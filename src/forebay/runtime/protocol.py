@@ -1,4 +1,4 @@
-"""What the rest of Forebay may ask of the platform: locks, clocks, and turns for its tasks."""
+"""The interface between Forebay and the platform: locks, clocks and the scheduling of tasks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Protocol
 
 
 class Lock(Protocol):
-    """Mutual exclusion, held in a `with` block."""
+    """A mutual exclusion lock, used in a `with` block.
+
+    Of the standard library's locks only this part is used, so that a simulation can replace them.
+    """
 
     def __enter__(self) -> bool:
-        """Wait for the lock and take it."""
+        """Block until the lock is free and acquire it."""
         ...
 
     def __exit__(
@@ -22,126 +25,163 @@ class Lock(Protocol):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         ...
 
 
 class Condition(Lock, Protocol):
-    """A lock that its holder can wait on until another holder notifies."""
+    """A condition variable: a lock whose holder can wait until another thread notifies.
+
+    Like `threading.Condition`, except that a wait returns early where no other thread could notify.
+    """
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let go of the lock until notified, then take it again.
+        """Release the lock until notified, then take it again.
 
-        False says that waiting longer is no use: `timeout` seconds are over, or there is no other
-        thread that could ever notify. It may also return early, so always look again.
+        A wait may also return early, so the caller must check its predicate again.
+
+        Args:
+            timeout: Longest wait, in seconds. None waits without a limit.
+
+        Returns:
+            False if waiting longer has no use: `timeout` is over, or no other thread could ever
+            notify. Otherwise True.
         """
         ...
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Wait until `predicate` holds and say so, or say False under the terms of `wait`."""
+        """Wait until `predicate` returns true.
+
+        Args:
+            predicate: Called with the lock held.
+            timeout: Longest wait, in seconds. None waits without a limit.
+
+        Returns:
+            True when `predicate` holds. False when `wait` would return False.
+        """
         ...
 
     def notify_all(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiting threads."""
         ...
 
 
 class Task(Protocol):
-    """Something with work to do, a bounded piece at a time.
+    """A unit of scheduling that does its work in bounded steps, called turns.
 
-    Where turns have to be waited for, a task may say who comes first, and who runs beside whom:
-    a `priority` above 0 goes before others, `is_brief` (its turn takes a moment) before those
-    that have much to do, and `is_light` (its turn is mostly Python) runs alone under a GIL.
+    A task may have three more attributes, which order the tasks that wait for a turn: `priority`
+    above 0 is urgent and goes before all others; `is_brief` (its turn takes a moment) goes before
+    tasks with much to do; `is_light` (its turn is mostly Python code) runs alone under a GIL.
     """
 
     def run_turn(self) -> bool:
-        """Do one piece; True if there is more, so that the task wants another turn."""
+        """Do one bounded step of work.
+
+        Returns:
+            True to ask for another turn. False if there is nothing to do now; the task is then
+            scheduled again when there is.
+        """
         ...
 
 
 class Runtime(Protocol):
-    """Where tasks get their turns, and what waiting and time mean there."""
+    """Runs tasks, and defines what threads, waiting and time are for them.
+
+    All methods are thread-safe.
+    """
 
     @property
     def name(self) -> str:
-        """For people: `native`, `inline`, `web-worker` or `simulated`."""
+        """Name for display: `native`, `inline`, `web-worker` or `simulated`."""
         ...
 
     @property
     def has_threads(self) -> bool:
-        """Whether tasks run beside the caller; if not, turns run in `schedule` or in a wait."""
+        """Whether tasks run in parallel with the caller; if not, in `schedule` or in a wait."""
         ...
 
     @property
     def num_threads(self) -> int:
-        """Threads that this runtime has alive for its tasks."""
+        """Number of live threads of this runtime."""
         ...
 
     @property
     def is_contended(self) -> bool:
-        """Whether other tasks wait for the turn that one has now: it should be a short one."""
+        """Whether other tasks wait for a turn, so that the current turn should be short."""
         ...
 
     def lock(self) -> Lock:
-        """A lock that is not reentrant."""
+        """Return a new lock that is not reentrant."""
         ...
 
     def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
+        """Return a new reentrant lock."""
         ...
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """A condition over `lock` (one of this runtime's `lock()`), or over a lock of its own."""
+        """Return a condition variable.
+
+        Args:
+            lock: Its lock, one of this runtime's `lock()`. None makes a new one.
+        """
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return seconds since an arbitrary moment; the value never decreases."""
         ...
 
     def thread_id(self) -> int:
-        """Tells the calling thread from all others alive."""
+        """Return an id that no other live thread has."""
         ...
 
     def turns_at_once(self, msg_bytes: int) -> int:
-        """Turns that a task with messages of this mean size should have at the same time now."""
+        """Return how many turns of one task should run at the same time now.
+
+        Args:
+            msg_bytes: Mean size of the task's messages, in bytes.
+        """
         ...
 
     def make_room(self, worked_s: float) -> None:
-        """Let queries go first for a while, after a turn of so many seconds beside them."""
+        """Pause the calling worker for a moment so that running queries go first.
+
+        Args:
+            worked_s: Duration of the turn that just ended, in seconds.
+        """
         ...
 
     @property
     def is_in_caller(self) -> bool:
-        """Whether the calling thread is in a turn that it runs itself, for a call of its own.
+        """Whether the calling thread is in a turn that it runs itself, inside a call of its own.
 
-        What interrupts such a turn (Ctrl-C) is the caller's to hear.
+        If so, an interrupt (Ctrl-C) in that turn is raised to the caller.
         """
         ...
 
     def lend_thread(self) -> AbstractContextManager[None]:
-        """Run what the calling thread schedules inside the `with` block on that thread.
+        """Return a context manager; tasks scheduled in its `with` block run on the calling thread.
 
-        For a caller who would only wait for it: where threads get in each other's way, handing
-        work over and waiting for it costs more than doing it. The turns come at the end of the
-        block, or when the thread waits inside of it; if others want theirs, tasks queue as ever.
+        For a caller that would only wait for the tasks: under a GIL, handing work to another thread
+        and waiting for it costs more than doing it. The turns run at the end of the block, or when
+        the thread waits inside it. If other tasks wait for a turn, the tasks are queued as usual.
         """
         ...
 
     def run_waiting(self, task: Task) -> bool:
-        """Run a turn of a task that waits for one on the calling thread, if it may begin now.
+        """Run one turn of a queued task on the calling thread, if the turn may begin now.
 
-        For a caller who would only wait for it, and may not time out: a thread less has to wake up
-        before it begins, and one less when it is over.
+        For a caller that would only wait for the task, and without a timeout: it saves two context
+        switches, one before the turn and one after it.
 
         Returns:
-            Whether a turn was run; if not, wait.
+            Whether a turn was run. If not, the caller waits.
         """
         ...
 
     def schedule(self, task: Task) -> None:
-        """Give `task` turns until it says that there is no more.
+        """Run turns of `task` until `Task.run_turn` returns False.
 
-        The caller sees to it that a task that runs one turn at a time is not scheduled twice, and
-        holds no lock. The runtime refers to the task only until its last turn is over.
+        The caller holds no lock, and does not schedule a task twice that supports only one turn at
+        a time. The runtime drops its reference to the task after the last turn.
         """
         ...

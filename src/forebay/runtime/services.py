@@ -1,4 +1,4 @@
-"""Threads for what is not a task: servers, readers of files, the command line's live views."""
+"""Threads for work that is not a task: servers, file readers, live views of the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ T = TypeVar("T")
 
 
 class Service:
-    """A thread of its own for one function that runs until it is done."""
+    """A daemon thread that runs one function until it returns.
+
+    It ends with the process; the owner tells the function to return, then calls `join`.
+
+    Args:
+        name: Name of the thread, after `forebay-`.
+        run: The function.
+    """
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
         self._thread = threading.Thread(target=run, name=f"forebay-{name}", daemon=True)
@@ -30,32 +37,40 @@ class Service:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the function still runs."""
+        """Whether the function is still running."""
         return self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until the function is done, and say whether it is."""
+        """Wait until the function returns.
+
+        Args:
+            timeout: Longest wait, in seconds. None waits without a limit.
+
+        Returns:
+            Whether the function has returned.
+        """
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
 
 def spawn(name: str, run: Callable[[], object]) -> Service:
-    """Run `run` on a thread of its own.
+    """Run `run` on a thread of its own, which is named `forebay-{name}`.
 
     Raises:
-        RuntimeError: There are no threads here (WebAssembly).
+        RuntimeError: The platform has no threads (WebAssembly).
     """
     return Service(name, run)
 
 
 class ShrinkingExecutor(Executor):
-    """An executor whose threads end when there is nothing to do, for libraries that ask for one.
+    """A `concurrent.futures.Executor` whose threads end when there is nothing to do.
 
-    That of the standard library keeps every thread that it ever needed.
+    For libraries that need an executor (gRPC). The one of the standard library keeps every thread
+    that it ever started.
 
     Args:
-        threads_max: Threads alive at once; further calls wait for one.
-        name: What they are called, after `forebay-`.
+        threads_max: Live threads at once; further calls are queued.
+        name: Name of the threads, after `forebay-`.
     """
 
     def __init__(self, threads_max: int, name: str) -> None:
@@ -64,24 +79,32 @@ class ShrinkingExecutor(Executor):
 
     @property
     def num_threads(self) -> int:
-        """Threads alive now."""
+        """Number of live threads."""
         return self._threads.num_threads
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call `fn` on one of the threads.
+        """Queue a call of `fn`.
+
+        Returns:
+            A future with its result.
 
         Raises:
             RuntimeError: The executor was shut down.
         """
         if self._is_shut_down:
-            msg = "this executor was shut down and takes nothing new"
+            msg = "this executor was shut down and accepts no new calls"
             raise RuntimeError(msg)
         call = _Call(lambda: fn(*args, **kwargs))
         self._threads.schedule(call)
         return call.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no new calls; by default return when all that were taken are done."""
+        """Accept no new calls.
+
+        Args:
+            wait: Return only when all accepted calls are done.
+            cancel_futures: Cancel calls that have not begun.
+        """
         del cancel_futures
         self._is_shut_down = True
         if wait:
@@ -89,7 +112,7 @@ class ShrinkingExecutor(Executor):
 
 
 class _Call(Generic[T]):
-    """A function as a task of one turn."""
+    """One call of a function, as a task of one turn."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self.future: Future[T] = Future()
@@ -106,23 +129,26 @@ class _Call(Generic[T]):
         return False
 
 
-def run_side_by_side(
+def run_in_parallel(
     jobs: Sequence[Callable[[], object]],
     name: str,
     threads_max: int,
     on_interrupt: Callable[[], object] = bool,
 ) -> None:
-    """Run all jobs, each on a thread where there are threads, else one after another.
+    """Run all jobs in parallel, or one after another where there are no threads.
 
-    Returns when all are done; the first exception of a job is raised then.
+    Returns when all jobs are done.
 
     Args:
-        jobs: What to run.
-        name: Of the threads.
-        threads_max: How many jobs run at once.
-        on_interrupt: Called when waiting is interrupted by a Ctrl-C, to tell jobs to end. No
-            further one begins then, and those that run get `EXIT_DRAIN_S` to end; their threads do
-            not keep the process alive.
+        jobs: Functions without arguments.
+        name: Name of the threads.
+        threads_max: Number of jobs that run at once.
+        on_interrupt: Called when a Ctrl-C interrupts the wait, to tell jobs to end. No further job
+            begins then. Running jobs get `EXIT_DRAIN_S` to end; their threads do not keep the
+            process alive.
+
+    Raises:
+        BaseException: The first exception of a job, when all jobs are done.
     """
     if len(jobs) <= 1 or not threads_available():
         for job in jobs:
@@ -132,7 +158,7 @@ def run_side_by_side(
 
 
 class _Jobs:
-    """Jobs that some threads take one after the other."""
+    """A queue of jobs that several threads work on."""
 
     def __init__(self, jobs: Sequence[Callable[[], object]]) -> None:
         self._lock = threading.Lock()
@@ -143,7 +169,7 @@ class _Jobs:
         self._error: BaseException | None = None
 
     def run(self, name: str, num_threads: int, on_interrupt: Callable[[], object]) -> None:
-        """Return when all are done; raise the first exception of one."""
+        """Run all jobs; raise the first exception of a job when all are done."""
         try:
             for number in range(num_threads):
                 spawn(f"{name}-{number}", self._work)
@@ -187,7 +213,11 @@ _default_lock = threading.Lock()
 
 
 def default_runtime() -> Runtime:
-    """The runtime of whoever names none: one per process, native where there are threads."""
+    """Return the runtime that is used by default.
+
+    There is one per process: a `NativeRuntime` where threads are available, else an
+    `InlineRuntime`.
+    """
     with _default_lock:
         if not _default:
             _default.append(NativeRuntime() if threads_available() else InlineRuntime())
@@ -195,7 +225,11 @@ def default_runtime() -> Runtime:
 
 
 def callback_runtime(runtime: Runtime) -> Runtime:
-    """Where to call other people's code, for what runs on `runtime`: natively, on other threads."""
+    """Return the runtime on which to call subscribers of something that runs on `runtime`.
+
+    For a native runtime it is another native one, so that a callback that hangs cannot stop
+    workers.
+    """
     if not isinstance(runtime, NativeRuntime):
         return runtime
     with _default_lock:

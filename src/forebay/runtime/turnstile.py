@@ -1,4 +1,4 @@
-"""`Turnstile`: threads that would only get in each other's way pass one at a time."""
+"""`Turnstile`: lets one thread at a time run where parallel threads would slow each other down."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
 
 
 class Turnstile:
-    """Turns for threads, in the order in which they come.
+    """Turns for threads, first come, first served.
 
-    It is about speed, not about exclusion: who keeps its turn for longer than the limit is taken
-    for stuck, and the next one begins beside it. Whoever is next looks for that once in the limit,
-    so it may take two of them.
+    It is a means for speed, not for mutual exclusion: a thread that keeps its turn for longer than
+    the limit counts as stuck, and the next one starts in parallel with it. The next thread checks
+    for that once per limit, so this takes up to twice the limit.
+
+    Args:
+        limit_s: Longest duration of a turn, in seconds.
     """
 
     def __init__(self, limit_s: float) -> None:
-        """Turns of at most so many seconds."""
         self._limit_s = limit_s
         self._lock = threading.Lock()
-        # Each has a condition of its own: to wake all for a turn of one cost more than the turns.
+        # Each waiting thread has its own condition: waking all of them for one turn cost more than
+        # the turns.
         self._waiting: deque[threading.Condition] = deque()
         self._holder: object | None = None
         self._until_s = 0.0
 
     @property
     def num_waiting(self) -> int:
-        """Threads that wait for their turn."""
+        """Number of threads that wait for their turn."""
         return len(self._waiting)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn, and keep it until the end of the `with` block."""
+        """Return a context manager that waits for a turn and keeps it to the end of the block."""
         me = threading.Condition(self._lock)
         with self._lock:
             self._waiting.append(me)
@@ -47,7 +50,7 @@ class Turnstile:
             finally:
                 self._waiting.remove(me)
                 if self._holder is not me:
-                    self._wake_next()  # a Ctrl-C: what woke this one was meant for the next
+                    self._wake_next()  # a Ctrl-C: pass the notification on to the next thread
         try:
             yield
         finally:

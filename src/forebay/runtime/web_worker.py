@@ -1,8 +1,9 @@
-"""`WebWorkerRuntime`: tasks take their turns between the messages of an event loop.
+"""`WebWorkerRuntime`: tasks run between the messages of an event loop.
 
-A Web Worker has one thread, and a loop that hands it messages: bytes to ingest, questions, a wish
-to stop. So `schedule` only queues; the loop comes back for a slice of turns, and between slices
-the messages get theirs. Whoever waits for what a task does runs turns meanwhile: nobody else could.
+A Web Worker has one thread and an event loop that delivers messages: bytes to ingest, queries, a
+request to stop. `schedule` therefore only queues a task. The loop calls `run_slice` for a slice of
+turns, and handles messages between slices. A caller that waits for a task runs turns itself,
+because there is no other thread that could.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
 
 class WebWorkerRuntime(CallersTurns):
-    """Turns on the one thread of a Web Worker, a slice at a time.
+    """A runtime on the single thread of a Web Worker, which runs turns in time slices.
 
-    `request_slice` is called when there is work and no slice is due: it asks the loop to call
-    `run_slice` soon, after the messages that wait already. Without it, turns happen only in
-    `run_slice` and in waits.
+    Args:
+        request_slice: Called when there is work and no slice is due. It asks the event loop to call
+            `run_slice` soon, after the messages that are already queued. Without it, turns run only
+            in `run_slice` and in waits.
+        slice_s: Duration of a slice, in seconds.
+        can_wait: Whether another thread can end a wait. By default, whether this platform has
+            threads.
     """
 
     name = "web-worker"
@@ -39,7 +44,6 @@ class WebWorkerRuntime(CallersTurns):
         slice_s: float = WEB_WORKER_SLICE_S,
         can_wait: bool | None = None,
     ) -> None:
-        """Make a runtime; `can_wait` says whether another thread could end a wait."""
         self._request_slice = request_slice
         self._slice_s = slice_s
         self.can_wait = threads_available() if can_wait is None else can_wait
@@ -48,11 +52,11 @@ class WebWorkerRuntime(CallersTurns):
 
     @property
     def num_ready(self) -> int:
-        """Tasks that wait for a turn."""
+        """Number of tasks that wait for a turn."""
         return len(self._ready)
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """A condition whose waiters run turns."""
+        """Return a condition; threads that wait on it run turns."""
         return _WorkingCondition(self, lock)
 
     @property
@@ -61,12 +65,12 @@ class WebWorkerRuntime(CallersTurns):
         return bool(self._ready)
 
     def schedule(self, task: Task) -> None:
-        """Queue `task`; it gets turns in slices and in waits until it has no more to do."""
+        """Queue `task`. It gets turns in slices and in waits until it has no more to do."""
         self._ready.append(task)
         self._ask()
 
     def run_turn(self) -> bool:
-        """Run one turn of the task that waits longest; False if none waits."""
+        """Run one turn of the task that waits longest; return False if no task waits."""
         try:
             task = self._ready.popleft()
         except IndexError:
@@ -76,7 +80,11 @@ class WebWorkerRuntime(CallersTurns):
         return True
 
     def run_slice(self) -> bool:
-        """Run turns for about `slice_s`, at least one; True if tasks are left for another."""
+        """Run turns for about `slice_s` seconds, at least one; called by the event loop.
+
+        Returns:
+            True if tasks are left. Then another slice was requested with `request_slice`.
+        """
         self._is_slice_due = False
         deadline_s = time.monotonic() + self._slice_s
         try:
@@ -100,7 +108,7 @@ class WebWorkerRuntime(CallersTurns):
 
 
 class _WorkingCondition:
-    """A condition that gives the waiter's time to the tasks it may be waiting for."""
+    """A condition whose waiting thread runs turns, because one of them may be what it waits for."""
 
     def __init__(self, runtime: WebWorkerRuntime, lock: Lock | None) -> None:
         self._runtime = runtime
@@ -114,7 +122,7 @@ class _WorkingCondition:
         self._lock.__exit__(*exception)  # type: ignore[arg-type]
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Run a turn if a task is ready; else wait if another thread could notify, or give up."""
+        """Run a turn if a task is ready; else wait for another thread, or return without one."""
         self._lock.__exit__(None, None, None)
         try:
             has_run = self._runtime.run_turn()
@@ -125,7 +133,7 @@ class _WorkingCondition:
         return self._runtime.can_wait and self._changed.wait(timeout)
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Run turns until `predicate` holds, nothing is left to run, or time is over."""
+        """Run turns until `predicate` holds, no task is left, or the timeout is over."""
         clock = self._runtime.monotonic_s
         deadline_s = None if timeout is None else clock() + timeout
         while not (result := predicate()):
@@ -135,5 +143,5 @@ class _WorkingCondition:
         return result
 
     def notify_all(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiting threads."""
         self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The gRPC server that Rerun SDKs stream to, and viewers read from."""
+"""The gRPC server that Rerun SDKs log to and viewers read from."""
 
 from forebay.errors import MissingExtraError
 

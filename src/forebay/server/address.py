@@ -1,4 +1,4 @@
-"""Where a server listens."""
+"""The address on which a server listens."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from forebay.limits import GRPC_PORT
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port; port 0 means any that is free."""
+    """A host and a port on which a server listens; with port 0 the system chooses a free one.
+
+    Attributes:
+        host: Name or IP address, without brackets.
+        port: 0 to 65535.
+    """
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `HOST:PORT`, `HOST`, `:PORT`, `[IPv6]:PORT`; loopback and 9876 where left out.
+        """Parse `HOST:PORT`, `HOST`, `:PORT` or `[IPv6]:PORT`.
+
+        The defaults are 127.0.0.1 and Rerun's port 9876 (`limits.GRPC_PORT`).
 
         Raises:
-            ServerError: It is none of these.
+            ServerError: The text has none of these forms.
         """
         host, port = text, ""
         if text.startswith("["):
@@ -49,7 +56,7 @@ class Address:
         return _is_ip_address(self.host) and ipaddress.ip_address(self.host).is_loopback
 
     def resolves(self) -> bool:
-        """Whether the host is, or names, an IP address."""
+        """Return whether the host is an IP address, or a name that resolves to one."""
         try:
             socket.getaddrinfo(self.host, self.port)
         except (OSError, UnicodeError):
@@ -58,7 +65,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What `rerun.connect_grpc` takes."""
+        """The URL for `rerun.connect_grpc`."""
         return f"rerun+http://{self}/proxy"
 
     def __str__(self) -> str:

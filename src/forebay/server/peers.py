@@ -1,7 +1,7 @@
-"""Who may have how much of a server: streams and stores, in all and for each peer.
+"""Admission control: how many streams and stores a server may have, in total and per peer.
 
-Pure: peers and store ids in, admissions and refusals out; the caller holds a lock. It knows no
-transport, so any can ask it.
+It has no I/O and does not depend on the transport. Peers and store ids go in, admissions and
+refusals come out. Not thread-safe: the caller holds a lock.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from forebay.model import StoreId
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something was not admitted.
+    """The reason why a stream or a store was refused.
 
     Attributes:
-        limit: The name of the limit that was reached, as in `PeerLimits`.
-        text: The same for a person, with the limit's name and what to do.
+        limit: Name of the limit that was reached, a field of `PeerLimits`.
+        text: Text for a person, with the name of the limit and what to do.
     """
 
     limit: str
@@ -30,18 +30,18 @@ class Refusal:
 
 
 _STORES_LOOKED_AT = 16
-"""Stores that are looked at for each refusal and each stream, whether they are still there: so no
-request costs more because there were many before it."""
+"""Stores that are checked with each refusal and each stream for whether they still exist. The
+number is fixed, so that the cost of a request does not depend on the number of earlier ones."""
 
 
 @dataclass(slots=True)
 class _Peer:
     streams: int = 0
-    #: Its stores, those that were looked at last in the end.
+    #: Its stores; those that were checked last are at the end.
     stores: dict[StoreId, None] = field(default_factory=dict)
 
     def forget_dropped(self, is_there: Callable[[StoreId], bool]) -> None:
-        """Look at the stores whose turn it is, and keep those that are still there."""
+        """Check the next few stores and remove those that no longer exist."""
         for store_id in [*islice(self.stores, _STORES_LOOKED_AT)]:
             del self.stores[store_id]
             if is_there(store_id):
@@ -49,11 +49,11 @@ class _Peer:
 
 
 class Peers:
-    """The peers of one server, as far as they have anything; not for several threads at once.
+    """The peers of one server that have a stream or a store. Not thread-safe.
 
     Args:
-        limits: What they may have.
-        is_there: Whether a store still exists; stores that were dropped count no longer.
+        limits: Limits on streams and stores.
+        is_there: Returns whether a store still exists; dropped stores no longer count.
     """
 
     def __init__(self, limits: PeerLimits, is_there: Callable[[StoreId], bool]) -> None:
@@ -64,24 +64,31 @@ class Peers:
 
     @property
     def num_streams(self) -> int:
-        """Streams open now."""
+        """Number of open streams."""
         return self._num_streams
 
     @property
     def num_peers(self) -> int:
-        """Peers that have a stream or a store."""
+        """Number of peers that have a stream or a store."""
         return len(self._peers)
 
     def streams_of(self, peer: str) -> int:
-        """Streams that one peer has open now."""
+        """Return the number of open streams of one peer."""
         return self._peers[peer].streams if peer in self._peers else 0
 
     def stores_of(self, peer: str) -> int:
-        """Stores that count for one peer; those dropped since the last look are among them."""
+        """Return how many stores count for one peer.
+
+        Stores that were dropped since the last check are still counted.
+        """
         return len(self._peers[peer].stores) if peer in self._peers else 0
 
     def admit(self, peer: str) -> Refusal | None:
-        """Count a stream of `peer` until it leaves, or say which limit it would exceed."""
+        """Count a stream of `peer` until `leave` is called.
+
+        Returns:
+            None if it is admitted; otherwise which limit it would exceed.
+        """
         limits = self.limits
         if self.streams_of(peer) >= limits.streams_per_peer_max:
             return Refusal(
@@ -103,7 +110,7 @@ class Peers:
         return None
 
     def leave(self, peer: str) -> None:
-        """A stream that was admitted has ended."""
+        """Stop counting a stream of `peer`, which has ended."""
         entry = self._peers[peer]
         entry.streams -= 1
         self._num_streams -= 1
@@ -111,12 +118,12 @@ class Peers:
             del self._peers[peer]
 
     def admit_store(self, peer: str, store_id: StoreId) -> Refusal | None:
-        """Count a store that `peer`, who has a stream open, is about to bring into being.
+        """Count a store that `peer`, which has an open stream, is about to create.
 
-        A store that is there already counts for the peer that made it, and is admitted.
+        A store that already exists counts for the peer that created it, and is always admitted.
 
         Returns:
-            `None`, or why there must not be one more.
+            None if it is admitted; otherwise which limit it would exceed.
         """
         entry = self._peers[peer]
         if store_id in entry.stores or self._is_there(store_id):
@@ -133,7 +140,7 @@ class Peers:
         return None
 
     def _forget_one_gone(self) -> None:
-        """Look at the peer whose turn it is: without streams and stores it is forgotten."""
+        """Check one peer and remove it if it has neither streams nor stores."""
         peer = next(iter(self._peers), None)
         if peer is None:
             return
@@ -144,11 +151,11 @@ class Peers:
 
 
 def peer_of(address: str) -> str:
-    """Which peer an address as transports write it belongs to: the host without the port.
+    """Return the peer of a transport address: its host without the port.
 
-    `ipv4:127.0.0.1:50312`, `ipv6:[::1]:50312` and `ipv6:%5B::1%5D:50312` are gRPC's way; an IPv4
-    address within IPv6 is the IPv4 one, so that a machine is one peer whatever it speaks. What is
-    no address (a Unix socket) is its scheme.
+    gRPC writes addresses as `ipv4:127.0.0.1:50312`, `ipv6:[::1]:50312` or `ipv6:%5B::1%5D:50312`.
+    An IPv4 address that is mapped into IPv6 is the IPv4 one, so that a machine is one peer in both
+    protocols. For anything else (a Unix socket) the result is the scheme.
     """
     scheme, colon, rest = unquote(address).partition(":")
     if not colon or scheme not in ("ipv4", "ipv6"):

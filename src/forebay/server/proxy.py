@@ -1,9 +1,9 @@
-"""`rerun.sdk_comms.v1alpha1.MessageProxyService`: what SDKs stream to, and viewers read from.
+"""`rerun.sdk_comms.v1alpha1.MessageProxyService`: SDKs log to it, viewers read from it.
 
-The RPC layer passes bytes through; one look into each message finds its store, and what it
-carries stays encoded. Every open stream holds a thread, so one that waits for its store's worker
-(backpressure) keeps only its own client waiting. How many there may be, in all and of each peer,
-`peers` decides.
+The RPC layer forwards bytes: each message is decoded only as far as needed to find its store, and
+its payload stays encoded. Every open stream uses a thread, so backpressure of one store (its full
+queue blocks the thread) delays only its own client. `peers` limits the number of streams, in total
+and per peer.
 """
 
 from __future__ import annotations
@@ -33,31 +33,37 @@ logger = logging.getLogger(__name__)
 
 
 class LogSink(Protocol):
-    """What messages are handed to."""
+    """Receives the messages of the streams; implemented by `StoreHub`. Thread-safe."""
 
     def receive_log_msg(self, msg: LogMsg, source: str) -> None:
-        """Take one message; blocks while its store is full."""
+        """Accept one message; blocks while the queue of its store is full.
+
+        Args:
+            msg: The message, with its payload still encoded.
+            source: Where it came from, for logs and reports.
+        """
 
     def __contains__(self, store_id: object) -> bool:
-        """Whether the store is there."""
+        """Return whether the store exists."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:
-    """What a server has received and sent so far.
+    """What a server has received and sent since it started.
 
     Attributes:
-        messages: Messages handed to their stores, and those that were undecodable.
-        bytes: Their bytes.
-        undecodable: Messages that are no `LogMsg` at all, so that no store could be charged.
+        messages: Messages received: handed to their stores, refused, or undecodable.
+        bytes: Their size in bytes.
+        undecodable: Messages that are not a `LogMsg`, so that they belong to no store.
         refused: Messages of stores that were closed.
-        last_undecodable: What was wrong with the latest of them, and who sent it.
-        writers: Streams open now that log to us.
-        readers: Streams open now that read from us.
-        peers: Addresses that have streams open, or stores here.
-        streams_refused: Streams refused because of a limit.
-        readers_cut: Readers cut because they fell too far behind.
+        last_undecodable: Reason and sender of the latest undecodable message. None if there was
+            none.
+        writers: Open streams that log to the server.
+        readers: Open streams that read from the server.
+        peers: Addresses that have open streams, or stores here.
+        streams_refused: Streams that were refused because of a limit.
+        readers_cut: Readers that were disconnected because they fell too far behind.
     """
 
     messages: int = 0
@@ -73,7 +79,15 @@ class ServerStats:
 
 
 class MessageProxy:
-    """The service's methods; bytes in, bytes out."""
+    """The methods of the service, on encoded messages. Thread-safe.
+
+    Args:
+        sink: Receives the messages.
+        relay: Keeps them for readers.
+        record: Writes them to files; None without `data_dir`.
+        runtime: Provides the lock.
+        limits: Limits on streams and stores.
+    """
 
     def __init__(
         self,
@@ -94,7 +108,7 @@ class MessageProxy:
         self._writers = self._readers = self._readers_cut = self._streams_refused = 0
 
     def stats(self) -> ServerStats:
-        """A consistent view of the counts."""
+        """Return the counters as one consistent snapshot."""
         with self._lock:
             return ServerStats(
                 self._messages,
@@ -110,7 +124,10 @@ class MessageProxy:
             )
 
     def method_handlers(self) -> grpc.GenericRpcHandler:
-        """The service for a `grpc.Server`; no (de)serialisers, so bytes pass through."""
+        """Return the handlers for a `grpc.Server`.
+
+        They have no serialisers and deserialisers, so that bytes pass unchanged.
+        """
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
@@ -122,7 +139,11 @@ class MessageProxy:
         )
 
     def write_messages(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """Take one client's stream, message by message, at the pace of its stores."""
+        """Receive the stream of one client, message by message.
+
+        A store with a full queue slows the stream down (backpressure). A stream over a limit is
+        aborted with RESOURCE_EXHAUSTED, a stream to a closed hub with UNAVAILABLE.
+        """
         source = f"grpc:{context.peer()}"
         with self._stream(context) as peer:
             with self._lock:
@@ -151,8 +172,9 @@ class MessageProxy:
                     admitted = msg.store_id
                 self._receive(msg, data, source)
         except grpc.RpcError:
-            # The client went away, its stream was severed at the end of the grace, or a message
-            # was larger than the limit, which gRPC has told it: what arrived before is in.
+            # The client disconnected, its stream was cancelled at the end of the grace period, or a
+            # message was larger than the limit (gRPC has reported that to the client). Messages
+            # that arrived before are ingested.
             logger.info("the stream of %s ended in the middle", source)
         except IngestError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, f"no longer accepting messages: {error}")
@@ -176,13 +198,13 @@ class MessageProxy:
             self._streams_refused += 1
             is_first = self._refused_for != refusal.limit
             self._refused_for = refusal.limit
-        if is_first:  # a peer that tries again and again must not fill the log
+        if is_first:  # a peer that retries must not fill the log
             logger.warning("refused a stream from %s: %s", source, refusal.text)
         context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal.text)
         raise AssertionError  # `abort` never returns, which its types do not say
 
     def _decoded(self, data: bytes, source: str) -> LogMsg | None:
-        """The message; `None`, and counted, if it is none."""
+        """Decode one message; returns None, and counts it, if it is not valid."""
         try:
             return decode_write_request(data)
         except CodecError as error:
@@ -202,13 +224,14 @@ class MessageProxy:
                 self._record.append(msg)
             except ServerError as error:
                 # The live store matters more than its copy on disk, and the client would not
-                # come back; `Server.record_errors` keeps naming what is incomplete.
+                # reconnect. `Server.record_errors` reports which files are incomplete.
                 logger.error("%s", error)
         self._relay.publish(msg, data)
         try:
             self._sink.receive_log_msg(msg, source)
         except WorkerClosedError as error:
-            # One store was closed; the stream may carry others, whose messages must go on.
+            # One store was closed; the stream may carry messages of other stores, which must
+            # continue.
             with self._lock:
                 self._refused += 1
                 number = self._refused
@@ -219,17 +242,21 @@ class MessageProxy:
             self._bytes += len(data)
 
     def read_messages(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        """Everything received so far that is still kept, then whatever comes."""
+        """Send all kept messages, oldest first, and then every new one.
+
+        A reader that falls too far behind is aborted with RESOURCE_EXHAUSTED.
+        """
         del request  # it has no fields
         with self._stream(context):
-            # One that does not take what it was sent is ended, or its thread would wait for ever.
+            # A reader that does not take what it was sent is cancelled; otherwise its thread would
+            # wait for ever.
             reader = self._relay.reader(on_cut=context.cancel)
             if not context.add_callback(reader.close):
                 return
             with self._lock:
                 self._readers += 1
             try:
-                # Requests and responses have one wire form: bytes are forwarded as they came.
+                # Requests and responses have the same encoding, so bytes are forwarded unchanged.
                 yield from reader
             finally:
                 reader.close()
@@ -238,26 +265,26 @@ class MessageProxy:
                     self._readers_cut += reader.cut is Cut.OVERTAKEN
             if reader.cut is Cut.OVERTAKEN:
                 text = (
-                    "this reader fell so far behind that messages it had not read yet are gone; "
-                    "connect again to start from the oldest that are kept"
+                    "this reader fell too far behind: messages that it had not read were dropped; "
+                    "connect again to start from the oldest message that is kept"
                 )
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
     def write_table(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        """Not offered: Forebay stores recordings."""
+        """Abort with UNIMPLEMENTED: Forebay stores recordings, not tables."""
         del request
         _unimplemented(context)
 
     def read_tables(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        """Not offered: Forebay stores recordings."""
+        """Abort with UNIMPLEMENTED: Forebay stores recordings, not tables."""
         del request
         _unimplemented(context)
 
 
 def _is_told(number: int) -> bool:
-    """Whether the log says of the event of that number: the 1st, 2nd, 4th, … of its kind.
+    """Return whether event `number` of its kind is logged: the 1st, 2nd, 4th, 8th and so on.
 
-    A message of three bytes must not write a line of a hundred each time; all are counted.
+    A small invalid message must not write a long log line each time; all are counted.
     """
     return number & (number - 1) == 0
 

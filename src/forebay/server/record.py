@@ -1,4 +1,4 @@
-"""A directory with one `.rrd` per store, to which every received message is appended at once."""
+"""A directory with one `.rrd` file per store, to which received messages are appended at once."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])", re.IGNORECASE)
 _NAME_LENGTH_MAX: Final = 60
 _DIGEST_DIGITS: Final = 16
-"""64 bits: two ids of one digest cannot be found by trying, so one store's files stay its own."""
+"""64 bits: a second id with the same digest cannot be found by trying, so no sender can get a name
+that belongs to another store."""
 
 
 def file_stem(store_id: StoreId) -> str:
-    """A file name for a store: readable, unique, and harmless whatever a sender put in its ids.
+    """Return a file name for a store, without suffix: readable, unique and safe.
 
-    Only ASCII letters, digits, `_`, `-` and our own dots can occur, so no name can leave its
-    directory, hide, or mean a device; the digest tells apart what that makes alike.
+    Only ASCII letters, digits, `_`, `-` and dots added by Forebay can occur, whatever a sender put
+    into the ids: a name cannot leave its directory, be hidden, or name a device. A digest of the
+    ids distinguishes stores whose readable parts are equal.
     """
     parts = (store_id.application_id, store_id.recording_id)
     readable = [_readable(part) for part in parts]
-    if _DEVICE.fullmatch(readable[0]):  # Windows goes by what stands before the first dot
+    if _DEVICE.fullmatch(readable[0]):  # Windows looks at the part before the first dot
         readable[0] += "_"
     identity = "\0".join((store_id.kind.value, *parts)).encode("utf-8", "surrogatepass")
     return f"{readable[0]}.{readable[1]}.{hashlib.sha256(identity).hexdigest()[:_DIGEST_DIGITS]}"
 
 
 def _readable(name: str) -> str:
-    """What of a name is harmless; the middle of a long one is left out."""
-    # Cut before and after: a name of many megabytes is not looked at as a whole.
+    """Return the safe characters of a name; the middle of a long name is left out."""
+    # Cut before and after: a name of many megabytes is not processed as a whole.
     if len(name) > 2 * _NAME_LENGTH_MAX:
         name = f"{name[:_NAME_LENGTH_MAX]}_{name[-_NAME_LENGTH_MAX:]}"
     safe = _UNSAFE.sub("_", name) or "_"
@@ -51,14 +53,17 @@ def _readable(name: str) -> str:
 
 
 class StoreFile:
-    """One store's file; each message is written by one system call, so a crash loses none.
+    """The file of one store. Not thread-safe.
 
-    A file that is there already is never touched: it may end in the middle of a message.
+    Each message is written by one system call, so a crash loses no message that was written. An
+    existing file is never changed, because it may end in the middle of a message: a new one with a
+    number in its name is created.
     """
 
     def __init__(self, directory: Path, store_id: StoreId, *, keep_open: bool) -> None:
         # No manifest: it would grow with the recording, and every chunk would have to be decoded
-        # for it here. Files are read through without one; `rerun rrd optimize` adds one.
+        # here. Files without a manifest are read from the beginning to the end; `rerun rrd
+        # optimize` adds one.
         self._encoder = StreamEncoder(manifest=False)
         self._keep_open = keep_open
         self._file: BinaryIO | None = None
@@ -68,7 +73,7 @@ class StoreFile:
         attempt = 0
         while True:
             try:
-                # Held open as long as the store lives; `close` is the other end of it.
+                # Open as long as the store exists; `close` closes it.
                 file = self.path.open("xb", buffering=0)
             except FileExistsError:
                 attempt += 1
@@ -79,10 +84,11 @@ class StoreFile:
         self._leave(file)
 
     def append(self, msg: LogMsg) -> None:
-        """Write one message.
+        """Append one message.
 
         Raises:
-            OSError: The disk is full, or the file cannot be opened any more.
+            OSError: The disk is full, or the file cannot be opened any more. The file may then end
+                with an incomplete message.
         """
         self._append(self._encoder.encode(msg))
 
@@ -112,7 +118,11 @@ class StoreFile:
 
 
 class RecordDirectory:
-    """The files of all stores; any thread may append, and stores do not wait for each other.
+    """The files of all stores of a server. Thread-safe; stores do not block each other.
+
+    Args:
+        directory: Where the files are; created if needed.
+        runtime: Provides the locks.
 
     Raises:
         ServerError: The directory cannot be created or written to.
@@ -126,14 +136,14 @@ class RecordDirectory:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"cannot keep data in {directory}: {error.strerror}; give another directory"
+            msg = f"cannot write to {directory}: {error.strerror}; give another directory"
             raise ServerError(msg) from error
 
     def append(self, msg: LogMsg) -> None:
-        """Append one message to its store's file, which is made for the first.
+        """Append one message to the file of its store, which is created for the first message.
 
         Raises:
-            ServerError: It could not be written; the store's file takes nothing more.
+            ServerError: It could not be written. Nothing more is written to the file of that store.
         """
         store_id = msg.store_id
         with self._lock:
@@ -144,19 +154,19 @@ class RecordDirectory:
         guarded.append(self.directory, msg)
 
     def paths(self) -> dict[StoreId, Path]:
-        """The file of each store that has one."""
+        """Return the file of each store that has one."""
         with self._lock:
             stores = list(self._stores.items())
         return {store_id: g.file.path for store_id, g in stores if g.file is not None}
 
     def errors(self) -> dict[StoreId, str]:
-        """The stores whose files are incomplete, and why."""
+        """Return the stores whose files are incomplete, with the reason."""
         with self._lock:
             stores = list(self._stores.items())
         return {store_id: g.failure for store_id, g in stores if g.failure is not None}
 
     def close(self) -> None:
-        """End every file."""
+        """Write the end of every file and close it. No message may be appended afterwards."""
         with self._lock:
             stores = list(self._stores.values())
         for guarded in stores:
@@ -164,7 +174,7 @@ class RecordDirectory:
 
 
 class _GuardedFile:
-    """A store's file behind a lock of its own, and what became of it."""
+    """The file of a store with its lock, and the error that ended it, if any."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._lock = runtime.lock()
@@ -181,9 +191,9 @@ class _GuardedFile:
                     self.file = StoreFile(directory, msg.store_id, keep_open=self.keep_open)
                 self.file.append(msg)
             except (OSError, CodecError) as error:
-                # A message written by half must stay the last one: the rest could not be read.
+                # An incomplete message must be the last one: what follows it could not be read.
                 self.failure = getattr(error, "strerror", None) or str(error)
-                text = f"{msg.store_id}: no longer kept in {directory}: {self.failure}"
+                text = f"{msg.store_id}: no longer written to {directory}: {self.failure}"
                 raise ServerError(text, store_id=msg.store_id) from error
 
     def close(self) -> None:

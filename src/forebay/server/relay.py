@@ -1,7 +1,7 @@
-"""What came in, kept for readers: one bounded log shared by all of them, and a cursor each.
+"""The relay: a bounded log of received messages that all readers share, with one cursor each.
 
-Nothing is queued per reader, so a reader that stops reading costs nobody anything: writers append
-to the log and never wait, and a reader that the log has overtaken is cut.
+There is no queue per reader, so a slow reader costs writers nothing: they append to the log and
+never wait. A reader that the log has overtaken is disconnected.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from forebay.runtime import Runtime
 
 _ENTRY_OVERHEAD_BYTES = 256
-"""About what one entry costs beside its bytes: itself, its numbers and the object headers."""
+"""Approximate cost of one entry in addition to its bytes: the object, its numbers and headers."""
 
 
 class Cut(enum.Enum):
-    """Why a reader gets nothing more."""
+    """Why a reader's iteration was ended."""
 
     CLOSED = "the server is shutting down"
     OVERTAKEN = "the reader fell too far behind"
 
 
 class _Entry:
-    """One message; `holders` are the logs that have it and the readers that are sending it."""
+    """One message; `holders` counts the logs that contain it and the readers that send it."""
 
     __slots__ = ("data", "holders", "is_lasting", "number", "size_bytes")
 
@@ -46,7 +46,7 @@ _GONE = _Entry(-1, b"", is_lasting=False)
 
 @dataclass(slots=True)
 class _Log:
-    """Entries in order of their sequence numbers; drops from the front, finds by number."""
+    """Entries in order of their sequence numbers; dropped from the front, found by number."""
 
     entries: list[_Entry] = field(default_factory=list)
     start: int = 0
@@ -57,7 +57,7 @@ class _Log:
 
     @property
     def first(self) -> int:
-        """The oldest sequence number kept; there must be one."""
+        """The oldest sequence number; the log must not be empty."""
         return self.entries[self.start].number
 
     def append(self, entry: _Entry) -> None:
@@ -66,7 +66,7 @@ class _Log:
 
     def pop(self) -> _Entry:
         entry = self.entries[self.start]
-        # The slot must let go of the bytes at once; the list itself shrinks now and then.
+        # The slot must release the bytes at once; the list itself shrinks only now and then.
         self.entries[self.start] = _GONE
         self.start += 1
         self.size_bytes -= entry.size_bytes
@@ -76,7 +76,7 @@ class _Log:
         return entry
 
     def since(self, number: int) -> list[_Entry]:
-        """At most a batch of the entries numbered `number` or later."""
+        """Return at most one batch of the entries from `number` on."""
         low, high = self.start, len(self.entries)
         while low < high:
             middle = (low + high) // 2
@@ -95,16 +95,18 @@ class _Log:
 
 
 class Relay:
-    """Relays encoded messages to any number of readers, from the oldest kept to the live ones.
+    """Relays encoded messages to any number of readers, from the oldest kept one to live ones.
 
-    When the budget is spent the oldest messages go. Those that a late reader cannot do without
-    outlive the others: every store's latest `SetStoreInfo`, within a quarter of the budget, and
-    static data and blueprints within half of it. Where the rest is what only slow readers still
-    hold, those furthest behind are cut until it is a quarter.
+    When the budget is used up, the oldest messages are dropped. Those that a late reader needs are
+    kept longer than others: every store's latest `SetStoreInfo`, within a quarter of the budget,
+    and static data and blueprints, within half of it. Messages that only slow readers still hold
+    may take up to a quarter; beyond it, the readers furthest behind are disconnected.
+
+    Thread-safe.
 
     Args:
-        budget_bytes: Bytes kept, over all stores; 0 keeps the newest message alone.
-        runtime: Where the lock comes from.
+        budget_bytes: Bytes kept, over all stores. 0 keeps only the newest message.
+        runtime: Provides the lock.
     """
 
     def __init__(self, budget_bytes: int, runtime: Runtime) -> None:
@@ -122,22 +124,27 @@ class Relay:
 
     @property
     def num_messages(self) -> int:
-        """Messages published so far."""
+        """Number of messages published so far."""
         return self._next
 
     @property
     def size_bytes(self) -> int:
-        """Bytes kept for readers to come, store infos not counted."""
+        """Bytes kept for future readers, without store infos."""
         with self._changed:
             return self._lasting.size_bytes + self._recent.size_bytes
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the process that the relay takes: all kept, and all that readers hold."""
-        return self._held_bytes  # one number needs no lock
+        """Bytes of memory in use: kept messages, and messages that readers still hold."""
+        return self._held_bytes  # reading one number needs no lock
 
     def publish(self, msg: LogMsg, data: bytes) -> None:
-        """Append one message, in its wire form; never blocks."""
+        """Append one message; never blocks.
+
+        Args:
+            msg: The message, which says whether late readers need it.
+            data: The same in its wire encoding.
+        """
         with self._changed:
             lasting = (not isinstance(msg, ArrowMsg)) or bool(msg.is_static)
             entry = _Entry(self._next, data, is_lasting=lasting or msg.store_id.is_blueprint)
@@ -163,7 +170,7 @@ class Relay:
             self._held_bytes -= entry.size_bytes
 
     def _keep_info(self, store_id: StoreId, entry: _Entry) -> None:
-        """The store's latest info; beyond their share the infos that were updated first go."""
+        """Keep the store's latest info; beyond their share, drop the infos updated first."""
         infos = self._infos
         if store_id in infos:
             self._drop_info(store_id)
@@ -179,12 +186,12 @@ class Relay:
         self._let_go(entry)
 
     def _evict(self) -> Sequence[RelayReader]:
-        """Keep the logs within what infos and slow readers leave; returns the readers cut."""
+        """Drop entries until the budget holds; returns the readers that were cut."""
         recent, lasting = self._recent, self._lasting
-        # The newest stays, however large, or no reader would ever get it.
+        # The newest entry stays, however large; otherwise no reader would get it.
         while len(recent) > 1 and self._held_bytes > self._budget_bytes:
             if recent.size_bytes + lasting.size_bytes <= self._budget_bytes // 2:
-                break  # the rest is what readers hold
+                break  # readers hold the rest
             entry = recent.pop()
             if entry.is_lasting:
                 lasting.append(entry)
@@ -195,7 +202,10 @@ class Relay:
         return self._cut_slow_readers() if self._held_bytes > self._budget_bytes else ()
 
     def _cut_slow_readers(self) -> list[RelayReader]:
-        """Cut readers that hold what no other does and whose next message is gone, oldest first."""
+        """Cut readers that hold entries no other holds and whose next message was dropped.
+
+        Those furthest behind are cut first.
+        """
         first = self._recent.first
         overtaken = [r for r in self._readers if r.batch and r.cursor < first]
         cut: list[RelayReader] = []
@@ -208,12 +218,13 @@ class Relay:
         return cut
 
     def _held_by_readers_alone(self) -> int:
-        # An info that has left the logs counts here as well as there: at most its share too much.
+        # An info that is also in a log is counted twice in `kept_bytes`: by at most the infos'
+        # share.
         kept_bytes = self._recent.size_bytes + self._lasting.size_bytes + self._infos_bytes
         return self._held_bytes - kept_bytes
 
     def _end(self, reader: RelayReader) -> None:
-        """Forget a reader and what it held."""
+        """Forget a reader and release what it held."""
         self._readers.discard(reader)
         self._take_back(reader)
 
@@ -223,29 +234,39 @@ class Relay:
         reader.batch = ()
 
     def close(self) -> None:
-        """Every reader gets what is left, and then the end."""
+        """End the iteration of every reader, after the messages that it still has to get.
+
+        Waiting readers wake up.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def reader(self, on_cut: Callable[[], object] = lambda: None) -> RelayReader:
-        """A new reader, which starts at the oldest message kept; to be closed at its end.
+        """Return a new reader that starts at the oldest kept message; close it at the end.
 
         Args:
-            on_cut: Called, from any thread, when the reader holds too much for too long: it gets
-                nothing more, and what it still holds is to be let go of.
+            on_cut: Called, from any thread, when the relay cuts the reader because it fell too far
+                behind. The reader gets nothing more and should release what it still holds.
         """
         return RelayReader(self, on_cut)
 
     def close_reader(self, reader: RelayReader) -> None:
-        """End one reader's iteration, also while it waits."""
+        """End the iteration of one reader, also while it waits."""
         with self._changed:
             reader.closed = True
             self._end(reader)
             self._changed.notify_all()
 
     def next_batch(self, reader: RelayReader) -> list[bytes]:
-        """Wait for the messages that follow the reader's place; empty when there are no more."""
+        """Wait for the next messages of `reader`.
+
+        The messages of the previous batch are released.
+
+        Returns:
+            Encoded messages, oldest first; an empty list if the reader or the relay was closed, or
+            the reader was cut.
+        """
         with self._changed:
             self._take_back(reader)
             if reader.cursor == self._next:
@@ -263,8 +284,8 @@ class Relay:
                 return []
             first = self._recent.first
             if reader.cursor < first and reader.caught_up:
-                # A late reader misses what was gone before it came, and knows it; one that had
-                # everything until now must not be left with a silent gap.
+                # A late reader knows that it misses what was dropped before it connected. A reader
+                # that had received everything must not get a silent gap.
                 reader.cut = Cut.OVERTAKEN
                 return []
             entries = self._outlived(reader.cursor) if reader.cursor < first else []
@@ -279,7 +300,7 @@ class Relay:
             return [entry.data for entry in entries]
 
     def _outlived(self, cursor: int) -> list[_Entry]:
-        """What a late reader at `cursor` still gets of the time before the recent log."""
+        """Return the kept entries from before the recent log, for a late reader at `cursor`."""
         lasting = self._lasting.since(cursor)
         if cursor:
             return lasting
@@ -289,15 +310,15 @@ class Relay:
 
 
 class RelayReader:
-    """One reader's place in the relay; iterated by one thread, closed by any.
+    """The position of one reader in the relay. Iterated by one thread, closed by any.
 
     Attributes:
-        cursor: Number of the next message it gets.
-        caught_up: Whether it has ever had everything there was.
+        cursor: Sequence number of its next message.
+        caught_up: Whether it has ever received every message that there was.
         closed: Whether it was closed.
-        cut: Why its iteration ended, if the relay ended it.
-        batch: What it was given last and may still hold.
-        on_cut: Told that it holds too much.
+        cut: Why the relay ended its iteration. None if it did not.
+        batch: The last batch that it got and may still hold.
+        on_cut: Called when the relay cuts the reader because it fell too far behind.
     """
 
     __slots__ = ("_relay", "batch", "caught_up", "closed", "cursor", "cut", "on_cut")
@@ -312,10 +333,10 @@ class RelayReader:
         self.on_cut = on_cut
 
     def close(self) -> None:
-        """The reader is gone: end its iteration, also while it waits."""
+        """End the iteration, also while it waits, and release its messages. Thread-safe."""
         self._relay.close_reader(self)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The messages in their wire form, as they come; waits for news."""
+        """Yield encoded messages as they arrive; blocks while there is none."""
         while batch := self._relay.next_batch(self):
             yield from batch

@@ -1,4 +1,4 @@
-"""The server: a hub that real SDKs stream to."""
+"""The server: a hub that Rerun SDKs log to."""
 
 from __future__ import annotations
 
@@ -43,32 +43,32 @@ def _options(
     message_bytes_max: int, keepalive_s: float, keepalive_timeout_s: float
 ) -> tuple[tuple[str, int], ...]:
     return (
-        # Checked when the length of a message is known, before any of it is held.
+        # Checked when the length of a message is known, before it is in memory.
         ("grpc.max_receive_message_length", message_bytes_max),
         ("grpc.max_send_message_length", -1),
-        # Two servers must not share a port silently, each with half of the streams.
+        # Two servers must not share a port, each with half of the streams.
         ("grpc.so_reuseport", 0),
-        # A peer that vanished without a word is noticed, and its thread comes back.
+        # A peer that disappeared without closing is detected, and its thread is freed.
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(keepalive_timeout_s * 1000)),
-        # Newer versions of gRPC wait for the answer as long as this says: a minute by default.
+        # Newer versions of gRPC wait this long for the answer: a minute by default.
         ("grpc.http2.ping_timeout_ms", int(keepalive_timeout_s * 1000)),
-        # By default only two such questions are asked of a stream without messages.
+        # By default only two pings are sent on a stream without messages.
         ("grpc.http2.max_pings_without_data", 0),
-        # Rerun's SDK may ping as often as it likes.
+        # Accept any number of pings from Rerun's SDK.
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
     )
 
 
 class Server:
-    """A running server; leaving its `with` block stops it, and its hub stays queryable.
+    """A running server, made by `serve`. Thread-safe.
 
-    Made by `serve`.
+    Leaving its `with` block stops it; its hub can still be queried.
 
     Attributes:
-        hub: What was received, queryable while it grows.
-        address: Where it listens, with the port it got.
+        hub: The hub that receives the messages; it can be queried while it grows.
+        address: Where the server listens, with the actual port.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Server:
         self._relay = Relay(relay_budget_bytes, runtime)
         hub.count_in_memory(self._relay)
         self._proxy = MessageProxy(hub, self._relay, self._record, runtime, peer_limits)
-        # Some threads more than there may be streams: the others are told why they are refused.
-        # What is beyond that gRPC refuses itself; nothing waits for a thread unseen.
+        # More threads than permitted streams, so that further streams can be refused with a reason.
+        # gRPC itself refuses streams beyond that; none is queued for a thread.
         calls_max = peer_limits.streams_max + SERVER_STREAMS_REFUSED_AT_ONCE_MAX
         self._executor = ShrinkingExecutor(calls_max, "stream")
         self._grpc = grpc.server(
@@ -108,7 +108,7 @@ class Server:
         self._grpc.start()
         if not address.is_loopback:
             logger.warning(
-                "warning: %s is open to the network: whoever reaches it reads and writes",
+                "warning: %s is open to the network: any client that reaches it can read and write",
                 self.address,
             )
 
@@ -124,7 +124,7 @@ class Server:
             self._executor.shutdown(wait=False)
             why = (
                 "the port is taken, or the address is not this machine's; give another one, or "
-                "port 0 for any that is free"
+                "port 0 for any free one"
                 if address.resolves()
                 else f"{address.host!r} is no IP address, and no name that this machine can resolve"
             )
@@ -134,43 +134,49 @@ class Server:
 
     @property
     def url(self) -> str:
-        """What an SDK connects to: `rerun.connect_grpc(url)`."""
+        """The URL that an SDK connects to: `rerun.connect_grpc(url)`."""
         return self.address.url
 
     def stats(self) -> ServerStats:
-        """What was received and sent so far."""
+        """Return counts of what was received and sent since the server started.
+
+        All counts are of the same moment.
+        """
         return self._proxy.stats()
 
     @property
     def relay_held_bytes(self) -> int:
-        """Bytes of the process that messages kept for readers take."""
+        """Bytes of memory that messages kept for readers take."""
         return self._relay.held_bytes
 
     @property
     def num_threads(self) -> int:
-        """Threads that serve streams now; one that has nothing to do ends."""
+        """Number of live threads that serve streams; idle ones end."""
         return self._executor.num_threads
 
     def record_paths(self) -> dict[StoreId, Path]:
-        """The files of `data_dir`."""
+        """Return the file of each store in `data_dir`; empty if the server has no `data_dir`."""
         return self._record.paths() if self._record is not None else {}
 
     def record_errors(self) -> dict[StoreId, str]:
-        """Stores whose files in `data_dir` are incomplete, and why."""
+        """Return the reason for each store whose file in `data_dir` is incomplete.
+
+        The store itself is complete: an error on disk does not stop ingestion.
+        """
         return self._record.errors() if self._record is not None else {}
 
     def wait(self) -> None:
-        """Wait until the server is stopped, from another thread or by an interrupt."""
+        """Block until another thread calls `stop`; a Ctrl-C raises KeyboardInterrupt here."""
         self._grpc.wait_for_termination()
 
     def stop(self, grace_s: float = SERVER_STOP_GRACE_S) -> None:
-        """Take no new streams, let open ones finish, then commit everything. Idempotent.
+        """Accept no new streams, let open ones finish, then commit everything. Idempotent.
 
-        SDKs do not reconnect: what they log after the grace is lost to them. Readers are ended
-        at once, with all they had coming.
+        SDKs do not reconnect: what they log after the grace period is lost. Readers are ended at
+        once, after the messages that they still have to get.
 
         Args:
-            grace_s: How long open streams may go on, in seconds.
+            grace_s: How long open streams may continue, in seconds.
         """
         if self._stopped:
             return
@@ -178,7 +184,7 @@ class Server:
         stopping = self._grpc.stop(grace_s)
         self._relay.close()
         stopping.wait()
-        # A stream that was severed may still be handing over its last message.
+        # A stream that was cancelled may still be handing over its last message.
         self._executor.shutdown(wait=True)
         self.hub.flush()
         if self._owns_hub:
@@ -209,41 +215,44 @@ def serve(
     keepalive_s: float = SERVER_KEEPALIVE_S,
     keepalive_timeout_s: float = SERVER_KEEPALIVE_TIMEOUT_S,
 ) -> Server:
-    """Start a server for Rerun SDKs, and return once it listens.
+    """Start a server for Rerun SDKs; returns once it listens.
 
     The server is a context manager; leaving it stops it once open streams have ended::
 
         with forebay.serve("127.0.0.1:0") as server:
             recording.connect_grpc(server.url)
 
-    What exceeds a limit is refused with RESOURCE_EXHAUSTED and the limit's name.
+    Streams and stores over a limit are refused with RESOURCE_EXHAUSTED and the name of the limit.
 
     Args:
-        address: `HOST:PORT`; port 0 takes any that is free. Beyond loopback anyone who can
-            reach the port can read and write.
-        data_dir: Where every received message is also appended to one file per store.
-        hub: Receives the messages; one of its own unless given.
-        memory_limit: Of the server's own hub: bytes of memory it may take (see `StoreHub`).
-        policy: Of the server's own hub: what a full queue does with a message.
-        hub_budget: Of the server's own hub: bytes that may be in flight for all stores.
-        message_bytes_max: Largest message on the wire, in bytes or as in `"256MiB"`; a larger one
-            ends its stream before it is held. (gRPC answers for itself here, and names sizes.)
-        relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text; of a
-            hub with a memory limit, one part in `limits.MEMORY_RELAY_SHARE` of that at the most.
-        streams_max: Streams open at once, of all peers.
+        address: `HOST:PORT`; with port 0 the system chooses a free one. On an address other than
+            loopback, any client that can reach the port can read and write.
+        data_dir: Directory in which every received message is also appended to one file per store.
+        hub: Receives the messages. By default the server makes a hub of its own.
+        memory_limit: For the server's own hub: bytes of memory that it may take (see `StoreHub`).
+        policy: For the server's own hub: what a full queue does with a message (see `StoreHub`).
+        hub_budget: For the server's own hub: bytes in flight over all stores.
+        message_bytes_max: Largest message on the wire, in bytes or as text (`"256MiB"`). A larger
+            one ends its stream before it is in memory; gRPC itself reports that, with the sizes.
+        relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text. If
+            the hub has a memory limit, at most 1/`limits.MEMORY_RELAY_SHARE` of that.
+        streams_max: Streams open at once, of all peers together.
         streams_per_peer_max: Streams open at once from one address.
-        stores_per_peer_max: Stores that one address may bring into being, as long as they are
-            there.
-        keepalive_s: How often a silent peer is asked whether it is still there, in seconds.
-        keepalive_timeout_s: How long it may take to answer; then its streams are ended.
+        stores_per_peer_max: Stores that one address has created and that still exist.
+        keepalive_s: Interval of pings to a silent peer, in seconds.
+        keepalive_timeout_s: How long a peer may take to answer a ping, in seconds; then its streams
+            are ended.
+
+    Returns:
+        The running server.
 
     Raises:
-        ServerError: The address is malformed or taken, or `data_dir` cannot be written to.
-        ValueError: A limit is no size or no number above zero; or `memory_limit`, `policy` or
+        ServerError: The address is malformed or in use, or `data_dir` cannot be written to.
+        ValueError: A limit is not a size or not a number above zero; or `memory_limit`, `policy` or
             `hub_budget` was given together with a `hub`, which has its own.
     """
     if hub is not None and (memory_limit, policy, hub_budget) != (None, "block", HUB_BUDGET_BYTES):
-        msg = "memory_limit, policy and hub_budget are the hub's: give them to the StoreHub instead"
+        msg = "memory_limit, policy and hub_budget belong to the hub: give them to the StoreHub"
         raise ValueError(msg)
     return Server(
         Address.parse(address),

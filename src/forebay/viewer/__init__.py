@@ -1,4 +1,4 @@
-"""The page: one recording's engine in a Web Worker (`session`), and the site around it (`site`)."""
+"""The page: the engine in a Web Worker (`session`), and the static site around it (`site`)."""
 
 from forebay.viewer.session import Session
 

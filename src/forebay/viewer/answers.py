@@ -1,7 +1,8 @@
-"""Questions that a page asks of a snapshot, answered as flat Arrow tables.
+"""Queries that a page sends for a snapshot, answered as flat Arrow tables.
 
-What goes on the screen is made small here: cells as text, plots as a few thousand points. The
-page's Arrow reader knows integers, floats and text; `range` and `dataframe` give whole answers.
+Data for the screen is made small here: cells as text, plots as a few thousand points. The page's
+Arrow reader supports integers, floats and text; `range` and `dataframe` return complete results for
+export.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ Question: TypeAlias = Mapping[str, Any]
 
 
 def overview(snapshot: StoreSnapshot) -> dict[str, Any]:
-    """Counts, timelines with their ranges, and entities with their components."""
+    """Return counts, timelines with their ranges, and entities with their components.
+
+    The result can be encoded as JSON: times are decimal strings, because JavaScript's numbers are
+    not exact above 2^53.
+    """
     timelines = {
         name: {"type": kind.value, "range": [str(each) for each in snapshot.time_range(name)]}
         for name, kind in snapshot.timelines().items()
@@ -58,10 +63,11 @@ def overview(snapshot: StoreSnapshot) -> dict[str, Any]:
 
 
 def latest_at(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """The cells of one entity at a time.
+    """Return the cells of one entity at a time.
 
-    Asks for `timeline` (or null), `time`, `entity`. Gives text columns `component`, `value`, `at`
-    (empty if static) and the integers `time` and `instances`.
+    The question has `timeline` (or null), `time` and `entity`. The answer is an Arrow IPC stream
+    with the text columns `component`, `value` and `at` (empty for static cells), and the integer
+    columns `time` and `instances`.
     """
     timeline = asked["timeline"]
     at = 0 if timeline is None else int(asked["time"])
@@ -87,11 +93,12 @@ def latest_at(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """The dataframe's rows from a time on, as text.
+    """Return rows of the dataframe from a time on, as text.
 
-    Asks for `timeline`, `contents`, `start`, and `limit` rows. Gives the integer `time` and a
-    text column for the index and for each component; timelines other than the index are left out.
-    In the row of a recording without timelines, `time` is null and the index is empty text.
+    The question has `timeline`, `contents`, `start`, and `limit`, the number of rows. The answer
+    has the integer column `time`, and a text column for the index and for each component; other
+    timelines are left out. In the row of a recording without timelines, `time` is null and the
+    index is empty text.
     """
     timeline = asked["timeline"]
     limit = min(int(asked.get("limit", WEB_PAGE_ROWS_MAX)), WEB_PAGE_ROWS_MAX)
@@ -121,10 +128,11 @@ def rows(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def plot(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """The lines of one entity's scalars between two times; what is static has no line.
+    """Return the lines of one entity's scalars between two times; static cells have no line.
 
-    Asks for `timeline`, `entity`, `components`, `start`, `end`, `buckets`. Gives the text column
-    `series`, the integer `time`, and the floats `least` and `greatest`.
+    The question has `timeline`, `entity`, `components`, `start`, `end` and `buckets`. The answer
+    has the text column `series`, the integer column `time`, and the float columns `least` and
+    `greatest`.
     """
     buckets = min(int(asked.get("buckets", WEB_PLOT_BUCKETS_MAX)), WEB_PLOT_BUCKETS_MAX)
     series: list[pa.Table] = []
@@ -132,7 +140,7 @@ def plot(snapshot: StoreSnapshot, asked: Question) -> bytes:
         found = snapshot.range(
             asked["timeline"], int(asked["start"]), int(asked["end"]), asked["entity"], [name]
         )
-        found = found.slice(found.column(0).null_count)  # the row of static cells comes first
+        found = found.slice(found.column(0).null_count)  # the first row has the static cells
         times = found.column(0).cast(pa.int64()).to_numpy()
         lines = list(all_series(times, _combined(found[name]), buckets))
         for number, points in enumerate(lines):
@@ -154,7 +162,10 @@ def plot(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def range_(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """All of `StoreSnapshot.range`: asks for `timeline`, `start`, `end`, `entity`, `components`."""
+    """Return the result of `StoreSnapshot.range` as an Arrow IPC stream.
+
+    The question has `timeline`, `start`, `end`, `entity` and `components`.
+    """
     return _ipc(
         snapshot.range(
             asked["timeline"],
@@ -167,12 +178,15 @@ def range_(snapshot: StoreSnapshot, asked: Question) -> bytes:
 
 
 def dataframe(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """A whole dataframe: asks for `timeline`, `contents`, `fill_latest_at`, `start`, `end`."""
+    """Return a whole dataframe as an Arrow IPC stream.
+
+    The question has `timeline`, `contents`, `fill_latest_at`, `start` and `end`.
+    """
     return _ipc(_dataframe(snapshot, asked))
 
 
 def csv(snapshot: StoreSnapshot, asked: Question) -> bytes:
-    """The same as CSV."""
+    """Return the same dataframe as CSV with a header line; see `forebay.viewer.cells.csv_bytes`."""
     return csv_bytes(_dataframe(snapshot, asked))
 
 
@@ -187,7 +201,7 @@ def _dataframe(snapshot: StoreSnapshot, asked: Question) -> pa.Table:
 
 
 def _kind(snapshot: StoreSnapshot, timeline: str | None) -> TimeType:
-    """The type of a timeline; any where there is none, for then there are no times to show."""
+    """Return the type of a timeline; any type without a timeline, because no time is shown then."""
     if timeline is None:
         return TimeType.SEQUENCE
     return snapshot.timelines().get(timeline, TimeType.SEQUENCE)

@@ -1,4 +1,4 @@
-"""Cells and times as text: what stands on the page, and in CSV files."""
+"""Cells and times as text, for the page and for CSV files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _NS_PER_S = 1_000_000_000
 
 
 def cell_text(cell: pa.Scalar) -> str:
-    """A component's cell on one line: its one instance, or the first few of many."""
+    """Return a component's cell on one line: its single instance, or the first few of many.
+
+    At most `limits.WEB_CELL_CHARS_MAX` characters.
+    """
     if not cell.is_valid:
         return ""
     if not (pa.types.is_list(cell.type) or pa.types.is_large_list(cell.type)):
@@ -34,7 +37,12 @@ def cell_text(cell: pa.Scalar) -> str:
 
 
 def time_text(time: int, kind: TimeType) -> str:
-    """A time for people, to the nanosecond where it has such."""
+    """Format a time for people, down to nanoseconds if it has a fraction.
+
+    Args:
+        time: The index value: a sequence number, or nanoseconds.
+        kind: Type of the timeline.
+    """
     match kind:
         case TimeType.SEQUENCE:
             return f"{time:,}"
@@ -47,7 +55,10 @@ def time_text(time: int, kind: TimeType) -> str:
 
 
 def csv_bytes(table: pa.Table) -> bytes:
-    """A table as CSV with a header; nested cells are JSON, bytes hexadecimal, durations in ns."""
+    """Encode a table as CSV with a header line.
+
+    Nested cells become JSON, bytes hexadecimal digits, durations nanoseconds.
+    """
     sink = pa.BufferOutputStream()
     flat = [_flat(column) for column in table.columns]
     names = table.column_names
@@ -66,7 +77,7 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _compact(value: pa.Scalar) -> Any:
-    """The value as Python's, with lists of bytes as bytes: an image is millions of them."""
+    """Return the value as a Python object, lists of bytes as `bytes` (an image has millions)."""
     if value.is_valid and pa.types.is_list(value.type):
         if pa.types.is_uint8(value.type.value_type):
             return value.values.to_numpy(zero_copy_only=False).tobytes()

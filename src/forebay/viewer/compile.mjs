@@ -1,10 +1,10 @@
-// Compiles the Python sources in archives to what one release of Pyodide loads at once:
+// Compiles the Python sources in archives for one release of Pyodide:
 //   node compile.mjs PYODIDE_FOLDER/ ARCHIVE...     (each is replaced)
 
 import fs from "node:fs";
 
 process.on("uncaughtException", (error) => {
-  console.error(error.message); // not the megabyte of a line that it was thrown in
+  console.error(error.message); // without the source line of a megabyte
   process.exit(1);
 });
 const [folder, ...archives] = process.argv.slice(2);

@@ -1,8 +1,8 @@
-"""Which stores of a source are one session's, where each recording of it has a worker of its own.
+"""Divides the stores of a source among sessions: each recording has a worker of its own.
 
-Every worker of a source is fed all of it and sees all store ids in the same order, so they agree
-on who keeps what without a word: recordings are numbered as they come up, and each number is a
-part. Messages of other parts are passed over as they stand, still encoded.
+Every worker of a source is fed all its bytes and sees all store ids in the same order, so the
+workers agree on the division without communication: recordings are numbered in the order in which
+they appear, and each number is a part. Messages of other parts are skipped without decoding.
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """What belongs to one part of a source; without a part, everything does.
+    """Decides which stores belong to one part of a source; without a part, all do.
 
-    Blueprints belong to the first part: they may come before any recording, and an application's
-    is one, however many recordings it made. What goes beyond `WEB_PARTS_MAX` recordings belongs
-    to the last part: an interpreter takes 100 MB.
+    Blueprints belong to the first part: they may come before any recording, and an application has
+    one blueprint however many recordings it made. Recordings beyond `WEB_PARTS_MAX` belong to the
+    last part, because each interpreter takes 100 MB.
+
+    Args:
+        part: Number of the part, from 0. None for the whole source.
     """
 
     def __init__(self, part: int | None = None) -> None:
-        """Choose a part, from 0; `None` for all of the source."""
         self._part = part
         self._is_own: dict[StoreId, bool] = {}
         self._last_id: StoreId | None = None
         self._is_last_own = False
         self.recording_ids: list[str] = []
-        """Of those recordings that came up and have a part of their own, in the parts' order."""
+        """Ids of the recordings that have a part of their own, in the order of the parts."""
 
     def keeps(self, store_id: StoreId) -> bool:
-        """Whether messages of that store are this part's."""
-        if store_id is not self._last_id:  # Messages of one store share its id, most often.
+        """Return whether messages of this store belong to this part."""
+        if store_id is not self._last_id:  # Messages of one store mostly share the id object.
             self._last_id = store_id
             self._is_last_own = self._look_up(store_id)
         return self._is_last_own

@@ -1,4 +1,4 @@
-"""Scalars over time, thinned to what a plot can show: the least and the greatest of each bucket."""
+"""Scalars over time, reduced for a plot to the minimum and maximum of each bucket."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """A line of a plot.
+    """One line of a plot.
 
     Attributes:
         times: Ascending, shape `(points,)`.
-        least: What to draw from at each time.
-        greatest: What to draw to; the same as `least` where there is but one value.
+        least: Lower end of what is drawn at each time, shape `(points,)`.
+        greatest: Upper end, shape `(points,)`; equal to `least` if there is one value.
     """
 
     times: Int64s
@@ -36,7 +36,7 @@ class Points:
 
 
 def is_plottable(cells: pa.DataType) -> bool:
-    """Whether a component of this (list) type is a number, or several."""
+    """Return whether a component of this (list) type consists of numbers."""
     kind = cells.value_type if pa.types.is_list(cells) else cells
     return bool(
         pa.types.is_floating(kind)
@@ -46,12 +46,12 @@ def is_plottable(cells: pa.DataType) -> bool:
 
 
 def all_series(times: Int64s, cells: pa.ListArray, buckets: int) -> Iterator[Points]:
-    """One line for the first instance of each cell, one for the second, and so on.
+    """Yield one line for the first instance of each cell, one for the second, and so on.
 
     Args:
-        times: Of each cell, ascending, shape `(rows,)`.
-        cells: Lists of numbers; null and empty ones are gaps.
-        buckets: Longer lines are thinned to this many times.
+        times: Time of each cell, ascending, shape `(rows,)`.
+        cells: Lists of numbers, `rows` of them; null and empty ones are gaps.
+        buckets: Longer lines are reduced to this many times.
     """
     lengths = np.asarray(pc.fill_null(pc.list_value_length(cells), 0))
     longest = int(lengths.max(initial=0))
@@ -63,14 +63,20 @@ def all_series(times: Int64s, cells: pa.ListArray, buckets: int) -> Iterator[Poi
 
 
 def thinned(times: Int64s, values: Float64s, buckets: int) -> Points:
-    """At most `buckets` points that have every peak of the line."""
+    """Reduce a line to at most `buckets` points that keep every extreme value.
+
+    Args:
+        times: Ascending, shape `(rows,)`.
+        values: Shape `(rows,)`.
+        buckets: Number of equal intervals of time.
+    """
     finite = np.isfinite(values)
     if not finite.all():
         times, values = times[finite], values[finite]
     if len(times) <= buckets:
         return Points(times, values, values)
     span = int(times[-1]) - int(times[0]) + 1
-    # In floats, as times may be further apart than 64 bits can say.
+    # In floats, because the difference of two times may exceed 64 bits.
     part = (times.astype(np.float64) - float(times[0])) * (buckets / span)
     number = np.minimum(part.astype(np.int64), buckets - 1)
     begins = np.flatnonzero(np.diff(number, prepend=-1))

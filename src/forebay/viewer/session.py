@@ -1,7 +1,7 @@
-"""`Session`: what runs in a Web Worker. Bytes of one recording in, answers to questions out.
+"""`Session`: the engine in a Web Worker. Bytes of one source go in, answers to queries come out.
 
-A page talks to it in messages: JSON, and buffers that change hands. So it takes and gives JSON
-text and bytes, knows no JavaScript, and is the same natively.
+A page sends messages to it: JSON, and buffers whose ownership is transferred. Therefore it accepts
+and returns JSON text and bytes, does not depend on JavaScript, and works the same in native Python.
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ _ANSWERS: Final = {
     "dataframe": answers.dataframe,
     "csv": answers.csv,
 }
-"""Questions about one store, each answered with a buffer: Arrow IPC, but for `csv`."""
+"""Queries of one store. Each is answered with a buffer: CSV for `csv`, otherwise Arrow IPC."""
 
 
 class Session:
-    """One recording's engine: fed block by block, asked at any time between blocks.
+    """The engine of one source: it is fed block by block, and can be queried between blocks.
 
-    Blocks are decoded in slices between the messages of the event loop (`run_slice`), so a
-    question is answered while a recording is still coming in, from what is committed so far.
+    Blocks are decoded in slices between the messages of the event loop (`run_slice`). A query is
+    therefore answered while the recording is still loading, from what is committed so far.
+
+    Args:
+        source: Name of the source for people: a file name or a URL.
+        request_slice: Asks the event loop to call `run_slice` soon.
+        part: Number of the source's recording that is kept (see `forebay.viewer.parts`). None keeps
+            all recordings.
     """
 
     def __init__(
@@ -46,14 +52,6 @@ class Session:
         request_slice: Callable[[], object] | None = None,
         part: int | None = None,
     ) -> None:
-        """Make an empty session.
-
-        Args:
-            source: Where the bytes come from, for people: a file's name or a URL.
-            request_slice: Asks the event loop to call `run_slice` soon.
-            part: The number of the source's recording that is kept (see `forebay.viewer.parts`);
-                all of them, if there is no number.
-        """
         self._source = source
         self._parts = Parts(part)
         self._runtime = WebWorkerRuntime(request_slice)
@@ -65,7 +63,7 @@ class Session:
 
     @property
     def hub(self) -> StoreHub:
-        """The stores that came up so far."""
+        """The hub with the stores that have appeared so far."""
         return self._hub
 
     @property
@@ -74,9 +72,9 @@ class Session:
         return self._runtime.num_ready == 0
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take the next bytes of the recording, which must not change afterwards.
+        """Feed the next bytes of the source; the caller must not change them afterwards.
 
-        Never raises for what is in them: damage ends the stream and shows in the overview.
+        Never raises for invalid content: damage ends the stream and is reported in the overview.
         """
         self._num_bytes += len(data)
         keeps = self._parts.keeps
@@ -85,11 +83,18 @@ class Session:
                 self._hub.receive_log_msg(msg, self._source)
 
     def run_slice(self) -> bool:
-        """Decode for a moment; True if there is more to decode."""
+        """Decode for about `limits.WEB_WORKER_SLICE_S` seconds, at least one turn.
+
+        Returns:
+            True if there is more to decode.
+        """
         return self._runtime.run_slice()
 
     def finish(self) -> None:
-        """All bytes were fed: commit what is left, and remember whether the stream was whole."""
+        """Commit what is left after the last bytes.
+
+        A stream that ends inside a message is reported as damaged in the overview.
+        """
         try:
             self._decoder.finish()
         except CodecError as error:
@@ -98,7 +103,11 @@ class Session:
         self._is_finished = True
 
     def progress(self) -> str:
-        """How far it has come, as JSON."""
+        """Return how much was read and committed.
+
+        The result is a JSON object with counts of bytes and messages, and the recordings of the
+        source.
+        """
         stats = [db.ingestion_stats() for db in self._hub.entity_dbs()]
         return json.dumps(
             {
@@ -114,7 +123,10 @@ class Session:
         )
 
     def overview(self) -> str:
-        """Stores, entities, timelines, and all that went wrong, as JSON."""
+        """Return stores, entities, timelines and all errors, as JSON.
+
+        Of each store's rejections, at most `limits.WEB_WORKER_REJECTIONS_SHOWN_MAX` are included.
+        """
         return json.dumps(
             {
                 "source": self._source,
@@ -125,18 +137,18 @@ class Session:
         )
 
     def ask(self, question: str) -> bytes:
-        """Answer a question about one store.
+        """Answer a query of one store.
 
         Args:
-            question: JSON with `kind`, `store` (its place in the overview) and what that kind
-                asks for; see `forebay.viewer.answers`. Times are decimal strings.
+            question: JSON with `kind`, `store` (its position in the overview) and the fields of
+                that kind; see `forebay.viewer.answers`. Times are decimal strings.
 
         Returns:
             An Arrow IPC stream, or CSV.
 
         Raises:
             ForebayError: There is no such store, entity, timeline or component.
-            ValueError: It is not a question.
+            ValueError: The question is malformed.
         """
         asked: Mapping[str, Any] = json.loads(question)
         stores = self._hub.entity_dbs()

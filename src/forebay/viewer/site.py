@@ -1,7 +1,7 @@
-"""Writes the static site: the page, the engine as Python source, and a Pyodide that runs it.
+"""Writes the static site: the page, the engine as Python source, and Pyodide to run it.
 
-Everything in it comes from this installation and from the Pyodide folder that is given, so a site
-needs no network to be built, and with such a folder none to be used.
+Everything comes from this installation and from a given Pyodide folder, so building a site needs no
+network, and with such a folder using it needs none either.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("forebay")
 
 PYODIDE_URL: Final = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
-"""The current release of Pyodide: what a site names that is given nothing else."""
+"""The current release of Pyodide, which a site uses by default."""
 
 PACKAGES: Final = ("numpy", "pyodide-unix-timezones", "pyarrow")
-"""What the engine needs of a Pyodide release, in the order of loading."""
+"""Packages of Pyodide that the engine needs, in the order of loading."""
 
 SNAPSHOT: Final = "interpreter.snapshot"
-"""The memory of a started interpreter, compressed; its name says so to no host, on purpose."""
+"""The memory of a started interpreter, compressed. The suffix is deliberately unknown to web
+servers, so that they do not declare an encoding."""
 
 _PYODIDE_FILES: Final = (
     "pyodide.mjs",
@@ -45,21 +46,21 @@ _PYODIDE_FILES: Final = (
     "pyodide-lock.json",
 )
 _NEVER_IN_A_BROWSER: Final = ("bench", "cli")
-"""Our packages that nobody asks for in a page; `server` is there to say what it lacks."""
+"""Subpackages that a page never uses; `server` is included to report that it is missing there."""
 
 _PINNED: Final = (1980, 1, 1, 0, 0, 0)
-"""The date of every file in the archive, so that the same sources give the same bytes."""
+"""Fixed date of every file in the archive, so that the same sources give the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What was written.
+    """The files that were written.
 
     Attributes:
-        folder: Where.
-        sizes_bytes: Of every file, by its path below the folder.
-        pyodide: Where the page finds Pyodide, as it names it.
-        is_compiled: Whether the Python in it is compiled, which takes Node to do.
+        folder: The folder of the site.
+        sizes_bytes: Size of every file, by its path below the folder.
+        pyodide: Where the page loads Pyodide from: a URL or a path below the folder.
+        is_compiled: Whether the Python sources in it are compiled, which needs Node.js.
     """
 
     folder: Path
@@ -69,20 +70,23 @@ class Site:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files together."""
+        """Size of all files together, in bytes."""
         return sum(self.sizes_bytes.values())
 
 
 def build_site(out: Path, pyodide: str | Path | None = None) -> Site:
-    """Write the site into a folder, over what is there of an earlier one.
+    """Write the site into a folder; files of an earlier site are replaced.
 
     Args:
-        out: The folder; made if it is not there.
-        pyodide: A folder with Pyodide's full release, of which a copy of what is needed goes into
-            the site, or the URL of one. Without it, the page names the current release's.
+        out: The folder; created if needed.
+        pyodide: A folder with Pyodide's full release, of which the needed files are copied into the
+            site, or the URL of one. By default the page refers to the current release by URL.
+
+    Returns:
+        What was written.
 
     Raises:
-        SiteError: The folder given is no Pyodide with Arrow, or `out` cannot be written.
+        SiteError: The given folder is not a Pyodide release with Arrow, or `out` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -111,7 +115,7 @@ def _is_url(pyodide: str | Path) -> bool:
 
 
 def _copy_pyodide(source: Path, target: Path) -> list[str]:
-    """Copy what a page loads of a Pyodide folder; returns the addresses of its wheels."""
+    """Copy the files of Pyodide that a page loads; returns the addresses of its wheels."""
     try:
         packages = json.loads((source / "pyodide-lock.json").read_text())["packages"]
         names = [packages[name]["file_name"] for name in PACKAGES]
@@ -136,7 +140,7 @@ def _copy_pyodide(source: Path, target: Path) -> list[str]:
 
 
 def _snapshot(pyodide: Path) -> bool:
-    """Keep a started interpreter that pages go on from, if Pyodide and Node can."""
+    """Save the memory of a started interpreter for pages to resume, if Pyodide and Node.js can."""
     node = shutil.which("node")
     if node is None:
         return False
@@ -149,10 +153,10 @@ def _snapshot(pyodide: Path) -> bool:
 
 
 def _compile(out: Path, archives: list[str]) -> bool:
-    """Compile what is Python in the archives with the very Pyodide that will run it.
+    """Compile the Python sources in the archives with the Pyodide that will run them.
 
-    A page that has to compile sources first is slower to start by a sixth. Only the interpreter
-    itself can compile for itself, and only Node runs it here; without Node, sources they stay.
+    A page that has to compile sources takes a sixth longer to start. Only the same interpreter can
+    compile for itself, and only Node.js can run it here; without Node.js the sources stay.
     """
     node = shutil.which("node")
     if node is None:
@@ -173,14 +177,14 @@ def _copy_assets(out: Path, config: dict[str, Any]) -> None:
         if asset.name == "index.html":
             page = content.decode()
             page = page.replace("{{policy}}", html.escape(_policy(config["pyodide"])))
-            # Inside a script element, only `</` could end it early.
+            # Inside a script element, only `</` could end the element early.
             page = page.replace("{{config}}", json.dumps(config).replace("</", "<\\/"))
             content = page.encode()
         (out / asset.name).write_bytes(content)
 
 
 def _policy(pyodide: str) -> str:
-    """The browser's promise that nothing leaves the page: it may connect to its own files only."""
+    """Return the content security policy: only the page's own and Pyodide's origins are allowed."""
     parts = urlsplit(pyodide)
     origins = "'self'" if not parts.scheme else f"'self' {parts.scheme}://{parts.netloc}"
     return "; ".join(
@@ -199,7 +203,7 @@ def _policy(pyodide: str) -> str:
 
 
 def _engine() -> bytes:
-    """Our package and protobuf's pure Python, as one archive of sources."""
+    """Return Forebay and protobuf's pure Python package as one archive of sources."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as into:
         for name, content in sorted([*_sources("forebay"), *_sources("google.protobuf")]):

@@ -1,14 +1,14 @@
-// Keeps the memory of an interpreter that has just started, for pages to go on from:
+// Saves the memory of a started interpreter, for pages to resume:
 //   node snapshot.mjs PYODIDE_FOLDER/ OUT
 //
-// Pyodide has the means for it but does not document them, so whoever calls this must do without
-// if it fails. One with native libraries in it cannot be kept.
+// Pyodide supports this but does not document it, so the caller must handle failure. An interpreter
+// with native libraries cannot be saved.
 
 import fs from "node:fs";
 import zlib from "node:zlib";
 
 process.on("uncaughtException", (error) => {
-  console.error(String(error.message).slice(-500)); // not the megabyte it was thrown in
+  console.error(String(error.message).slice(-500)); // without the source line of a megabyte
   process.exit(1);
 });
 const [folder, out] = process.argv.slice(2);

@@ -1,7 +1,7 @@
-"""Wheels without what a page never loads: half of what a browser would fetch, unpack and compile.
+"""Removes from wheels what a page never loads: half of what a browser would fetch and compile.
 
-Pyodide compiles every shared library of a wheel when it loads the wheel, whether or not it will be
-imported. So what is left out here is named; what a newer release adds stays in.
+Pyodide compiles every shared library of a wheel when it loads the wheel, whether or not the library
+is imported. The files that are left out are listed here; files that a newer release adds are kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNUSED_SUFFIXES: Final = frozenset(
         ".pyx",
     }
 )
-"""For compilers and type checkers."""
+"""Files for compilers and type checkers."""
 
 _UNUSED_FOLDERS: Final = frozenset(
     {
@@ -81,11 +81,11 @@ _UNUSED_LIBRARIES: Final = frozenset(
         "mtrand",
     }
 )
-"""By module name: Arrow's file formats and NumPy's random numbers and Fourier transforms."""
+"""By module name: Arrow's file formats, and NumPy's random numbers and Fourier transforms."""
 
 
 def without_unused(wheel: bytes) -> bytes:
-    """The same wheel with what is needed to compute with arrays and tables."""
+    """Return the wheel with only the files needed to compute with arrays and tables."""
     smaller = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(wheel)) as source,

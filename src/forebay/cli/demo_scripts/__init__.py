@@ -1,4 +1,4 @@
-"""Small programs that log with the real Rerun SDK, each a process of its own in the demo."""
+"""Small programs that log with the Rerun SDK; in the demo each is a process of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from forebay.runtime import Event, monotonic_s, spawn
 
 
 def paced(hz: float) -> Iterator[int]:
-    """Count 0, 1, 2, … at `hz` per second, until standard input ends; 0 comes in any case.
+    """Yield 0, 1, 2, … at `hz` per second until standard input ends; 0 is always yielded.
 
-    Input ends when the demo says so, and also when the demo is no more, however it ended.
+    Standard input ends when the demo closes it, and also when the demo has ended for any reason.
     """
     over = Event()
 

@@ -1,4 +1,4 @@
-"""A robot arm: six joint angles, the pose of its hand and an occasional remark, at 200 Hz."""
+"""A robot arm: six joint angles, the pose of its hand and an occasional log line, at 200 Hz."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HZ = 200
 
 
 def main(url: str) -> None:
-    """Log to `url` until standard input ends."""
+    """Log to the server at `url` until standard input ends."""
     with rr.RecordingStream("forebay_demo", recording_id="arm") as recording:
         recording.connect_grpc(url)
         recording.log("arm", rr.TextDocument("A robot arm with six joints."), static=True)

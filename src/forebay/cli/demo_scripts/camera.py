@@ -1,4 +1,4 @@
-"""A camera: 640 by 480 RGB images and their brightness at 20 Hz."""
+"""A camera: images of 640 x 480 RGB and their brightness, at 20 Hz."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 480, 640
 
 
 def main(url: str) -> None:
-    """Log to `url` until standard input ends."""
+    """Log to the server at `url` until standard input ends."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     with rr.RecordingStream("forebay_demo", recording_id="camera") as recording:
         recording.connect_grpc(url)

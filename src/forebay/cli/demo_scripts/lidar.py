@@ -14,7 +14,7 @@ NUM_POINTS = 20_000
 
 
 def main(url: str) -> None:
-    """Log to `url` until standard input ends."""
+    """Log to the server at `url` until standard input ends."""
     random = np.random.default_rng(7)
     angles = random.uniform(0.0, 2.0 * np.pi, NUM_POINTS)
     heights = random.uniform(-1.0, 2.0, NUM_POINTS)

@@ -1,1 +1,1 @@
-"""Memory of the machine: how much there is, and fresh memory for decompressed payloads."""
+"""Memory of the machine: how much is available, and fresh memory for decompressed payloads."""

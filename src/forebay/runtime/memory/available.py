@@ -1,4 +1,4 @@
-"""How much memory the machine, or the container this runs in, could still give."""
+"""How much memory is available on the machine or in the container."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/memory")
 def memory_available_bytes(
     meminfo: Path = _MEMINFO, cgroup_v2: Path = _CGROUP_V2, cgroup_v1: Path = _CGROUP_V1
 ) -> int | None:
-    """Bytes that could be allocated without swapping; `None` where nobody says (WebAssembly).
+    """Return the bytes that can be allocated without swapping.
 
-    The least of what Linux estimates (`MemAvailable`) and what is left below the control group's
-    limit, with the file cache counted as free in both.
+    The smaller of the estimate of Linux (`MemAvailable` in `/proc/meminfo`) and of the bytes that
+    are left below the limit of the control group (version 2 or 1). The file cache counts as free in
+    both.
+
+    Args:
+        meminfo: Path of the kernel's memory information.
+        cgroup_v2: Directory of the control group, version 2.
+        cgroup_v1: Directory of the control group, version 1.
+
+    Returns:
+        A number of bytes. None if none of these files can be read (for example in WebAssembly).
     """
     known = [_meminfo_bytes(meminfo)]
     known.append(_cgroup_bytes(cgroup_v2, "memory.max", "memory.current", "inactive_file"))

@@ -1,4 +1,4 @@
-"""Memory straight from the system: touched ahead, in large pages where those are to be had."""
+"""Anonymous memory mappings that are touched ahead of use, with large pages where available."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _POPULATE_WRITE: Final = 23
-"""`MADV_POPULATE_WRITE` of Linux 5.14, which Python does not name."""
+"""`MADV_POPULATE_WRITE` of Linux 5.14, for which Python has no name."""
 PAGE_BYTES: Final = 4096 if mmap is None else mmap.PAGESIZE
-"""What the system maps at once at least."""
+"""Size of a page, the smallest unit that the system maps."""
 LARGE_PAGE_BYTES: Final = 2 * 1024 * 1024
-"""What the processor maps at once at best (x86-64; ARM with pages of 4 KiB)."""
+"""Size of a large page (x86-64; ARM with pages of 4 KiB)."""
 
 
 class Pages:
-    """Fresh private memory, `len(view)` bytes from a multiple of `LARGE_PAGE_BYTES` on."""
+    """Fresh private memory of `len(view)` bytes that starts at a multiple of `LARGE_PAGE_BYTES`.
+
+    Args:
+        size: Size in bytes. Address space is reserved; memory is used only where it is touched.
+
+    Attributes:
+        address: Address of the first byte.
+        view: The memory, writable.
+
+    Raises:
+        OSError: The system has not enough address space or memory.
+    """
 
     __slots__ = ("_mapping", "_offset", "address", "view")
 
     def __init__(self, size: int) -> None:
-        """Reserve memory; none is used before it is touched.
-
-        Raises:
-            OSError: The system has none to give.
-        """
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._mapping = mmap.mmap(-1, size + LARGE_PAGE_BYTES, flags=flags)
         start = _address(self._mapping)
@@ -42,10 +48,15 @@ class Pages:
         self.view = memoryview(self._mapping)[self._offset : self._offset + size]
 
     def touch(self, start: int, stop: int, *, large: bool) -> float:
-        """Have the system find memory for these bytes now; the processor seconds that it took.
+        """Map memory for a range of bytes now; return the CPU seconds that it took.
 
-        One call for many pages costs half of what as many faults do. A system that does not know
-        of it finds the memory when it is used, as ever.
+        One call for many pages costs half as much as the page faults would. A system that does not
+        know the call maps the memory when it is used.
+
+        Args:
+            start: First byte of the range.
+            stop: End of the range, exclusive.
+            large: Whether to ask for large pages.
         """
         began_s = time.thread_time()
         start, size = self.address + start, stop - start
@@ -54,7 +65,12 @@ class Pages:
         return time.thread_time() - began_s
 
     def give_back(self, start: int, stop: int) -> None:
-        """Let the system have the whole pages in these bytes; what was in them is gone."""
+        """Return the whole pages inside a range of bytes to the system; their content is lost.
+
+        Args:
+            start: First byte of the range.
+            stop: End of the range, exclusive.
+        """
         start = -(-start // PAGE_BYTES) * PAGE_BYTES
         size = stop // PAGE_BYTES * PAGE_BYTES - start
         if size > 0:
@@ -62,7 +78,7 @@ class Pages:
 
 
 def has_pages() -> bool:
-    """Whether `Pages` can be had: on Linux, the only system where they were measured."""
+    """Return whether `Pages` can be used: only on Linux, where it was measured."""
     return _libc_madvise is not None and hasattr(mmap, "MADV_HUGEPAGE")
 
 
@@ -71,13 +87,13 @@ def _address(mapping: object) -> int:
 
 
 def _find_madvise() -> Callable[[int, int, int], int] | None:
-    """The C library's: Python's own would keep the GIL."""
+    """Return `madvise` of the C library, which is called without the GIL; Python's own keeps it."""
     if sys.platform != "linux":
         return None
     try:
         found = ctypes.CDLL(None).madvise
     except (OSError, AttributeError):
-        return None  # a Python that is linked statically
+        return None  # statically linked Python
     found.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     return found
 
@@ -86,6 +102,6 @@ _libc_madvise: Final = _find_madvise()
 
 
 def _madvise(address: int, size: int, advice: int) -> None:
-    """Advise the system, which may know nothing of it."""
+    """Call `madvise` and ignore errors: a kernel may not know the advice."""
     if _libc_madvise is not None:
         _libc_madvise(address, size, advice)

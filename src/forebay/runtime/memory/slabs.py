@@ -1,13 +1,14 @@
-"""`Slabs`: fresh memory for what is decompressed.
+"""`Slabs`: fresh memory for decompressed payloads.
 
-What a store keeps has to lie in memory that was never used before, and to get that from the
-system costs more than decompressing into it: a fault for each page of 4 KiB. So it is taken in
-slabs and touched ahead, a large page (2 MiB) at a time where the system has such pages at hand. A
-virtual machine's host often has not: then one costs five times what its small pages do. Therefore
-each is timed, and after a slow one small pages are used for a while.
+Payloads that a store keeps need memory that was not used before. Getting it from the system costs
+more than decompressing into it: one page fault per 4 KiB. So memory is reserved in slabs and
+touched ahead of use, one large page (2 MiB) at a time where the system has large pages ready. The
+host of a virtual machine often has not; then a large page costs five times as much as the small
+pages that it replaces. Each large page is therefore timed, and after a slow one small pages are
+used for a while.
 
-What lies in a slab keeps all of it mapped, but not in memory: pages that nothing lives in any more
-go back to the system.
+A payload in a slab keeps the whole slab mapped, but not in memory: pages that contain no live
+payload are returned to the system.
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ from forebay.limits import (
 from forebay.runtime.memory.pages import LARGE_PAGE_BYTES, PAGE_BYTES, Pages, has_pages
 
 _LINE: Final = 64
-"""Bytes of a cache line, which is also what Arrow likes its buffers aligned to."""
+"""Size of a cache line in bytes, which is also the alignment that Arrow recommends for buffers."""
 
 
 _Step: TypeAlias = tuple[int, int, bool]
-"""Begin and end of what is to be touched, and whether it is a large page."""
+"""Begin and end of a range to touch, and whether it is a large page."""
 
 
 class Slabs:
-    """Hands out pieces of slabs; safe from any thread."""
+    """Allocator of pieces of slabs. Thread-safe.
+
+    Pages are touched outside the lock, so that several threads can do it in parallel.
+    """
 
     def __init__(self) -> None:
-        """Nothing is reserved before the first piece."""
+        """Make an allocator; nothing is reserved before the first piece."""
         self.reset_lock()
         self._slab: _Slab | None = None
         self._at = SLAB_BYTES
@@ -48,11 +52,16 @@ class Slabs:
         self._small_bytes_next = SMALL_PAGES_BYTES_MIN
 
     def reset_lock(self) -> None:
-        """In a forked child: whoever held the lock stayed in the parent."""
+        """Replace the lock, in a forked child: a thread that held it exists only in the parent."""
         self._lock = threading.Lock()
 
     def piece(self, size: int) -> Piece | None:
-        """`size` bytes of fresh memory; `None` if they are better had elsewhere."""
+        """Allocate `size` bytes of fresh memory, aligned to a cache line.
+
+        Returns:
+            None if ordinary memory serves better: for sizes above `limits.SLAB_PIECE_BYTES_MAX`, or
+            if the system gives no memory.
+        """
         if not 0 < size <= SLAB_PIECE_BYTES_MAX:
             return None
         with self._lock:
@@ -68,7 +77,7 @@ class Slabs:
             assert slab is not None  # noqa: S101, RUF100 - the first piece does not fit into none
             step = self._next_step(slab, stop)
         while step is not None:
-            # Without the lock: another thread may touch what comes behind.
+            # Without the lock: another thread may touch the pages that follow.
             took_s = slab.pages.touch(step[0], step[1], large=step[2])
             with self._lock:
                 self._judge(step, took_s)
@@ -76,14 +85,17 @@ class Slabs:
         return Piece(slab, start, size)
 
     def take_back(self, piece: Piece) -> None:
-        """Nothing came to lie in the piece after all; if it was the last one, it is fresh again."""
+        """Free a piece in which nothing was stored.
+
+        If it was the last piece, its memory is used for the next one.
+        """
         with self._lock:
             if piece.slab is self._slab and piece.stop == self._at:
                 self._at = piece.start
                 piece.stop = piece.start
 
     def _next_step(self, slab: _Slab, until: int) -> _Step | None:
-        """The next large page to touch, or small ones; `None` if all is touched, or is others'."""
+        """Return the next range to touch; None if all is touched, or if other threads do it."""
         start = self._touched
         if start >= until or slab is not self._slab:
             return None
@@ -95,7 +107,7 @@ class Slabs:
         return start, start + size, is_large
 
     def _judge(self, step: _Step, took_s: float) -> None:
-        """Go on with large pages, or not."""
+        """Decide from the time that a large page took whether to use large pages further."""
         start, stop, is_large = step
         if not is_large:
             return
@@ -107,7 +119,10 @@ class Slabs:
 
 
 class Piece:
-    """A part of a slab; once it is gone, so is what lay in it."""
+    """A part of a slab, which holds one payload.
+
+    Its memory is freed when the object is destroyed, so readers keep a reference to it.
+    """
 
     __slots__ = ("slab", "start", "stop")
 
@@ -118,12 +133,12 @@ class Piece:
 
     @property
     def view(self) -> memoryview:
-        """To be written to; not to be kept longer than the piece."""
+        """The memory, writable. It must not be used after the piece is destroyed."""
         return self.slab.pages.view[self.start : self.stop]
 
     @property
     def address(self) -> int:
-        """Where it begins in this process, for those who read it; they keep the piece."""
+        """Address of the first byte, for readers that keep a reference to the piece."""
         return self.slab.pages.address + self.start
 
     def __del__(self) -> None:
@@ -132,7 +147,7 @@ class Piece:
 
 
 class _Slab:
-    """A mapping, and which parts of it are dead."""
+    """A mapping and the list of its freed parts."""
 
     __slots__ = ("_by_start", "_by_stop", "_dead", "_lock", "pages")
 
@@ -140,18 +155,18 @@ class _Slab:
         self.pages = Pages(SLAB_BYTES)
         self._lock = threading.Lock()
         self._dead: list[tuple[int, int]] = []
-        # Dead parts that touch each other are one: a page in which two of them meet is free, too.
+        # Adjacent free parts are merged: a page that contains parts of both is free, too.
         self._by_start: dict[int, int] = {}
         self._by_stop: dict[int, int] = {}
 
     def free(self, start: int, stop: int) -> None:
-        """Called by the garbage collector, so at any moment, on any thread, in any lock."""
+        """Free a range. Python may call this at any moment, on any thread, with any lock held."""
         dead = self._dead
         dead.append((start, stop))
         if sum(stop - start for start, stop in dead) < SLAB_DEAD_BYTES_MIN:
             return
         if not self._lock.acquire(blocking=False):
-            return  # The next one sees to it.
+            return  # The thread that holds the lock, or the next call, does it.
         try:
             while dead:
                 self._give_back(*dead.pop())
@@ -159,12 +174,12 @@ class _Slab:
             self._lock.release()
 
     def _give_back(self, start: int, stop: int) -> None:
-        # Pieces begin at a cache line: what is between two of them belongs to the former.
+        # Pieces begin at a cache line: the bytes between two pieces belong to the first.
         stop = -(-stop // _LINE) * _LINE
         first = self._by_stop.pop(start, start)
         last = self._by_start.pop(stop, stop)
         self._by_start[first], self._by_stop[last] = last, first
-        # A page that is shared with a neighbour who died before was kept until now.
+        # A page shared with a neighbour that was freed before has been kept until now.
         self.pages.give_back(max(first, start - PAGE_BYTES), min(last, stop + PAGE_BYTES))
 
 
@@ -174,5 +189,9 @@ if _SLABS is not None:
 
 
 def fresh_memory() -> Slabs | None:
-    """The slabs of this process; `None` where the system's ordinary memory serves as well."""
+    """Return the allocator of this process.
+
+    Returns:
+        None on systems other than Linux, where ordinary memory is used.
+    """
     return _SLABS

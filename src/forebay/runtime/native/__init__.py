@@ -1,1 +1,1 @@
-"""The runtime on threads: `runtime` puts it together, `ready` says whose turn it is."""
+"""The runtime on threads: `runtime` is the public part, `ready` decides which task runs next."""

@@ -1,4 +1,4 @@
-"""`LentThreads`: callers who would only wait for their tasks run them instead."""
+"""`LentThreads`: callers that would only wait for their tasks run them instead."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ if TYPE_CHECKING:
 
 
 class LentThreads:
-    """The threads that are lent to a runtime at this moment, and what they are to run.
+    """The threads that are lent to a runtime at the moment, and the tasks kept for each.
 
-    A Ctrl-C may end a turn, or come between two: what was not run, or perhaps not, is handed on to
-    the runtime's own threads. One turn too many does no harm, one too few would.
+    A Ctrl-C may end a turn, or arrive between two turns. A task that was not run, or perhaps not
+    run, is then handed to the runtime's own threads: one turn too many does no harm, a missing one
+    would.
+
+    Args:
+        hand_on: Gives a task to the runtime's own threads.
     """
 
     __slots__ = ("_hand_on", "_lent")
 
     def __init__(self, hand_on: Callable[[Task], object]) -> None:
-        """Nobody lends a thread; `hand_on` gives a task to the runtime's own threads."""
         self._hand_on = hand_on
         self._lent: dict[int, _Lent] = {}
 
     def forget(self) -> None:
-        """Nobody lends a thread (any more)."""
+        """Forget all lent threads, in a forked child."""
         self._lent.clear()
 
     def keep(self, task: Task) -> bool:
-        """Keep a task for the calling thread, if that is lent; says so."""
+        """Keep a task for the calling thread if it is lent; return whether it was kept."""
         if not self._lent:
             return False
         lent = self._lent.get(threading.get_ident())
@@ -48,21 +51,29 @@ class LentThreads:
 
     @property
     def has_kept(self) -> bool:
-        """Whether tasks wait for the calling thread, beside the one that it may be running."""
+        """Whether tasks wait for the calling thread, not counting the one that it runs."""
         lent = self._lent.get(threading.get_ident())
         return lent is not None and bool(lent.waiting)
 
     def hand_on_kept(self) -> None:
-        """The calling thread cannot run them now."""
+        """Hand the kept tasks of the calling thread, which is about to wait, to other threads."""
         lent = self._lent[threading.get_ident()]
         while lent.waiting:
             self._hand_on(lent.waiting[0])
             lent.waiting.popleft()
 
     def run(self, task: Task, take: Callable[[], bool], run: Callable[[Task], object]) -> bool:
-        """Run one task on the calling thread, which is not lent, if `take` says so.
+        """Run one task on the calling thread, which is not lent, if `take` returns True.
 
-        What it schedules meanwhile is for the runtime's own threads.
+        Tasks that it schedules meanwhile go to the runtime's own threads.
+
+        Args:
+            task: The task.
+            take: Takes the task from the ready queue; returns False if it may not run now.
+            run: Runs a turn of the task.
+
+        Returns:
+            What `take` returned.
         """
         with self._lent_out(_Lent(keeps=False)) as lent:
             lent.running = task  # first: a Ctrl-C between taking and running must not lose it
@@ -74,7 +85,7 @@ class LentThreads:
 
     @contextmanager
     def lend(self, run: Callable[[Task], object]) -> Iterator[None]:
-        """Keep what the calling thread schedules in the `with` block, and `run` it at the end."""
+        """Keep what the calling thread schedules in the `with` block; `run` it at the end."""
         if self.is_mine:
             yield
             return
@@ -88,7 +99,7 @@ class LentThreads:
 
     @contextmanager
     def _lent_out(self, lent: _Lent) -> Iterator[_Lent]:
-        """Lend the calling thread; at the end, whatever happened, hand on what was not run."""
+        """Lend the calling thread; at the end, also after an exception, hand on the other tasks."""
         me = threading.get_ident()
         self._lent[me] = lent
         try:

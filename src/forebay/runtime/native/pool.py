@@ -1,4 +1,4 @@
-"""`ThreadPool`: threads that exist only while tasks are ready for a turn."""
+"""`ThreadPool`: a thread pool whose threads exist only while tasks are ready."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadPool(Primitives):
-    """Threads made on demand; one that finds no task for a moment ends.
+    """A thread pool that starts threads on demand; a thread that finds no task for a moment ends.
 
-    A task that does not return from its turn keeps one thread and no more: every other ready task
-    gets a thread of its own, up to `threads_max`. Threads are daemons, so that Ctrl-C and exit
-    are never blocked by a stuck one.
+    A task whose turn does not return occupies one thread only: every other ready task gets a thread
+    of its own, up to `threads_max`. Threads are daemons, so a stuck one never blocks Ctrl-C or the
+    exit of the process.
 
-    While a light task waits for the turn of another, one idle thread watches that turn, and takes
-    over should it not end (`ReadyQueue` has the rules).
+    While a light task waits for the turn of another one, one idle thread watches that turn and
+    takes over if it does not end (`ReadyQueue` has the rules).
+
+    Args:
+        threads_max: Live threads at once.
+        thread_linger_s: How long an idle thread waits for work before it ends, in seconds.
+        takes_turns: Whether light tasks run one at a time.
+        thread_name: Name of the threads, after `forebay-`.
+
+    Raises:
+        ValueError: `threads_max` is less than 1.
     """
 
     def __init__(
         self, threads_max: int, thread_linger_s: float, *, takes_turns: bool, thread_name: str
     ) -> None:
-        """Make a pool without threads.
-
-        Raises:
-            ValueError: There would be no thread.
-        """
         if threads_max < 1:
             msg = f"a runtime needs at least one thread, not {threads_max}"
             raise ValueError(msg)
@@ -45,7 +49,7 @@ class ThreadPool(Primitives):
         self._reset_threads()
 
     def _reset_threads(self) -> None:
-        """There are no threads (any more), and nobody has a turn."""
+        """Start without threads and without turns in progress; also used in a forked child."""
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._threads: set[threading.Thread] = set()
@@ -59,26 +63,33 @@ class ThreadPool(Primitives):
 
     @property
     def num_threads(self) -> int:
-        """Threads alive."""
+        """Number of live threads."""
         with self._lock:
             return len(self._threads)
 
     @property
     def is_contended(self) -> bool:
         """Whether other tasks wait for a turn."""
-        return bool(self._ready)  # a glimpse needs no lock
+        return bool(self._ready)  # read without the lock: the answer may be old at once anyway
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until all threads have ended, and turns on callers', and say whether they did."""
+        """Wait until all threads have ended, and all turns on callers' threads.
+
+        Args:
+            timeout: Longest wait, in seconds. None waits without a limit.
+
+        Returns:
+            Whether they have ended.
+        """
         with self._lock:
             return self._changed.wait_for(
                 lambda: not (self._threads or self._num_in_callers), timeout
             )
 
     def abandon(self) -> None:
-        """Begin no further turn, for a process that ends at once: what waits is lost.
+        """Begin no further turn, because the process exits now; queued tasks are lost.
 
-        At exit, only turns that have begun are waited for then.
+        At exit, only turns in progress are waited for then.
         """
         with self._lock:
             self._is_abandoned = True
@@ -92,7 +103,7 @@ class ThreadPool(Primitives):
             self._start_thread()
 
     def _wants_thread(self) -> bool:
-        """See to it that what waits is run or watched: wake a thread, or ask for one more."""
+        """Wake an idle thread for the queue if needed; return True if a new one must be started."""
         ready = self._ready
         if not ready or self._is_abandoned:
             return False
@@ -116,8 +127,8 @@ class ThreadPool(Primitives):
         try:
             thread.start()
         except RuntimeError:
-            # The system gives no more threads. Those that live will come round to the task; if
-            # there is none, the caller is the last one who can do the work.
+            # The system gives no more threads. A live thread will get to the task. If there is
+            # none, the calling thread runs the queue.
             with self._lock:
                 self._threads.discard(thread)
                 alone = not self._threads
@@ -131,7 +142,11 @@ class ThreadPool(Primitives):
                 task = None  # while lingering, a thread must not keep a dropped task alive
 
     def _next(self, task: Task | None) -> Task | None:
-        """The task of the next turn (`task` wants another), or `None`: the thread may end."""
+        """Return the task of the next turn; None if the thread may end.
+
+        Args:
+            task: The task of the last turn, if it wants another one.
+        """
         me = self.thread_id()
         with self._lock:
             ready = self._ready
@@ -141,7 +156,8 @@ class ThreadPool(Primitives):
                 del task
             while (picked := self._picked(me)) is None:
                 if self._is_abandoned or not self._wait_for_turn():
-                    # Leave the set under the same lock hold, so that no schedule() counts on us.
+                    # Leave the set in the same critical section, so that no schedule() counts on
+                    # this thread.
                     self._threads.discard(threading.current_thread())
                     self._changed.notify_all()
                     return None
@@ -154,7 +170,7 @@ class ThreadPool(Primitives):
         return None if self._is_abandoned else self._ready.pick(thread, self.monotonic_s())
 
     def _wait_for_turn(self) -> bool:
-        """Wait until there may be a turn; False if there was nothing to wait for any more."""
+        """Wait until there may be a turn; return False if there is nothing left to wait for."""
         ready = self._ready
         takeover_s = ready.seconds_to_takeover(self.monotonic_s())
         watches = takeover_s is not None
@@ -196,6 +212,6 @@ class ThreadPool(Primitives):
 def _run_turn(task: Task) -> bool:
     try:
         return task.run_turn()
-    except BaseException:  # noqa: BLE001, RUF100 - a thread has nobody above it to pass an error to
+    except BaseException:  # noqa: BLE001, RUF100 - a thread has no caller to raise to
         logger.exception("a turn of %r failed", task)
         return False

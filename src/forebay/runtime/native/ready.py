@@ -1,4 +1,4 @@
-"""`ReadyQueue`: whose turn is next. Pure; the runtime that owns it guards it."""
+"""`ReadyQueue`: decides which task runs next. Not thread-safe; its owner guards it with a lock."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ if TYPE_CHECKING:
 
 
 class ReadyQueue:
-    """Tasks that wait for a turn, and which of them may have one now.
+    """Tasks that are ready for a turn, and the rules for which of them may run now.
 
-    Urgent tasks (a `priority` above 0) come before brief ones (`is_brief`: little to do), and
-    these before all others: so a store that gets a message now and then waits for one turn of its
-    busy neighbours, however many there are. Nobody starves: whoever was passed over
-    `limits.TURNS_PASSED_MAX` times goes first.
+    Order: urgent tasks (`priority` above 0) go before brief ones (`is_brief`: little to do), and
+    brief ones before all others. A store that gets a message now and then therefore waits for one
+    turn of its busy neighbours, however many there are. There is no starvation: a task that was
+    overtaken `limits.TURNS_PASSED_MAX` times goes first.
 
-    Where light tasks take turns, one of them at a time holds the light turn. Heavy ones may
-    always run; and beside a light turn that is long one that is short (urgent or brief) may, for
-    it is over soon, and waiting for the long one would take ten times as long. Whoever keeps a
-    turn for longer than `limits.LIGHT_TURN_S` is taken for stuck: the next light task may then
-    begin beside it.
+    Light tasks (`is_light`), if `takes_turns` is True: one of them at a time holds the light turn.
+    Heavy tasks may always run. In parallel with a long light turn, one short light turn (urgent or
+    brief) may run: it ends soon, and waiting for the long one would take ten times as long. A turn
+    that lasts longer than `limits.LIGHT_TURN_S` counts as stuck, and the next light task may then
+    run in parallel with it.
+
+    Args:
+        takes_turns: Whether light tasks run one at a time.
     """
 
     __slots__ = (
-        "_beside",
         "_heavy",
         "_light",
         "_light_is_next",
         "_num_taken",
+        "_short_turn",
         "_takes_turns",
         "_turn",
     )
 
     def __init__(self, *, takes_turns: bool = False) -> None:
-        """Make an empty queue; `takes_turns` says whether light tasks run one at a time."""
         self._light, self._heavy = _Lanes(), _Lanes()
         self._takes_turns = takes_turns
         self._light_is_next = False
@@ -45,45 +47,63 @@ class ReadyQueue:
         self.forget_holders()
 
     def forget_holders(self) -> None:
-        """Nobody has a light turn (any more)."""
-        self._turn, self._beside = _LightTurn(), _LightTurn()
+        """Forget all light turns in progress."""
+        self._turn, self._short_turn = _LightTurn(), _LightTurn()
 
     def __len__(self) -> int:
         return len(self._light) + len(self._heavy)
 
     def append(self, task: Task) -> None:
-        """Let a task wait behind those of its kind."""
+        """Add a task at the end of its lane."""
         (self._light if self._is_light(task) else self._heavy).append(task)
 
     def begin(self, task: Task, thread: int, now_s: float) -> bool:
-        """Let a turn of a task that does not wait here begin on `thread`, if nobody waits."""
+        """Begin a turn of a task that is not queued here, if no other task is.
+
+        Args:
+            task: The task.
+            thread: Id of the thread that would run the turn.
+            now_s: Monotonic time, in seconds.
+
+        Returns:
+            Whether the turn may run now.
+        """
         if self:
             return False
         if self._is_light(task):
-            if not (self._turn.is_free(now_s) and self._beside.is_free(now_s)):
+            if not (self._turn.is_free(now_s) and self._short_turn.is_free(now_s)):
                 return False
             self._turn.begin(thread, now_s, is_short=_lane(task) < _LONG)
         return True
 
     def take(self, task: Task, thread: int, now_s: float) -> bool:
-        """Let the turn of a light task that waits here begin on `thread`, which waits for it.
+        """Take a queued light task, whose result a thread waits for, and begin its turn there.
 
-        A short one goes before those that nobody is known to wait for, if not now, then soon. A
-        long one has to be the only one that waits. Urgent ones are never passed over.
+        A short turn goes before tasks that no thread is known to wait for; if it cannot begin now,
+        it is moved ahead of them. A long turn begins only if no other light task is queued. Urgent
+        tasks are never overtaken.
+
+        Args:
+            task: The task.
+            thread: Id of the thread that waits, and would run the turn.
+            now_s: Monotonic time, in seconds.
+
+        Returns:
+            Whether the task was taken and may run now.
         """
-        turn, beside, light = self._turn, self._beside, self._light
-        if turn.is_held_by(thread, now_s) or beside.is_held_by(thread, now_s):
+        turn, short, light = self._turn, self._short_turn, self._light
+        if turn.is_held_by(thread, now_s) or short.is_held_by(thread, now_s):
             return False
         is_short = _lane(task) < _LONG
         is_alone = len(light) == 1
         if not is_alone and (self._num_taken >= TURNS_TAKEN_MAX or light.has_urgent_before(task)):
             return False
         if is_short:
-            free = turn if turn.is_free(now_s) else beside
+            free = turn if turn.is_free(now_s) else short
             may_begin = free.is_free(now_s)
         else:
             free = turn
-            may_begin = is_alone and turn.is_free(now_s) and beside.is_free(now_s)
+            may_begin = is_alone and turn.is_free(now_s) and short.is_free(now_s)
         if may_begin and light.remove(task):
             self._num_taken += 1
             free.begin(thread, now_s, is_short=is_short)
@@ -95,53 +115,64 @@ class ReadyQueue:
         return self._takes_turns and getattr(task, "is_light", False)
 
     def pick(self, thread: int, now_s: float) -> Task | None:
-        """The task whose turn begins now on `thread`, if one may begin."""
+        """Take the next task and begin its turn.
+
+        Args:
+            thread: Id of the thread that will run the turn.
+            now_s: Monotonic time, in seconds.
+
+        Returns:
+            The task. None if none may run now.
+        """
         heavy, turn = self._heavy, self._free_turn(now_s)
         if turn is None or (heavy and not self._light_is_next):
             self._light_is_next = True
             return heavy.popleft()[0] if heavy else None
         self._light_is_next = False
         self._num_taken = 0
-        task, lane = self._light.popleft(short_only=turn is self._beside)
+        task, lane = self._light.popleft(short_only=turn is self._short_turn)
         turn.begin(thread, now_s, is_short=lane < _LONG)
         return task
 
     def end_turn(self, thread: int) -> None:
-        """The turn that `thread` picked is over."""
+        """End the turn that `thread` began."""
         self._turn.end(thread)
-        self._beside.end(thread)
+        self._short_turn.end(thread)
 
     def has_runnable(self, now_s: float) -> bool:
-        """Whether a turn could begin now."""
+        """Return whether a turn could begin now."""
         return bool(self._heavy) or self._free_turn(now_s) is not None
 
     def seconds_to_takeover(self, now_s: float) -> float | None:
-        """When to look again because a light task waits for one that may be stuck."""
+        """Return the seconds after which the turn that a light task waits for counts as stuck.
+
+        None if no light task waits, or if one may run now.
+        """
         if not self._light or self._free_turn(now_s) is not None:
             return None
         until_s = self._turn.until_s
         if self._turn.is_free(now_s):
-            until_s = self._beside.until_s
+            until_s = self._short_turn.until_s
         elif self._light.has_short and not self._turn.is_short:
-            until_s = min(until_s, self._beside.until_s)
+            until_s = min(until_s, self._short_turn.until_s)
         return max(0.0, until_s - now_s)
 
     def _free_turn(self, now_s: float) -> _LightTurn | None:
-        """The turn that a waiting light task may have now."""
+        """Return the turn that a queued light task may have now."""
         if not self._light:
             return None
         self._light.sort_out()
-        turn, beside = self._turn, self._beside
+        turn, short = self._turn, self._short_turn
         if turn.is_free(now_s):
-            # Those with much to do stay out of the way of a short turn.
-            return turn if self._light.has_short or beside.is_free(now_s) else None
-        if self._light.has_short and not turn.is_short and beside.is_free(now_s):
-            return beside
+            # Tasks with much to do do not run in parallel with a short turn.
+            return turn if self._light.has_short or short.is_free(now_s) else None
+        if self._light.has_short and not turn.is_short and short.is_free(now_s):
+            return short
         return None
 
 
 class _LightTurn:
-    """Who has a light turn, how long at the most, and whether it is a short one."""
+    """Which thread has a light turn, until when at the latest, and whether it is a short one."""
 
     __slots__ = ("is_short", "thread", "until_s")
 
@@ -174,7 +205,7 @@ def _lane(task: Task) -> int:
 
 
 class _Lanes:
-    """Tasks of one kind: urgent ones, brief ones (first those that are awaited), all others."""
+    """A queue of tasks in four lanes: urgent, awaited brief, brief, and all others."""
 
     __slots__ = ("_lanes", "_passed")
 
@@ -187,19 +218,19 @@ class _Lanes:
 
     @property
     def has_short(self) -> bool:
-        """Whether others than long ones wait."""
+        """Whether a task of another lane than the last one waits."""
         return any(self._lanes[:_LONG])
 
     def append(self, task: Task) -> None:
         self._lanes[_lane(task)].append(task)
 
     def has_urgent_before(self, task: Task) -> bool:
-        """Whether urgent ones wait, and this is none of them."""
+        """Return whether urgent tasks wait and `task` is not one of them."""
         urgent = self._lanes[_URGENT]
         return bool(urgent) and task not in urgent
 
     def remove(self, task: Task) -> bool:
-        """Let a task wait no longer; False if it did not."""
+        """Remove a task; return False if it was not queued."""
         for tasks in self._lanes:
             if task in tasks:
                 tasks.remove(task)
@@ -207,21 +238,21 @@ class _Lanes:
         return False
 
     def hurry(self, task: Task) -> None:
-        """Somebody waits for this task: if it is a brief one, it goes before other such."""
+        """Move a brief task whose result a thread waits for ahead of other brief ones."""
         brief = self._lanes[_BRIEF]
         if task in brief:
             brief.remove(task)
             self._lanes[_AWAITED].append(task)
 
     def sort_out(self) -> None:
-        """Who got more to do while waiting is brief no more."""
+        """Move tasks that are no longer brief to the last lane."""
         long = self._lanes[_LONG]
         for brief in self._lanes[_AWAITED:_LONG]:
             while brief and _lane(brief[0]) == _LONG:
                 long.append(brief.popleft())
 
     def popleft(self, *, short_only: bool = False) -> tuple[Task, int]:
-        """The next task, and its lane."""
+        """Take the next task; return it with its lane."""
         passed = self._passed
         waiting = [lane for lane, tasks in enumerate(self._lanes) if tasks]
         if short_only and waiting[-1] == _LONG:

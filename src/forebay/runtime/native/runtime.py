@@ -1,4 +1,4 @@
-"""`NativeRuntime`: tasks take turns on threads that exist only while there is work."""
+"""`NativeRuntime`: tasks run on threads that exist only while there is work."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class NativeRuntime(ThreadPool):
-    """Threads made on demand, and callers who would only wait.
+    """A runtime on threads that are started on demand, and on callers that would only wait.
 
-    Under a GIL, tasks that say that they are light (small messages: much Python, little else) have
-    their turns one after the other: side by side they would fight for the lock at every call into
-    Arrow, which costs up to twice the time.
+    Under a GIL, tasks that declare themselves light (small messages: mostly Python code) run one at
+    a time: in parallel they would compete for the GIL at every call into Arrow, which costs up to
+    twice the time.
 
-    At exit threads get `EXIT_DRAIN_S` to finish what is ready. After `os.fork()` the child starts
-    without threads. Tasks that waited for a turn get theirs with the next `schedule`; one that was
-    in the middle of a turn stays in the parent, so fork before ingesting, or after closing.
+    At exit, threads get `EXIT_DRAIN_S` to finish what is ready. After `os.fork()` the child starts
+    without threads. Queued tasks run after the next `schedule`; a task in the middle of a turn
+    stays in the parent. So fork before ingesting, or after closing.
     """
 
     name = "native"
@@ -48,13 +48,13 @@ class NativeRuntime(ThreadPool):
         """Make a runtime without threads.
 
         Args:
-            threads_max: Threads alive at once.
-            thread_linger_s: How long an idle one waits for work before it ends.
+            threads_max: Live threads at once.
+            thread_linger_s: How long an idle thread waits for work before it ends, in seconds.
             takes_turns: Whether light tasks run one at a time; by default, where there is a GIL.
-            thread_name: What its threads are called, after `forebay-`.
+            thread_name: Name of the threads, after `forebay-`.
 
         Raises:
-            ValueError: There would be no thread.
+            ValueError: `threads_max` is less than 1.
         """
         self._takes_turns = gil_enabled() if takes_turns is None else takes_turns
         super().__init__(
@@ -68,7 +68,10 @@ class NativeRuntime(ThreadPool):
         self._lent.forget()
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """A condition over `lock`, or over a lock of its own; waiting is interruptible."""
+        """Return a condition over `lock`, or over a new lock if that is None.
+
+        A Ctrl-C interrupts a wait on it.
+        """
         return DeferringCondition(lock, self)
 
     @property
@@ -77,24 +80,25 @@ class NativeRuntime(ThreadPool):
         return self._lent.is_mine
 
     def lend_thread(self) -> AbstractContextManager[None]:
-        """Under a GIL, run what the calling thread schedules in the `with` block there and then.
+        """Under a GIL, run what the calling thread schedules in the `with` block on that thread.
 
-        Handing small messages to another thread and waiting for it costs up to as much again as
-        decoding them. Without a GIL the other thread is the better one: the caller goes on.
+        Handing small messages to another thread and waiting for it costs up to twice the time of
+        decoding them. Without a GIL the block does nothing special: another thread decodes while
+        the caller continues.
         """
         return self._lent.lend(self._run_here) if self._takes_turns else nullcontext()
 
     @property
     def has_deferred(self) -> bool:
-        """Whether tasks were kept for the calling thread, which is lent."""
+        """Whether tasks are kept for the calling thread, which is lent."""
         return self._lent.has_kept
 
     def run_deferred(self) -> None:
-        """The calling thread is about to wait: what it was to run goes to other threads."""
+        """Hand the tasks kept for the calling thread, which is about to wait, to other threads."""
         self._lent.hand_on_kept()
 
     def _run_here(self, task: Task) -> None:
-        """Run `task` on the calling thread for as long as nobody else waits for a turn."""
+        """Run `task` on the calling thread as long as no other task waits for a turn."""
         more = True
         while more:
             with self._lock:
@@ -120,10 +124,13 @@ class NativeRuntime(ThreadPool):
                 self._start_thread()
 
     def run_waiting(self, task: Task) -> bool:
-        """Under a GIL, run a turn of a light task that waits for one, if it may begin now.
+        """Under a GIL, run a turn of a queued light task on the calling thread, if it may begin.
 
-        To be woken twice, and to get the GIL beside busy threads each time, takes far longer than
-        a few small messages do.
+        It saves two context switches, each of which has to get the GIL from busy threads; that
+        takes far longer than decoding a few small messages.
+
+        Returns:
+            Whether a turn was run. If not, the caller waits.
         """
         if not self._takes_turns or self._lent.is_mine or self._is_exiting:
             return False
@@ -139,22 +146,25 @@ class NativeRuntime(ThreadPool):
             self._append(task)
 
     def schedule(self, task: Task) -> None:
-        """Give `task` turns until it says that there is no more."""
+        """Run turns of `task` until `Task.run_turn` returns False. Thread-safe."""
         if not self._lent.keep(task):
             self._append(task)
 
     def turns_at_once(self, msg_bytes: int) -> int:
-        """Turns that a task with messages of this mean size should have at the same time."""
-        # Read without the lock: one turn more or less is no matter.
+        """Return how many turns of one task should run at the same time (`turns_worth_having`)."""
+        # Read without the lock: one turn more or less does not matter.
         busy = len(self._threads) - self._num_idle
         return turns_worth_having(msg_bytes, busy)
 
     def make_room(self, worked_s: float) -> None:
-        """Under a GIL, sleep for a multiple of the time that the turn took; see `limits`.
+        """Under a GIL, sleep for a multiple of the duration of the last turn.
 
-        A query lets go of the GIL at each step that NumPy or Arrow takes, some hundreds of times,
-        and each time waits until the workers let go of it: beside a store that is written at full
-        speed it took six times as long as alone.
+        See `limits.QUERY_ROOM_SHARE`. A query releases the GIL at each step of NumPy or Arrow, some
+        hundred times, and each time waits until the workers release it. In parallel with a store
+        that is written at full speed, a query took six times as long as alone.
+
+        Args:
+            worked_s: Duration of the turn, in seconds.
         """
         if self._takes_turns:
             time.sleep(min(QUERY_ROOM_SHARE * worked_s, QUERY_ROOM_S_MAX))
@@ -164,14 +174,18 @@ _alive: weakref.WeakSet[NativeRuntime] = weakref.WeakSet()
 
 
 def abandon_turns() -> None:
-    """Begin no further turn in this process, which was interrupted and ends at once."""
+    """Begin no further turn in this process, because it was interrupted and exits now.
+
+    Accepted messages that were not decoded yet are lost. It applies to all native runtimes.
+    """
     for runtime in list(_alive):
         runtime.abandon()
 
 
 @atexit.register
 def _drain_all_at_exit() -> None:
-    # A daemon thread inside Arrow's C++ while the interpreter goes down can abort the process.
+    # A daemon thread that is inside Arrow's C++ code while the interpreter shuts down can abort the
+    # process.
     for runtime in list(_alive):
         runtime._drain_at_exit()  # noqa: SLF001
 

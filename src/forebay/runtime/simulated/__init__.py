@@ -1,1 +1,1 @@
-"""The runtime of tests: a seed picks the order of everything, and time is virtual."""
+"""A deterministic runtime for tests: a seed decides the order of all steps, and time is virtual."""

@@ -1,4 +1,4 @@
-"""Locks and conditions of a simulation: whenever one is taken, the schedule has a choice."""
+"""Locks and conditions of a simulation; at each acquisition the schedule may switch actors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class SimulatedLock:
-    """A lock whose every taking is a choice of the schedule."""
+    """A lock that lets the schedule choose the next actor at each acquisition."""
 
     def __init__(self, schedule: Schedule, *, reentrant: bool) -> None:
         self._schedule = schedule
@@ -25,7 +25,7 @@ class SimulatedLock:
         self._waiting: list[Actor] = []
 
     def locked(self) -> bool:
-        """Whether somebody holds it."""
+        """Return whether an actor holds the lock."""
         return self._depth > 0
 
     def __enter__(self) -> bool:
@@ -55,7 +55,7 @@ class SimulatedLock:
 
 
 class SimulatedCondition:
-    """A condition whose waiters wake in an order that the schedule picks."""
+    """A condition whose waiting actors wake in an order that the schedule chooses."""
 
     def __init__(self, schedule: Schedule, lock: SimulatedLock) -> None:
         self._schedule = schedule
@@ -69,7 +69,7 @@ class SimulatedCondition:
         self._lock.__exit__(*exception)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let go of the lock until notified or until virtual time has passed."""
+        """Release the lock until notified; return False after `timeout` seconds of virtual time."""
         schedule = self._schedule
         me = schedule.current
         if me is None:
@@ -89,7 +89,11 @@ class SimulatedCondition:
         return notified
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
-        """Wait until `predicate` holds, or until virtual time has passed."""
+        """Wait until `predicate` holds or `timeout` seconds of virtual time are over.
+
+        Returns:
+            The last value of `predicate`.
+        """
         schedule = self._schedule
         deadline_s = None if timeout is None else schedule.now_s + timeout
         while not (result := predicate()):
@@ -99,7 +103,7 @@ class SimulatedCondition:
         return result
 
     def notify_all(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiting actors."""
         for actor in self._waiting:
             if actor.blocked_on is not None:
                 actor.notified = True

@@ -1,9 +1,9 @@
-"""`SimulatedRuntime`: one seed decides who runs when, and time passes only in its head.
+"""`SimulatedRuntime`: a seed decides which thread runs when, and time is virtual.
 
-Actors (what a test spawns, and the runtime's workers) are real threads of which exactly one runs;
-at every lock, wait and `pause()` the schedule picks the next. So the real code of submitters,
-workers and pollers is explored, the same seed gives the same run, and a deadlock is found at once:
-nobody can go on.
+Actors (the functions that a test spawns, and the runtime's workers) are real threads of which
+exactly one runs at a time. At every lock, wait and `pause()` the schedule chooses the next one. So
+the real code of submitters, workers and pollers is tested, the same seed gives the same run, and a
+deadlock is found at once: no actor can continue.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 
 class SimulatedRuntime(Schedule):
-    """Tasks, locks and clocks under a schedule drawn from a seed.
+    """Tasks, locks and clocks under a schedule that is drawn from a seed.
 
-    Spawn actors, then call `run()`. Locks, conditions and clocks work within it; before and after
-    it the caller is alone. `choose` replaces the seed: given `n`, it picks one of `n` ways on.
+    Spawn actors, then call `run()`. Locks, conditions and clocks work during the run; before and
+    after it only the calling thread may use them.
+
+    Args:
+        seed: Determines all choices of the schedule.
+        workers: Number of worker actors that run tasks.
+        choose: Replaces the seed: given `n`, returns a choice from `range(n)`.
+        steps_max: The simulation fails after this many choices.
 
     Attributes:
-        steps: How often the schedule had a choice so far.
+        steps: Number of choices of the schedule so far.
     """
 
     name = "simulated"
@@ -51,19 +57,23 @@ class SimulatedRuntime(Schedule):
 
     @property
     def num_threads(self) -> int:
-        """Workers that are in a turn."""
+        """Number of workers that are in a turn."""
         return sum(1 for actor in self._actors if actor.is_worker and actor.blocked_on is None)
 
     def lock(self) -> Lock:
-        """A lock that is not reentrant."""
+        """Return a lock that is not reentrant."""
         return SimulatedLock(self, reentrant=False)
 
     def rlock(self) -> Lock:
-        """A lock that its holder may take again."""
+        """Return a reentrant lock."""
         return SimulatedLock(self, reentrant=True)
 
     def condition(self, lock: Lock | None = None) -> Condition:
-        """A condition over `lock`, or over a lock of its own."""
+        """Return a condition over `lock`, or over a new lock if that is None.
+
+        Raises:
+            TypeError: `lock` is not a lock of a simulation.
+        """
         if lock is None:
             lock = self.lock()
         if not isinstance(lock, SimulatedLock):
@@ -72,29 +82,29 @@ class SimulatedRuntime(Schedule):
         return SimulatedCondition(self, lock)
 
     def monotonic_s(self) -> float:
-        """Seconds of virtual time."""
+        """Return seconds of virtual time."""
         return self.now_s
 
     def wall_clock_ns(self) -> int:
-        """Nanoseconds since the epoch of virtual time."""
+        """Return nanoseconds since the start of virtual time."""
         return int(self.now_s * 1e9)
 
     @property
     def is_contended(self) -> bool:
-        """Never: turns are as short as the simulation makes them."""
+        """Always False: turns are as short as the simulation makes them."""
         return False
 
     def turns_at_once(self, msg_bytes: int) -> int:
-        """As many as there are workers, whatever the size: orders are what is explored."""
+        """Return the number of workers, whatever the size: the simulation explores all orders."""
         del msg_bytes
         return sum(1 for actor in self._actors if actor.is_worker) or 1
 
     def thread_id(self) -> int:
-        """Tells the running actor from all others."""
+        """Return an id that no other actor has."""
         return id(self.current)
 
     def make_room(self, worked_s: float) -> None:
-        """Nothing: who goes first is what is explored."""
+        """Do nothing: the schedule decides which actor goes first."""
         del worked_s
 
     @property
@@ -104,7 +114,7 @@ class SimulatedRuntime(Schedule):
 
     @contextmanager
     def lend_thread(self) -> Iterator[None]:
-        """Keep what the running actor schedules, then let it run some of that: who runs what?"""
+        """Keep what the running actor schedules; at the end run turns as the schedule chooses."""
         me = self.current
         if me is None or me in self._lent:
             yield
@@ -124,7 +134,7 @@ class SimulatedRuntime(Schedule):
                 self._append(task)
 
     def run_waiting(self, task: Task) -> bool:
-        """Let the running actor have a turn of a task that waits for a worker; or not."""
+        """Run a turn of a queued task on the running actor, if the schedule chooses so."""
         me = self.current
         if me is None or me in self._lent or task not in self._ready or not self._choose(2):
             return False
@@ -140,17 +150,17 @@ class SimulatedRuntime(Schedule):
 
     @property
     def has_deferred(self) -> bool:
-        """Whether tasks were kept for the running actor, which is lent."""
+        """Whether tasks are kept for the running actor, which is lent."""
         return bool(self._lent.get(self.current))
 
     def run_deferred(self) -> None:
-        """The running actor is about to wait: what it was to run goes to the workers."""
+        """Hand the tasks kept for the running actor, which is about to wait, to the workers."""
         kept = self._lent[self.current]
         while kept:
             self._append(kept.pop(0))
 
     def schedule(self, task: Task) -> None:
-        """Give `task` turns, on whatever worker the schedule picks."""
+        """Run turns of `task`, on a worker that the schedule chooses."""
         kept = self._lent.get(self.current)
         if kept is None:
             self._append(task)

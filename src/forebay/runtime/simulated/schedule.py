@@ -1,4 +1,4 @@
-"""`Schedule`: threads of which one runs at a time; a seed says which, and time is virtual."""
+"""`Schedule`: a seeded scheduler that runs one of several threads at a time, under virtual time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 A_TASK = "a task"
-"""What a worker waits for that has nothing to do."""
+"""What an idle worker waits for."""
 
 
 class SimulationError(AssertionError):
-    """An actor failed, a check failed, or nobody could go on; the message says how to replay."""
+    """An actor or a check failed, or there was a deadlock; the message tells how to replay it."""
 
 
 class _Aborted(BaseException):
@@ -22,7 +22,7 @@ class _Aborted(BaseException):
 
 
 class Actor:
-    """A thread that runs only while it holds the baton."""
+    """A thread that runs only while the schedule has chosen it."""
 
     def __init__(self, name: str, run: Callable[[], object], *, is_worker: bool) -> None:
         self.name = name
@@ -38,17 +38,21 @@ class Actor:
 
 
 class Schedule:
-    """Actors of whom exactly one runs; whoever may stop here hands the baton on.
+    """A scheduler of actors of which exactly one runs at a time.
+
+    Args:
+        seed: Determines all choices.
+        choose: Replaces the seed: given `n`, returns a choice from `range(n)`.
+        steps_max: The simulation fails after this many choices.
 
     Attributes:
-        seed: What all choices follow from.
-        steps: How often there was a choice so far.
-        current: The actor that runs; `None` before and after the run.
-        now_s: Seconds of virtual time.
+        seed: The seed.
+        steps: Number of choices so far.
+        current: The running actor. None before and after the run.
+        now_s: Virtual time, in seconds.
     """
 
     def __init__(self, seed: int, choose: Callable[[int], int] | None, steps_max: int) -> None:
-        """A schedule without actors; given `n`, `choose` picks one of `n` ways on."""
         self.seed = seed
         self.steps = 0
         self._choose = choose or random.Random(seed).randrange  # noqa: S311, RUF100 - a schedule
@@ -62,14 +66,18 @@ class Schedule:
         self._over = threading.Event()
 
     def spawn(self, name: str, run: Callable[[], object]) -> None:
-        """Add an actor; the simulation is over when all actors are and no task is left."""
+        """Add an actor. The simulation ends when all actors have ended and no task is left."""
         self._actors.append(Actor(name, run, is_worker=False))
 
     def run(self, check: Callable[[], object] | None = None) -> None:
-        """Run all actors to their end, calling `check` at every step.
+        """Run all actors to their end.
+
+        Args:
+            check: Called at every step; it raises if an invariant does not hold.
 
         Raises:
-            SimulationError: With the first failure as its cause.
+            SimulationError: An actor or the check failed (the first failure is the cause), or no
+                actor could continue.
         """
         self._check = check
         for actor in self._actors:
@@ -94,21 +102,21 @@ class Schedule:
             raise SimulationError(msg) from self._error
 
     def pause(self) -> None:
-        """Let the schedule pick somebody else, here."""
+        """Let the schedule choose which actor continues."""
         if self.current is not None:
             self._hand_on(self.current)
 
     def sleep(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Stop the running actor for some seconds of virtual time."""
         self.block("a time", self.now_s + seconds)
 
     @property
     def has_deferred(self) -> bool:
-        """Whether the running actor has work of its own to do before it waits."""
+        """Whether the running actor has tasks to run before it waits."""
         return False
 
     def run_deferred(self) -> None:
-        """Let the running actor do that work."""
+        """Run these tasks."""
 
     def _live(self, actor: Actor) -> None:
         actor.gate.acquire()
@@ -124,17 +132,25 @@ class Schedule:
             self._hand_on(None)
 
     def block(self, on: str, deadline_s: float | None) -> bool:
-        """Stop the running actor until it is notified (True) or the time has come (False)."""
+        """Stop the running actor until it is notified (True) or the deadline has come (False).
+
+        Args:
+            on: What it waits for, for error messages.
+            deadline_s: Virtual time, in seconds. None waits without a limit.
+
+        Raises:
+            RuntimeError: No simulation is running, so no other actor could end the wait.
+        """
         me = self.current
         if me is None:
-            msg = f"nobody else is there to end a wait for {on}"
+            msg = f"no other actor is there to end a wait for {on}"
             raise RuntimeError(msg)
         me.blocked_on, me.deadline_s, me.notified = on, deadline_s, False
         self._hand_on(me)
         return me.notified
 
     def _hand_on(self, me: Actor | None) -> None:
-        """Give the baton to whom the schedule picks; return when `me` has it again."""
+        """Let the actor run that the schedule chooses; return when `me` is chosen again."""
         if self._is_aborting:
             raise _Aborted
         chosen = None
@@ -160,7 +176,7 @@ class Schedule:
         self.steps += 1
         self.now_s += 1e-6
         if self.steps > self._steps_max:
-            msg = f"no end after {self._steps_max} steps: {self._who_waits()}"
+            msg = f"no end after {self._steps_max} steps: {self._waiting_text()}"
             raise SimulationError(msg)
         if self._error is not None:
             return None
@@ -177,10 +193,10 @@ class Schedule:
             return running[self._choose(len(running))]
         if all(a.is_done for a in self._actors if not a.is_worker):
             return None
-        msg = f"deadlock: {self._who_waits()}"
+        msg = f"deadlock: {self._waiting_text()}"
         raise SimulationError(msg)
 
-    def _who_waits(self) -> str:
+    def _waiting_text(self) -> str:
         return ", ".join(
             f"{a.name} waits for {a.blocked_on}"
             for a in self._actors

@@ -1,4 +1,4 @@
-// The page: recordings on the left, and on the right what the chosen one says at the cursor.
+// The page: recordings on the left, and on the right the selected one at the time of the cursor.
 
 import { readTable } from "./arrow.js";
 import { Engine } from "./engine.js";
@@ -15,7 +15,7 @@ const PLOTTED_ENTITIES_MAX = 8;
 const BUCKETS_MIN = 100;
 const REFRESH_MS = 1000;
 const PROGRESS_MS = 200;
-const BETWEEN_MS = 100; // parts of the page that change by themselves do so one after the other
+const BETWEEN_MS = 100; // parts of the page that refresh by themselves do so one after the other
 
 const config = JSON.parse($("config").textContent, (key, value) =>
   ["python", "pyodide", "snapshot"].includes(key) ? new URL(value, document.baseURI).href : value);
@@ -25,7 +25,7 @@ const spares = new Spares(config);
 const recordings = [];
 const chosen = { recording: null, store: null, timeline: null, entity: null, time: null };
 
-/** For scripts and for the curious: what the page knows. */
+/** For scripts and debugging: the state of the page. */
 window.forebay = { recordings, chosen, spares, readTable, Engine, open };
 
 // ---- opening -------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ document.addEventListener("drop", (event) => {
 const cards = new Map();
 let isDue = false;
 
-/** Something is new about a recording; however often, the list is drawn five times a second. */
+/** A recording has changed; the list is redrawn at most five times a second. */
 function changed(recording) {
   const { source } = recording;
   while (source.parts < source.recordings.length) open(source, source.parts++);
@@ -118,7 +118,7 @@ function drawCard(recording, item) {
   setText(item.querySelector("small"), stateText(recording));
 }
 
-/** What stays the same costs no layout. */
+/** An unchanged element costs no layout. */
 function setText(element, text) {
   const shown = printable(text);
   if (element.textContent !== shown) element.textContent = shown;
@@ -168,7 +168,7 @@ function clearWork() {
   fillTable($("rows"), { rows: 0, names: [], columns: {} });
 }
 
-// What is read already can be looked at while the rest is coming.
+// The part that is already read can be shown while the rest is loading.
 setInterval(async () => {
   const { recording } = chosen;
   if (recording?.state !== "reading" || document.hidden) return;
@@ -176,7 +176,7 @@ setInterval(async () => {
   if (recording === chosen.recording && recording.overview?.stores.length) showOverview(BETWEEN_MS);
 }, REFRESH_MS);
 
-// ---- the chosen recording ------------------------------------------------------------------
+// ---- the selected recording ------------------------------------------------------------------
 
 const tree = new Tree($("tree"), (path) => {
   chosen.entity = path;
@@ -191,7 +191,7 @@ const currentRange = () => currentTimeline()?.range.map(BigInt);
 function showOverview(betweenMs = 0) {
   const { stores } = chosen.recording.overview;
   if (!stores[chosen.store]) {
-    // A file may hold a blueprint before its recording.
+    // A file may contain a blueprint before its recording.
     const first = stores.findIndex((store) => store.kind === "recording" && store.entities.length);
     chosen.store = Math.max(0, first);
   }
@@ -219,7 +219,7 @@ function showOverview(betweenMs = 0) {
   showData(betweenMs);
 }
 
-/** Only if they are others: while a recording comes in, this is asked for every second. */
+/** Only if they have changed: while a recording loads, this is called every second. */
 function showOptions(select, options) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return;
@@ -267,7 +267,7 @@ function showData(betweenMs = 0) {
   }
 }
 
-/** One question of a kind at a time; of those that come meanwhile only the last is asked. */
+/** One query of a kind at a time; of those made meanwhile only the last is sent. */
 const asking = new Map();
 function ask(kind, question) {
   if (asking.has(kind)) {
@@ -350,7 +350,7 @@ async function showPlot() {
     .filter(({ path }) => path === entity || path.startsWith(`${entity}/`))
     .filter(({ components }) => components.some((each) => each.is_plottable))
     .slice(0, PLOTTED_ENTITIES_MAX);
-  // A bucket for two pixels; for four while more is coming: the pen's way is most of a frame.
+  // A bucket per two pixels, or per four while loading: drawing is most of the time of a frame.
   const pixels = recording.state === "reading" ? 4 : 2;
   const buckets = Math.max(BUCKETS_MIN, Math.round(plot.width / pixels));
   const lines = [];
@@ -403,7 +403,7 @@ $("export-arrow").addEventListener("click", () =>
 
 // ---- the engine ----------------------------------------------------------------------------
 
-// The first interpreter starts with the page: whoever drops a file finds it ready, or nearly.
+// The first interpreter starts with the page, so that it is ready, or nearly, for a dropped file.
 const first = spares.prepare();
 const began = performance.now();
 $("engine").textContent = "starting Python…";

@@ -1,12 +1,12 @@
 // Arrow IPC streams of flat columns: integers, floats, booleans, times and text.
-// What the engine makes for the screen has no other columns; others are left out by name.
+// Tables for the screen have no other columns; columns of other types are left out and named.
 
 const SCHEMA = 1;
 const RECORD_BATCH = 3;
 const TYPE = { int: 2, float: 3, utf8: 5, bool: 6, timestamp: 10, duration: 18 };
 const text = new TextDecoder();
 
-/** A flatbuffer table at a position: fields by number, absent ones as `undefined`. */
+/** A flatbuffer table at a position: fields by number; an absent field is `undefined`. */
 class Table {
   constructor(view, at) {
     this.view = view;
@@ -96,14 +96,14 @@ function readColumn(field, rows, nulls, buffers) {
   return Array.from(values, (value, row) => (isNull(row) ? null : value));
 }
 
-/** A typed array over bytes; a copy where they do not lie on a multiple of its element's size. */
+/** A typed array over bytes; a copy if they are not aligned to the size of its elements. */
 function aligned(kind, bytes, length) {
   if (!length || !bytes.length) return new kind(0);
   const whole = bytes.byteOffset % kind.BYTES_PER_ELEMENT ? bytes.slice() : bytes;
   return new kind(whole.buffer, whole.byteOffset, length);
 }
 
-/** Read a stream of one schema; gives `{ rows, names, columns }`, 64-bit integers as BigInt. */
+/** Read a stream of one schema; returns `{ rows, names, columns }`, 64-bit integers as BigInt. */
 export function readTable(buffer) {
   const whole = new DataView(buffer);
   let fields = [];

@@ -1,4 +1,4 @@
-// A worker with an interpreter of its own, seen from the page.
+// The page's side of a worker with an interpreter of its own. The protocol:
 //
 // To the worker                      From the worker
 //                                      loaded
@@ -6,17 +6,17 @@
 //                                      ready    modules, heap, hasSnapshot
 //   open   source, part
 //   read   file, blockBytes, credits
-//   block  buffer (changes hands)      credit   blocks, progress
+//   block  buffer (transferred)        credit   blocks, progress
 //   end                                progress progress (of a file that it reads itself)
 //   pace   rest                        finished progress, overview, restedMs
-//   ask    id, question                answer   id, value | buffer (changes hands)
+//   ask    id, question                answer   id, value | buffer (transferred)
 //                                      refused  id, error
 //   ping                               pong
 //                                      crashed  error
 //
-// A block costs a credit; it comes back when the block is decoded and committed. So at most
-// CREDITS × BLOCK_BYTES of a recording are between the file and its store. A file is read by the
-// worker itself, by the same credits; what is fetched comes from the page in blocks.
+// A block costs a credit, which is returned when the block is decoded and committed. So at most
+// CREDITS × BLOCK_BYTES of a recording are between the file and its store. The worker reads a file
+// itself, with the same credits; the page fetches a URL and sends it in blocks.
 
 import { join, leave } from "./pace.js";
 
@@ -27,13 +27,13 @@ const PING_MS = 1000;
 const HANG_MS = 30_000; // one message of 100 MB, or one large export, takes seconds uninterrupted
 const BOOT_MS = 180_000;
 
-const REST_STEP = 0.1; // a change of rests that is worth a message
+const REST_STEP = 0.1; // smallest change of the pause that is sent to the worker
 
-const compiled = new Map(); // WebAssembly modules by key: what one worker compiled serves all
+const compiled = new Map(); // WebAssembly modules by key: compiled by one worker, used by all
 
 /**
- * A worker inherits the page's content security policy only if it comes from a blob; and in such a
- * one Chromium refuses static imports of the page's own files, but not dynamic ones.
+ * A worker inherits the page's content security policy only if it is started from a blob. In such a
+ * worker, Chromium refuses static imports of the page's own files, but not dynamic ones.
  */
 function startWorker() {
   const address = JSON.stringify(new URL("worker.js", import.meta.url).href);
@@ -47,7 +47,7 @@ function startWorker() {
 export class EngineError extends Error {}
 
 export class Engine {
-  /** What was asked and not yet answered, by id. */
+  /** Queries that are not yet answered, by id. */
   #asked = new Map();
   #nextId = 0;
   #credits = CREDITS;
@@ -55,10 +55,10 @@ export class Engine {
   #heardAt = performance.now();
   #watch;
   #failure = null;
-  rest = 0; // as it was last asked for
-  restedMs = 0; // in all, once it has finished
+  rest = 0; // the pause that was last requested
+  restedMs = 0; // in total, when it has finished
 
-  /** `config` says where Pyodide, the wheels and the engine are. */
+  /** `config` has the URLs of Pyodide, the wheels and the engine. */
   constructor(config) {
     this.#boot = { type: "boot", config };
     this.stages = [];
@@ -94,8 +94,8 @@ export class Engine {
   }
 
   /**
-   * Begin a source, by its name for people; once, and before its first block. Of one with several
-   * recordings, `part` is the number of the one that is kept; without it, all are.
+   * Begin a source with its display name; once, and before its first block. If it has several
+   * recordings, `part` is the number of the one that is kept; without `part` all are kept.
    */
   open(source, part) {
     if (this.#failure) return;
@@ -103,20 +103,20 @@ export class Engine {
     join(this);
   }
 
-  /** Have the worker rest so long for each unit of work (see pace.js). */
+  /** Let the worker pause for so long per unit of work (see pace.js). */
   pace(rest) {
     if (Math.abs(rest - this.rest) < REST_STEP && (rest > 0 || this.rest === 0)) return;
     this.rest = rest;
     this.worker.postMessage({ type: "pace", rest });
   }
 
-  /** Have the worker read a whole file, to its end. */
+  /** Let the worker read a file to its end. */
   read(file) {
     if (this.#failure) return;
     this.worker.postMessage({ type: "read", file, blockBytes: BLOCK_BYTES, credits: CREDITS });
   }
 
-  /** Bytes of the recording, at most BLOCK_BYTES; waits until there is a credit for them. */
+  /** Send bytes of the recording, at most BLOCK_BYTES; waits for a credit. */
   async feed(buffer) {
     while (this.#credits === 0 && !this.#failure) {
       await new Promise((resolve) => this.#waitingForCredit.push(resolve));
@@ -131,7 +131,7 @@ export class Engine {
     if (!this.#failure) this.worker.postMessage({ type: "end" });
   }
 
-  /** Ask something of the recording; gives an ArrayBuffer, or an object for `overview`. */
+  /** Send a query; returns an ArrayBuffer, or an object for `overview`. */
   ask(question) {
     if (this.#failure) return Promise.reject(new EngineError(this.#failure));
     const id = this.#nextId++;
@@ -141,12 +141,12 @@ export class Engine {
     });
   }
 
-  /** End the worker and everything that waits for it. */
+  /** End the worker, and reject everything that waits for it. */
   close(reason = "it was closed") {
     this.#stop(reason);
   }
 
-  /** The worker is lost: say so, once. */
+  /** The worker is lost: report it, once. */
   fail(reason) {
     if (this.#failure) return;
     this.#stop(reason);
@@ -221,5 +221,5 @@ export class Engine {
   }
 }
 
-/** How long a worker may be silent; a page that knows its recordings may set it. */
+/** How long a worker may be silent; a page with known recordings may change it. */
 Engine.hangMs = HANG_MS;

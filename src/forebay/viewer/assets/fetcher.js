@@ -1,5 +1,5 @@
-// The only part that may connect to other hosts. It is given an address and hands over what it
-// fetches, block by block as the page asks; no data of the page ever comes here.
+// The only part that may connect to other hosts. It receives a URL and returns what it fetches,
+// block by block as the page requests it. It never receives data of the page.
 
 window.addEventListener("message", async ({ data, origin, ports: [port] }) => {
   if (origin !== window.location.origin || !port) return;
@@ -26,7 +26,7 @@ window.addEventListener("message", async ({ data, origin, ports: [port] }) => {
     const response = await fetch(data.url, { credentials: "omit" });
     if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
     reader = response.body.getReader();
-    // Of a body that was compressed on the way, the length says nothing.
+    // The length of a compressed body says nothing about the decompressed size.
     const isPlain = !response.headers.get("content-encoding");
     tell({ size: isPlain ? Number(response.headers.get("content-length")) || null : null });
   } catch (error) {

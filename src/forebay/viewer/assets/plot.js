@@ -1,4 +1,4 @@
-// Lines over time on a canvas: least to greatest of each bucket, a cursor, and a way to set it.
+// Lines over time on a canvas: minimum to maximum of each bucket, and a cursor that can be set.
 
 const COLORS = ["#2a8fbd", "#d9722b", "#3d9a50", "#c4477b", "#8464c4", "#a88a1c", "#4a9fa5", "#b0523c"];
 const LEFT = 56;
@@ -9,7 +9,7 @@ const STROKED_POINTS_MAX = 150;
 const BAND_MARGIN = 0.5; // so that a band of no height is a line
 
 export class Plot {
-  /** `onPick(fraction)` is called with the place along the range that was clicked. */
+  /** `onPick(fraction)` is called with the position of a click in the range. */
   constructor(figure, onPick) {
     this.canvas = figure.querySelector("canvas");
     this.caption = figure.querySelector("figcaption");
@@ -30,7 +30,7 @@ export class Plot {
       const step = { ArrowLeft: -0.01, ArrowRight: 0.01, Home: -1, End: 1 }[event.key];
       if (step) { event.preventDefault(); onPick(Math.min(1, Math.max(0, this.cursor + step))); }
     });
-    this.width = this.canvas.clientWidth; // asked for in the midst of changes it costs a layout
+    this.width = this.canvas.clientWidth; // reading it during changes costs a layout
     this.height = this.canvas.clientHeight;
     new ResizeObserver(([{ contentRect }]) => {
       this.width = contentRect.width;
@@ -78,7 +78,7 @@ export class Plot {
 
   #isDue = false;
 
-  /** Soon, and once for all that is new by then. */
+  /** Draw soon, once for all changes until then. */
   draw() {
     if (this.#isDue) return;
     this.#isDue = true;
@@ -135,7 +135,7 @@ export class Plot {
     let last = null;
     for (let i = 0; i <= count; i++) {
       const text = this.format(i / count);
-      if (text === last) continue; // of a range of one time, one tick
+      if (text === last) continue; // one tick for a range of a single time
       last = text;
       pen.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
       pen.fillText(text, toX(i / count), height - BOTTOM + 7);
@@ -143,7 +143,7 @@ export class Plot {
   }
 }
 
-/** A stroke wider than a pixel costs fifteen times a hairline, and all of it on the page's thread. */
+/** A stroke wider than a pixel costs fifteen times a hairline, all on the page's thread. */
 function drawLine(pen, { x, least, greatest }, hairline, toX, toY) {
   const count = x.length;
   pen.beginPath();
@@ -162,7 +162,7 @@ function drawLine(pen, { x, least, greatest }, hairline, toX, toY) {
     pen.stroke();
     return;
   }
-  // A band from least to greatest; its outline keeps it in sight where it is steep.
+  // A band from minimum to maximum; the outline keeps it visible where it is steep.
   for (let i = 0; i < count; i++) pen.lineTo(toX(x[i]), toY(greatest[i]) - BAND_MARGIN);
   for (let i = count - 1; i >= 0; i--) pen.lineTo(toX(x[i]), toY(least[i]) + BAND_MARGIN);
   pen.closePath();

@@ -1,4 +1,4 @@
-// Names and texts of senders, fit for a page. The rules are those of `forebay.printable`.
+// Makes names and texts from senders safe to show, with the rules of `forebay.printable`.
 
 const SUSPECT = /[\p{C}\p{Zl}\p{Zp}]/gu;
 const NAMES_MAX = 120; // characters
@@ -14,7 +14,7 @@ export function printable(text) {
   });
 }
 
-/** The same, cut in the middle where it is long: names differ at their ends. */
+/** The same, cut in the middle if it is long: names differ at their ends. */
 export function named(text) {
   return shortened(printable(shortened(String(text))));
 }

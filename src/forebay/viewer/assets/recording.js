@@ -1,11 +1,11 @@
-// One recording: its source, its engine, and how far they have come. Of a source with several, each
-// has a `Recording` and so an engine of its own: `part` is its number among them.
+// One recording: its source, its engine and their progress. If a source has several recordings, each
+// has a `Recording`, and so an engine, of its own: `part` is its number.
 //
-// States: starting → reading → whole | damaged (what was readable is there) | lost (its worker is).
+// States: starting → reading → whole | damaged (the readable part is shown) | lost (the worker is).
 
 import { Engine } from "./engine.js";
 
-/** Engines that are started ahead, so that a recording finds one that is ready. */
+/** Engines that are started in advance, so that one is ready for a recording. */
 export class Spares {
   #spares = [];
 
@@ -13,7 +13,7 @@ export class Spares {
     this.config = config;
   }
 
-  /** See to it that there are so many; gives the one that is taken next. */
+  /** Start engines until there are so many; returns the one that is used next. */
   prepare(count = 1) {
     while (this.#spares.length < count) {
       const engine = new Engine(this.config);
@@ -23,7 +23,7 @@ export class Spares {
     return this.#spares[0];
   }
 
-  /** All that wait, once they are ready. */
+  /** All unused engines, when they are ready. */
   ready() {
     return Promise.all(this.#spares.map((engine) => engine.ready));
   }
@@ -39,7 +39,7 @@ export class Spares {
 export class Recording {
   #attempt = 0;
 
-  /** `onChange(recording)` is called whenever there is something new to show. */
+  /** `onChange(recording)` is called whenever something has changed. */
   constructor(source, spares, onChange, part = 0) {
     this.source = source;
     this.part = part;
@@ -54,7 +54,7 @@ export class Recording {
     return this.source.name;
   }
 
-  /** Which of its source's recordings it is, for people; empty if there is but one. */
+  /** Which recording of its source it is, for display; empty if there is only one. */
   get which() {
     return this.source.recordings.length > 1 ? this.source.recordings[this.part] : "";
   }
@@ -64,7 +64,7 @@ export class Recording {
     return this.source.size ? this.progress.bytes / this.source.size : null;
   }
 
-  /** What is wrong with it, for people; empty if nothing is. */
+  /** What is wrong with it, for display; empty if nothing is. */
   get problems() {
     const found = [...this.lost];
     if (this.overview?.error) found.push(this.overview.error.message);
@@ -128,7 +128,7 @@ export class Recording {
     }
   }
 
-  /** The worker is gone and what it held with it: report, and have a fresh one take its place. */
+  /** The worker is lost with its data: report it, and start a new one in its place. */
   #lose(reason) {
     if (this.state === "lost") return;
     this.state = "lost";
@@ -138,13 +138,13 @@ export class Recording {
     this.onChange(this);
   }
 
-  /** Read it once more, in a fresh worker. */
+  /** Read the source again, in a new worker. */
   retry() {
     this.#begin();
     this.onChange(this);
   }
 
-  /** What is there now, while it is still coming in. */
+  /** The current overview, while the recording is loading. */
   async refresh() {
     if (this.state === "reading") this.overview = await this.engine.ask({ kind: "overview" });
   }

@@ -1,15 +1,15 @@
-// Where bytes come from. What is fetched comes in blocks, one at a time and only when asked: so
-// whoever asks no more, because it has no credit left, stops the connection.
+// Where bytes come from. A URL is fetched in blocks, one at a time and only on request. A reader
+// without credits makes no request, which stops the connection (backpressure).
 
 import { BLOCK_BYTES } from "./engine.js";
 
-/** What all have: as its workers tell of several recordings in it, each gets one of its own. */
+/** Base class: if its workers report several recordings, each gets a worker of its own. */
 class Source {
   recordings = []; // ids
-  parts = 1; // of them that have a worker
+  parts = 1; // number of them that have a worker
 }
 
-/** A dropped file, for the worker to read; it can be read again. */
+/** A dropped file, which the worker reads; it can be read again. */
 export class FileSource extends Source {
   constructor(file) {
     super();
@@ -19,7 +19,7 @@ export class FileSource extends Source {
   }
 }
 
-/** Something on a server, fetched by a frame that sees nothing of the page; again for each part. */
+/** A URL, fetched by a frame without access to the page; fetched again for each part. */
 export class UrlSource extends Source {
   constructor(url) {
     super();

@@ -1,9 +1,8 @@
-// Numbers as people read them. 64-bit times: BigInt from end to end, so that nanoseconds stay
-// nanoseconds.
+// Numbers as text. 64-bit times are BigInt everywhere, so that nanoseconds stay exact.
 
 const NO_BREAK = "\u00a0";
 
-/** So many of something, as in "1 row", "1,200 rows". */
+/** A count with its noun: "1 row", "1,200 rows". */
 export function countText(count, one) {
   return `${count.toLocaleString("en")}${NO_BREAK}${one}${count === 1 ? "" : "s"}`;
 }
@@ -15,7 +14,7 @@ export function sizeText(bytes) {
 
 const NS = 1_000_000_000n;
 
-/** A time on a timeline of that type, as people read it. */
+/** A time on a timeline of that type, as text. */
 export function timeText(time, type) {
   if (type === "sequence") return time.toLocaleString("en");
   const sign = time < 0n ? "-" : "";
@@ -33,7 +32,7 @@ export function timeText(time, type) {
   return whole.toISOString().slice(0, 19).replace("T", " ") + (fraction && `.${fraction}`) + "Z";
 }
 
-/** The same with no more digits than a tick of an axis needs. */
+/** The same with only the digits that a tick of an axis needs. */
 export function tickText(time, type, span) {
   if (type === "sequence") return time.toLocaleString("en");
   const digits = span > 600n * NS ? 0 : span > NS ? 2 : span > 1_000_000n ? 5 : 9;
@@ -48,7 +47,7 @@ export function timeAt(start, end, fraction) {
   return start + ((end - start) * BigInt(Math.round(fraction * Number(parts)))) / parts;
 }
 
-/** How far along the way from `start` to `end` a time is, 0 to 1. */
+/** The position of a time between `start` (0) and `end` (1). */
 export function fractionOf(start, end, time) {
   return end === start ? 1 : Number(time - start) / Number(end - start);
 }

@@ -1,4 +1,4 @@
-// Entity paths as a tree that keys and screen readers can walk.
+// Entity paths as a tree for keyboards and screen readers.
 
 import { named } from "./printable.js";
 import { countText } from "./times.js";
@@ -47,11 +47,11 @@ export class Tree {
       if (!this.closed.has(node.path)) for (const child of node.children.values()) walk(child, depth + 1);
     };
     walk(nest(entities), 0);
-    // Every second, while a recording comes in: most often it is the same tree.
+    // Every second while a recording loads: most often the tree is the same.
     const old = [...this.element.children];
     if (old.length !== items.length) this.element.replaceChildren(...items);
     else items.forEach((item, i) => { if (!item.isEqualNode(old[i])) old[i].replaceWith(item); });
-    // The tree has the focus; which of its items the keys are at is told apart from it.
+    // The tree has the focus; its active item is marked separately.
     const at = items.find((item) => item.dataset.path === selected);
     if (at) this.element.setAttribute("aria-activedescendant", at.id);
     else this.element.removeAttribute("aria-activedescendant");

@@ -1,10 +1,10 @@
-// One recording's interpreter. Bytes come in by credit, questions at any time; answers leave as
-// buffers that change hands. What the messages are is written down in engine.js.
+// One recording's interpreter. Bytes come in by credit, queries at any time; answers are transferred
+// buffers. engine.js documents the messages.
 
 let pyodide = null;
 let Session = null;
 let session = null;
-let blocksWaiting = 0; // fed but not yet decoded: their credits are owed to the page
+let blocksWaiting = 0; // fed but not yet decoded: their credits are not yet returned
 let isFinishing = false;
 
 const PROGRESS_MS = 200;
@@ -13,10 +13,10 @@ const post = (message, transfer = []) => self.postMessage(message, transfer);
 
 // ---- boot ----------------------------------------------------------------------------------
 
-const compiled = []; // [key, module] of what this worker compiled, for the workers after it
-const given = new Map(); // what workers before it compiled
+const compiled = []; // [key, module] of what this worker compiled, for later workers
+const given = new Map(); // what earlier workers compiled
 
-/** Tells one binary from another without reading 40 MB: its size, and samples of it. */
+/** Identifies a binary without reading 40 MB: its size, and samples of it. */
 function keyOf(bytes) {
   const view = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes.buffer ?? bytes);
   let hash = view.length | 0;
@@ -25,7 +25,7 @@ function keyOf(bytes) {
   return `${view.length}:${hash}`;
 }
 
-/** Compile each WebAssembly binary once for all workers: modules can be posted, instances not. */
+/** Compile each WebAssembly binary once for all workers: modules can be sent, instances not. */
 function shareModules(sharedFrom) {
   for (const [key, module] of sharedFrom) given.set(key, module);
   const { instantiate } = WebAssembly;
@@ -54,11 +54,11 @@ function shareModules(sharedFrom) {
   };
 }
 
-/** Ask for everything at once; whoever fetches one of these later gets what is on its way. */
+/** Request all files at once; a later fetch of one of them gets the response in progress. */
 function fetchEarly(urls) {
   const { fetch } = self;
   const onTheirWay = new Map(urls.map((url) => [url, fetch(url)]));
-  for (const response of onTheirWay.values()) response.catch(() => {}); // told when asked for
+  for (const response of onTheirWay.values()) response.catch(() => {}); // reported by the later fetch
   self.fetch = (resource, options) => {
     const url = new URL(resource.url ?? resource, self.location.href).href;
     const early = onTheirWay.get(url);
@@ -67,15 +67,15 @@ function fetchEarly(urls) {
   };
 }
 
-/** Names of the wheels of a Pyodide release: its own (`lock`) or those a site has made smaller. */
+/** Names of the wheels: those of Pyodide (`lock`), or the site's smaller ones. */
 async function wheelsOf(config) {
   if (config.wheels) return config.wheels;
   const lock = await (await fetch(`${config.pyodide}pyodide-lock.json`)).json();
   return config.packages.map((name) => config.pyodide + lock.packages[name].file_name);
 }
 
-/** True if from the memory of one that a site keeps: Pyodide may fail to, in a browser it is not
- *  made for, and then starts from nothing. */
+/** True if started from the site's snapshot. Pyodide may fail to in a browser that it was not made
+ *  for, and then starts without it. */
 async function startPython(config) {
   const { loadPyodide } = await import(`${config.pyodide}pyodide.mjs`);
   const indexURL = config.pyodide;
@@ -84,7 +84,7 @@ async function startPython(config) {
       pyodide = await loadPyodide({ indexURL, _loadSnapshot: unpacked(config.snapshot) });
       return true;
     } catch (error) {
-      console.warn(`the interpreter's snapshot is of no use here: ${lastLine(error)}`);
+      console.warn(`the interpreter's snapshot cannot be used here: ${lastLine(error)}`);
     }
   }
   pyodide = await loadPyodide({ indexURL });
@@ -125,8 +125,8 @@ async function boot({ config, modules }) {
 
 // ---- decoding, a slice at a time -----------------------------------------------------------
 
-// A message to oneself comes after the messages that wait already, and without the delay that
-// browsers put on nested timeouts.
+// A message to itself is handled after the queued messages, and without the delay that browsers
+// add to nested timeouts.
 const turnstile = new MessageChannel();
 turnstile.port1.onmessage = () => {
   const ms = restsUntil - performance.now();
@@ -136,7 +136,7 @@ turnstile.port1.onmessage = () => {
   } else guarded(runSlice);
 };
 
-let rest = 0; // after each millisecond of work, in milliseconds: the page sets it (see pace.js)
+let rest = 0; // milliseconds of pause per millisecond of work; the page sets it (see pace.js)
 let restsUntil = 0;
 let restedMs = 0;
 
@@ -171,10 +171,10 @@ function settle() {
   }
 }
 
-let wakeReader = null; // while a file is read here
+let wakeReader = null; // while this worker reads a file
 let toldAt = 0;
 
-/** To the page's source with each credit; of what is read here, as often as the page shows it. */
+/** Send progress: with each credit, or for a file read here as often as the page shows it. */
 function tellProgress() {
   const now = performance.now();
   if (wakeReader && now - toldAt < PROGRESS_MS) return;
@@ -194,7 +194,7 @@ function feed(buffer) {
   settle();
 }
 
-/** Read a file here, by the same credits: its bytes never come near the page's thread. */
+/** Read a file here, with the same credits: its bytes never pass the page's thread. */
 async function read({ file, blockBytes, credits }) {
   wakeReader = () => {};
   for (let at = 0; at < file.size; at += blockBytes) {
@@ -213,7 +213,7 @@ async function read({ file, blockBytes, credits }) {
   guarded(settle);
 }
 
-// ---- questions -----------------------------------------------------------------------------
+// ---- queries -------------------------------------------------------------------------------
 
 function answer({ id, question }) {
   try {
@@ -233,12 +233,12 @@ function answer({ id, question }) {
   }
 }
 
-// ---- failing -------------------------------------------------------------------------------
+// ---- failures ------------------------------------------------------------------------------
 
-/** What Python raised leaves the interpreter whole; anything else has broken it. */
+/** A Python exception leaves the interpreter usable; anything else has broken it. */
 const isFatal = (error) => error?.constructor?.name !== "PythonError";
 
-/** A traceback's last line, without the exception's module: what it says to a person. */
+/** The last line of a traceback without the exception's module: the text for people. */
 function lastLine(error) {
   const lines = String(error?.message ?? error).trim().split("\n");
   return lines[lines.length - 1].replace(/^[\w.]+\.(\w+: )/, "$1");
