@@ -346,7 +346,7 @@ import forebay
 from forebay.hub import StoreHub
 from forebay.model import Compression, StoreId
 from forebay.runtime import run_in_parallel
-from forebay.codec import lz4
+from forebay.codec.chunks import lz4
 from tests.hub.conftest import message
 
 def compressed_zeros(size):  # one literal, then one match that repeats it
