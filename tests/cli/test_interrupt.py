@@ -44,3 +44,31 @@ def test_a_load_that_would_never_end_ends_with_the_first_ctrl_c(
         process.kill()
     assert process.returncode == 130
     assert (out, err.strip()) == (b"", b"")
+
+
+LOST = """
+import os, signal
+from forebay.cli.signals import raise_lost_interrupts_again
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+raise_lost_interrupts_again()
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+thing = Interrupted()
+del thing
+print("lost", flush=True)
+try:
+    os.read(os.pipe()[0], 1)  # waits for ever
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_an_interrupt_inside_a_destructor_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "lost\nheard\n"), done.stderr

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from forebay.cli.logs import log_to_stderr
-from forebay.cli.signals import end_cleanly_when_terminated
+from forebay.cli.signals import end_cleanly_when_terminated, raise_lost_interrupts_again
 from forebay.errors import ForebayError
 from forebay.printable import printable, printable_lines
 from forebay.version import __version__
@@ -74,6 +74,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code: see `run`."""
     end_cleanly_when_terminated()
+    raise_lost_interrupts_again()
     log_to_stderr()
     sys.exit(run(args))
 
