@@ -251,8 +251,7 @@ def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         if head[at] != 0x2A or compression > 0x7F or encoding > 0x7F:
             return None
         size, at = _varint(head, at + 1)
-    # ValueError: protobuf in pure Python, on bad UTF-8
-    except (IndexError, DecodeError, ValueError):
+    except (IndexError, DecodeError, ValueError):  # ValueError: pure-Python protobuf, bad UTF-8
         return None
     tail = _read_tail(view, at + size)
     if tail is None:
