@@ -258,8 +258,7 @@ def scan_arrow_msg(data: Payload, byte_offset: int | None) -> ArrowMsg | None:
         size, at = _varint(head, begin)
         if at - begin > _LENGTH_BYTES_MAX:
             return None
-    # ValueError: protobuf in pure Python, on bad UTF-8
-    except (IndexError, DecodeError, ValueError):
+    except (IndexError, DecodeError, ValueError):  # ValueError: pure-Python protobuf, bad UTF-8
         return None
     tail = _read_tail(view, at + size)
     if tail is None:
