@@ -279,7 +279,7 @@ def _clears_and_values(recording: Recording, asked: Asked) -> bool:
 
 
 def _clear_with_data(recording: Recording, _asked: Asked) -> bool:
-    """A clear and data in one row."""
+    """A clear and data in one row, or in two of one row id and time."""
     return "clear with data" in recording.traits
 
 
@@ -321,12 +321,14 @@ def of_others(path: Path, made: Sequence[Foreign]) -> Recording:  # noqa: PLR091
     traits = set()
     types: dict[tuple[str, str], set[pa.DataType]] = {}
     statics: Counter[tuple[str, str]] = Counter()
+    placed: dict[bool, set[tuple[str, int, int]]] = {False: set(), True: set()}
     for one in made:
         for name in one.batch.schema.names[1:]:
             if name not in one.types:
                 values = one.batch.column(name).cast(pa.int64()).to_pylist()
                 times.setdefault(name, set()).update(values)
                 rows = list(zip(one.row_ids, values, strict=True))
+                placed[CLEAR in one.types].update((name, *row) for row in rows)
                 if len(set(rows)) < len(rows):
                     traits.add("equal rows")
         for name, kind in one.types.items():
@@ -342,6 +344,8 @@ def of_others(path: Path, made: Sequence[Foreign]) -> Recording:  # noqa: PLR091
             traits.add("unsorted")
         if CLEAR in one.types and [True] in one.batch.column(CLEAR).to_pylist():
             traits.add("recursive clear")
+    if placed[False] & placed[True]:
+        traits.add("clear with data")
     if any(count > 1 for count in statics.values()):
         traits.add("static twice")
     mixed = {key for key, kinds in types.items() if len(kinds) > 1}
