@@ -268,6 +268,10 @@ MEMORY_IN_FLIGHT_STORE_BYTES_MIN: Final = 64 * 1024
 MEMORY_RELAY_SHARE: Final = 4
 """The same for what a server keeps for readers that come late."""
 
+MEMORY_PASSED_SHARE: Final = 8
+"""After one part in so many of a hub's memory limit has passed through a server, the memory that
+the heap keeps free goes back to the system."""
+
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from forebay.errors import LimitError
 from forebay.limits import GC_STEP_SHARE, GC_TARGET_FRACTION
+from forebay.runtime import give_back_free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -224,6 +225,8 @@ class MemoryLimit:
                 level_max = level / 2
             if not self._lower(wanted, level, events):
                 break
+        if events:
+            give_back_free_memory()
         with self._lock:
             left = self._kept_bytes()
             self._is_stuck = left > self._ceiling_bytes

@@ -1,0 +1,93 @@
+"""A hostile sender against a real server with a memory limit: what its process takes at most."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from forebay.codec import encode_chunk, encode_write_request
+from forebay.model import StoreId
+from forebay.runtime import run_side_by_side
+from tests.chunks import make_chunk
+from tests.integration.processes import ServeProcess, forebay_serve
+from tests.server.client import At, Client, numbered
+from tests.waiting import until
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the memory of a process is read from /proc"
+)
+A = StoreId.recording("app", "a")
+MB = 1_000_000
+LIMIT_BYTES = 100 * MB
+SLACK_BYTES = 100 * MB
+
+
+def memory_bytes(server: ServeProcess, field: str = "VmRSS") -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (kib,) = re.findall(rf"{field}:\s*(\d+) kB", status)
+    return int(kib) * 1024
+
+
+@pytest.fixture
+def server() -> Iterator[ServeProcess]:
+    with forebay_serve("--memory-limit", "100MB") as serving:
+        with Client(At(serving.url)) as client:
+            client.write(numbered(A, 0))
+        yield serving
+
+
+def send(server: ServeProcess, requests: list[bytes]) -> None:
+    with Client(At(server.url)) as client:
+        client.write_raw(*requests)
+
+
+def test_what_passed_through_is_not_kept(server: ServeProcess) -> None:
+    """The heap kept 300 MB of rejected messages for later ones, and no limit counted them."""
+    idle = memory_bytes(server)
+    for size, times in ((40 * MB, 1), (16 * MB, 4), (20 * MB, 2)):
+        requests = [b"\xff" * size] * times
+        run_side_by_side([partial(send, server, requests)] * 6, "client", 6)
+    until(lambda: memory_bytes(server) < idle + SLACK_BYTES)
+    assert server.stop() == 0
+
+
+def test_a_message_over_half_of_the_limit_is_refused_before_it_is_held(
+    server: ServeProcess,
+) -> None:
+    """Such a one is rejected anyhow; and while it comes in, gRPC holds it three times."""
+    peak = memory_bytes(server, "VmHWM")
+    with Client(At(server.url)) as client:
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as refused:
+                client.write_raw(bytes(200 * MB))
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        client.write_raw(bytes(49 * MB))
+    assert memory_bytes(server, "VmHWM") < peak + 3 * 49 * MB + SLACK_BYTES
+
+
+def images(size: int, sender: int) -> list[bytes]:
+    """Images that cannot be compressed, each to be kept."""
+    values = pa.array(np.random.default_rng(sender).integers(0, 256, size, np.uint8))
+    inner = pa.ListArray.from_arrays(pa.array([0, size], pa.int32()), values)
+    cells = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), inner)
+    store_id = StoreId.recording("app", str(sender))
+    chunks = [make_chunk("/cam", {"frame": [n]}, {"Image:buffer": cells}) for n in range(12)]
+    return [encode_write_request(encode_chunk(store_id, chunk)) for chunk in chunks]
+
+
+def test_bulky_recordings_stay_within_the_limit(server: ServeProcess) -> None:
+    idle = memory_bytes(server)
+    size = 6 * MB
+    works = [images(size, sender) for sender in range(4)]
+    run_side_by_side([partial(send, server, work) for work in works], "client", 4)
+    until(lambda: memory_bytes(server) < idle + LIMIT_BYTES + SLACK_BYTES // 2)
+    assert memory_bytes(server, "VmHWM") < idle + LIMIT_BYTES + 3 * 4 * size + SLACK_BYTES
+    assert server.stop() == 0
