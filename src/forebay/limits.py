@@ -85,6 +85,12 @@ EXPANDED_BYTES_MIN: Final = MIB
 EXPANDED_BYTES_MAX: Final = 256 * MIB
 """The data of a message may become so much beyond its size, whatever the ratio allows."""
 
+EXPANDED_BUDGET_SHARE: Final = 4
+"""One part in so many of a hub's byte budget is the most that it may become, too."""
+
+EXPANSION_WAIT_S: Final = 1.0
+"""A thread whose message becomes much larger waits no longer for another thread that has one."""
+
 DICTIONARIES_MAX: Final = 1024
 """Dictionary batches that one message may have before its record batch."""
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from forebay.chunk import Chunk
 from forebay.codec import encode_chunk, encode_write_request
-from forebay.model import StoreId
+from forebay.model import ArrowMsg, Compression, StoreId
 from forebay.runtime import run_side_by_side
 from tests.chunks import make_chunk
 from tests.integration.processes import ServeProcess, forebay_serve
@@ -73,14 +75,18 @@ def test_a_message_over_half_of_the_limit_is_refused_before_it_is_held(
     assert memory_bytes(server, "VmHWM") < peak + 3 * 49 * MB + SLACK_BYTES
 
 
+def image_chunk(values: npt.NDArray[np.uint8], frame: int) -> Chunk:
+    inner = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values))
+    cells = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), inner)
+    return make_chunk("/cam", {"frame": [frame]}, {"Image:buffer": cells})
+
+
 def images(size: int, sender: int) -> list[bytes]:
     """Images that cannot be compressed, each to be kept."""
-    values = pa.array(np.random.default_rng(sender).integers(0, 256, size, np.uint8))
-    inner = pa.ListArray.from_arrays(pa.array([0, size], pa.int32()), values)
-    cells = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), inner)
+    values = np.random.default_rng(sender).integers(0, 256, size, np.uint8)
     store_id = StoreId.recording("app", str(sender))
-    chunks = [make_chunk("/cam", {"frame": [n]}, {"Image:buffer": cells}) for n in range(12)]
-    return [encode_write_request(encode_chunk(store_id, chunk)) for chunk in chunks]
+    msgs = [encode_chunk(store_id, image_chunk(values, number)) for number in range(12)]
+    return [encode_write_request(msg) for msg in msgs]
 
 
 def test_bulky_recordings_stay_within_the_limit(server: ServeProcess) -> None:
@@ -90,4 +96,27 @@ def test_bulky_recordings_stay_within_the_limit(server: ServeProcess) -> None:
     run_side_by_side([partial(send, server, work) for work in works], "client", 4)
     until(lambda: memory_bytes(server) < idle + LIMIT_BYTES + SLACK_BYTES // 2)
     assert memory_bytes(server, "VmHWM") < idle + LIMIT_BYTES + 3 * 4 * size + SLACK_BYTES
+    assert server.stop() == 0
+
+
+def bombs(size: int, sender: int) -> list[bytes]:
+    """Each becomes a hundred times as large once Arrow's buffers in it are decompressed."""
+    values = np.zeros(size, np.uint8)
+    values[: size // 100] = np.random.default_rng(sender).integers(0, 256, size // 100)
+    chunk = image_chunk(values, 0)
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, chunk.batch.schema, options=options) as writer:
+        writer.write_batch(chunk.batch)
+    payload = sink.getvalue().to_pybytes()
+    msg = ArrowMsg(StoreId.recording("app", str(sender)), payload, Compression.NONE, len(payload))
+    return [encode_write_request(msg)] * 20
+
+
+def test_what_compressed_buffers_become_stays_within_the_limit(server: ServeProcess) -> None:
+    """Messages of 8 kB took 1.9 GB: each store decoded its own at the same time."""
+    idle = memory_bytes(server)
+    works = [bombs(size, sender) for sender, size in enumerate([1 * MB, 10 * MB, 200 * MB] * 3)]
+    run_side_by_side([partial(send, server, work) for work in works], "client", 9)
+    assert memory_bytes(server, "VmHWM") < idle + LIMIT_BYTES + SLACK_BYTES
     assert server.stop() == 0

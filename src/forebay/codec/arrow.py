@@ -32,7 +32,7 @@ from forebay.codec.ipc import (
 from forebay.codec.lz4 import Lz4Decompressor
 from forebay.codec.migration import OLD_CHUNK_ID
 from forebay.codec.outgoing import outgoing_batch
-from forebay.codec.plain_types import Room, UnreadableColumnError
+from forebay.codec.plain_types import Gate, Room, UnreadableColumnError
 from forebay.codec.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -89,14 +89,19 @@ class ChunkDecoder:
     """Decodes the chunks of one stream after the other; one per worker."""
 
     def __init__(
-        self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
+        self,
+        memory: FreshMemory | None = None,
+        structure: StoreLimits = limits.STORE_LIMITS,
+        gate: Gate | None = None,
     ) -> None:
         """Learn nothing yet.
 
         Args:
             memory: What is large is decoded into it; by default into that of the C library.
             structure: What a chunk may consist of at most.
+            gate: Whom to ask before a message becomes larger; by default none.
         """
+        self._gate = gate
         self._lz4 = Lz4Decompressor(memory)
         self._schemas = SchemaCache(structure)
         self._alike = AlikeDecoder(self._lz4)
@@ -218,7 +223,7 @@ class ChunkDecoder:
 
         Its columns do not lie in the message, so it is nothing to learn a pattern from.
         """
-        room = Room(len(data))
+        room = Room(len(data), self._gate)
         sizes = batch_sizes(data, at)
         try:
             room.take(sizes.claimed_bytes)

@@ -11,7 +11,7 @@ Arrays are taken as they come out of a record batch that was validated: whole, a
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,15 +61,33 @@ class UnreadableColumnError(ValueError):
     """A column whose data cannot be had as data of a plain type."""
 
 
+class Gate(Protocol):
+    """Whom to ask before a message becomes larger.
+
+    Attributes:
+        bytes_max: What one message may become beyond its size.
+    """
+
+    @property
+    def bytes_max(self) -> int:
+        """See above."""
+        ...
+
+    def begin(self, num_bytes: int) -> None:
+        """Wait until a message may become so many bytes."""
+        ...
+
+
 class Room:
     """Bytes that the data of one message may still become."""
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, gate: Gate | None = None) -> None:
         """Room for what a message of so many bytes may become beyond itself."""
-        self._left = min(
-            EXPANDED_BYTES_MAX, max(EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX * size_bytes)
-        )
+        bytes_max = EXPANDED_BYTES_MAX if gate is None else gate.bytes_max
+        self._left = min(bytes_max, max(EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX * size_bytes))
         self._size_bytes = size_bytes
+        self._gate = gate
+        self._taken = 0
 
     def take(self, count: int) -> None:
         """Count so many bytes, before they are allocated.
@@ -84,6 +102,9 @@ class Room:
             )
             raise UnreadableColumnError(msg)
         self._left -= count
+        self._taken += count
+        if self._gate is not None:
+            self._gate.begin(self._taken)
 
 
 # --- types ---

@@ -200,6 +200,8 @@ class MemoryLimit:
                     events += self._collect()
                 finally:
                     self._collector = None
+        if events:
+            give_back_free_memory()
         return events
 
     def _collect(self) -> list[Event]:
@@ -225,8 +227,6 @@ class MemoryLimit:
                 level_max = level / 2
             if not self._lower(wanted, level, events):
                 break
-        if events:
-            give_back_free_memory()
         with self._lock:
             left = self._kept_bytes()
             self._is_stuck = left > self._ceiling_bytes

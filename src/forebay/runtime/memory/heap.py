@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,8 +18,10 @@ def give_back_free_memory() -> None:
 
     A thread's part of the heap keeps what was freed in it, for the thread's next blocks: after
     bulky messages on eight threads that was 200 MB, though no memory limit counts it. glibc alone
-    can be told; elsewhere this does nothing. It takes some milliseconds.
+    can be told; elsewhere this does nothing. Arrow's allocator keeps some as well. It takes some
+    milliseconds.
     """
+    pa.default_memory_pool().release_unused()
     if _malloc_trim is not None:
         _malloc_trim(0)
 
