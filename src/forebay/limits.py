@@ -238,6 +238,13 @@ COLUMN_COST_BYTES: Final = 1664
 """What each column of a chunk costs beyond its buffers (measured: Arrow's objects, its part of the
 schema in the message)."""
 
+COLUMN_SCHEMA_BYTES: Final = 512
+"""What of that is its part of the schema; what schemas have beyond it, each chunk counts."""
+
+SCHEMA_HELD_BYTES_MAX: Final = 8 * 1024
+"""Bytes by which a message's schema may be larger than its rows for the rows to stay where they
+came: they would keep it alive."""
+
 PACKED_CHUNK_COST_BYTES: Final = 768
 """The same for a whole chunk of one row that needs no Arrow objects."""
 

@@ -158,13 +158,16 @@ class ChunkDecoder:
         data: memoryview,
         at: int,
     ) -> Chunk:
-        form = self._batches.match(schema, data, at)
+        # Rows must not keep a schema alive that is much larger than they are: they get memory of
+        # their own, and are nothing to learn a pattern from.
+        is_apart = at > len(data) - at + limits.SCHEMA_HELD_BYTES_MAX
+        form = None if is_apart else self._batches.match(schema, data, at)
         if form is not None:
             return EncodedChunk(chunk_id, form, buffer)
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
         batches = schema.dense_batches
-        known = batches[message] if message in batches else None  # noqa: SIM401 - see `SchemaCache`
+        known = batches[message] if message in batches and not is_apart else None
         if known is not None and known.pattern is not None:
             packed = known.pattern.packed(data)
             if packed is not None:
@@ -177,7 +180,7 @@ class ChunkDecoder:
             return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
         whole = buffer.slice(at)
-        if (buffer.address + end) % ALIGNMENT:
+        if is_apart or (buffer.address + end) % ALIGNMENT:
             whole = _aligned(data, begin, end)
         batch = pa.ipc.read_record_batch(whole, schema.arrow)
         chunk = Chunk.validated(
@@ -187,7 +190,7 @@ class ChunkDecoder:
             check_nulls(batch)
         elif known is not None:
             self._learn_pattern(schema, known, chunk, data, at=at, end=end)
-        elif _is_dense(chunk):
+        elif not is_apart and _is_dense(chunk):
             schema.remember_dense(message, body_length)
             if chunk.num_rows > 1 and self._batches.is_second(schema, message):
                 self._batches.learn(schema, chunk, data, at, end)
