@@ -89,6 +89,12 @@ EXPANDED_BYTES_MIN: Final = MIB
 EXPANDED_BYTES_MAX: Final = 256 * MIB
 """The data of a message may grow by at most this much, whatever the factor allows."""
 
+EXPANDED_BUDGET_SHARE: Final = 4
+"""One part in so many of a hub's byte budget is the most that it may become, too."""
+
+EXPANSION_WAIT_S: Final = 1.0
+"""A thread whose message becomes much larger waits no longer for another thread that has one."""
+
 DICTIONARIES_MAX: Final = 1024
 """Dictionary batches that one message may have before its record batch."""
 
@@ -245,6 +251,13 @@ COLUMN_COST_BYTES: Final = 1664
 """What each column of a chunk costs beyond its buffers (measured: Arrow objects, its part of the
 schema in the message)."""
 
+COLUMN_SCHEMA_BYTES: Final = 512
+"""What of that is its part of the schema; what schemas have beyond it, each chunk counts."""
+
+SCHEMA_HELD_BYTES_MAX: Final = 8 * 1024
+"""Bytes by which a message's schema may be larger than its rows for the rows to stay where they
+came: they would keep it alive."""
+
 PACKED_CHUNK_COST_BYTES: Final = 768
 """The same for a whole chunk of one row that needs no Arrow objects."""
 
@@ -280,6 +293,10 @@ MEMORY_IN_FLIGHT_STORE_BYTES_MIN: Final = 64 * 1024
 
 MEMORY_RELAY_SHARE: Final = 4
 """The same for messages that a server keeps for readers that connect late."""
+
+MEMORY_PASSED_SHARE: Final = 8
+"""After one part in so many of a hub's memory limit has passed through a server, the memory that
+the heap keeps free goes back to the system."""
 
 PROTECT_LATEST: Final = 1
 """Chunks per component that garbage collection keeps, newest first (Rerun's default)."""

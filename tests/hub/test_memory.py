@@ -23,6 +23,7 @@ from forebay.limits import GC_TARGET_FRACTION, REPORT_COST_BYTES, STORE_COST_BYT
 from forebay.model import (
     ArrowMsg,
     ChunkDeletion,
+    Compression,
     DeletionReason,
     SetStoreInfo,
     StoreId,
@@ -516,3 +517,31 @@ def test_one_thread_that_submits_and_polls_is_never_locked_out(
     app.close()
     total = hub.ingestion_stats().total
     assert total.accepted == total.committed + total.rejected + total.dropped == 120
+
+
+@pytest.mark.parametrize(("junk_bytes", "count"), [(1_000_000, 12), (20_000, 400)])
+def test_names_and_metadata_of_a_schema_count(
+    runtime: Runtime, junk_bytes: int, count: int
+) -> None:
+    """200 messages of 8 kB on the wire held 874 MB, of which 1.3 were counted."""
+    hub = StoreHub(runtime=runtime, memory_limit=8_000_000)
+    for number in range(count):
+        batch = make_chunk("/a", {"frame": [number]}, {"S:x": [[1.0]]}).batch
+        junk = {"junk": f"{number:08}" * (junk_bytes // 8)}
+        schema = batch.schema.with_metadata({**(batch.schema.metadata or {}), **junk})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        payload = sink.getvalue().to_pybytes()
+        hub.receive_log_msg(ArrowMsg(recording_id(), payload, Compression.NONE, len(payload), None))
+        hub.flush(PATIENCE_S)
+        db = hub.recording("rec")
+        assert db.held_bytes >= db.snapshot().num_chunks * junk_bytes
+        assert all(
+            buffer.size < 10_000
+            for chunk in db.snapshot().chunks("/a")
+            for column in chunk.batch.columns
+            for buffer in column.buffers()
+            if buffer is not None
+        )
+    assert 0 < db.snapshot().num_chunks < 8_000_000 / junk_bytes

@@ -76,8 +76,11 @@ class WriteStream:
             yield request
 
     def send(self, *messages: LogMsg) -> None:
-        for msg in messages:
-            self._requests.put(encode_write_request(msg))
+        self.send_raw(*map(encode_write_request, messages))
+
+    def send_raw(self, *requests: bytes) -> None:
+        for request in requests:
+            self._requests.put(request)
 
     def close(self) -> None:
         """End the stream, and wait until the server has taken everything."""

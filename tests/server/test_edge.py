@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,24 @@ def test_a_message_that_decompresses_to_more_is_refused_too() -> None:
         write(iter([small]), timeout=TIMEOUT_S, compression=grpc.Compression.Gzip)
         server.hub.flush()
         assert server.hub[A].num_rows == 1
+
+
+def test_an_open_stream_keeps_no_message_that_was_taken() -> None:
+    """Each kept its last one until the next one came, which is as long as a client likes."""
+    size = 8_000_000
+    request = b"\xff" * size
+    tracemalloc.start()
+    try:
+        with serve("127.0.0.1:0") as server, Client(server) as client:
+            streams = [client.open_stream() for _ in range(6)]
+            for stream in streams:
+                stream.send_raw(request)
+            until(lambda: server.stats().undecodable == 6)
+            until(lambda: tracemalloc.get_traced_memory()[0] < 3 * size)
+            for stream in streams:
+                stream.close()
+    finally:
+        tracemalloc.stop()
 
 
 def test_streams_of_one_peer_are_bounded_and_the_limit_is_named() -> None:

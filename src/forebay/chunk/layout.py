@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from forebay.errors import InvalidChunkError
+from forebay.limits import COLUMN_SCHEMA_BYTES
 from forebay.model import EntityPath, Timeline, TimeType
 
 KIND: Final = b"rerun:kind"
@@ -97,6 +98,7 @@ class ChunkLayout:
         indexes: Index columns by timeline name.
         components: Component columns by component identifier.
         timelines: The timelines in lexical order; only chunks with equal timelines can be merged.
+        extra_bytes: What names and metadata in the schema take beyond what is usual.
     """
 
     entity_path: EntityPath
@@ -105,6 +107,7 @@ class ChunkLayout:
     indexes: Mapping[str, IndexColumn]
     components: Mapping[str, DataColumn]
     timelines: tuple[Timeline, ...] = dataclasses.field(init=False)
+    extra_bytes: int = 0
 
     def __post_init__(self) -> None:
         timelines = sorted(index.timeline for index in self.indexes.values())
@@ -188,7 +191,18 @@ class ChunkLayout:
             *row_ids,
             MappingProxyType(indexes),
             MappingProxyType(components),
+            extra_bytes=_extra_bytes(schema),
         )
+
+
+def _extra_bytes(schema: pa.Schema) -> int:
+    size = _metadata_bytes(schema.metadata)
+    size += sum(len(field.name) + _metadata_bytes(field.metadata) for field in schema)
+    return max(0, size - COLUMN_SCHEMA_BYTES * (1 + len(schema)))
+
+
+def _metadata_bytes(metadata: Mapping[bytes, bytes] | None) -> int:
+    return sum(len(key) + len(value) for key, value in (metadata or {}).items())
 
 
 def _timeline(field: pa.Field, described: Mapping[bytes, bytes]) -> Timeline:

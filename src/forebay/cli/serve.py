@@ -89,7 +89,8 @@ if TYPE_CHECKING:
     type=byte_size(most=MESSAGE_SIZE_BYTES_MAX),
     default=WIRE_MESSAGE_BYTES_MAX,
     show_default="256MiB",
-    help="Largest message on the wire; a larger one is refused, and its stream ends.",
+    help="Largest message on the wire; a larger one is refused, and its stream ends. With a memory "
+    "limit it is half of that at the most.",
 )
 @click.option(
     "--relay-budget",

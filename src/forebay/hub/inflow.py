@@ -185,6 +185,9 @@ class Inflow:
             except ForebayError as error:
                 self._reject(msg.chunk_id, error)
                 raise
+            finally:
+                if self._settings.hub_budget is not None:
+                    self._settings.hub_budget.expansions.end()
             events = self._insert_directly(chunk)
             if type(chunk) is ConvertedChunk:
                 self._note_columns(rejected_columns(NOT_SUBMITTED, msg, None, chunk))

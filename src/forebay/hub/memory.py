@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from forebay.errors import LimitError
 from forebay.limits import GC_STEP_SHARE, GC_TARGET_FRACTION
+from forebay.runtime import give_back_free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -199,6 +200,8 @@ class MemoryLimit:
                     events += self._collect()
                 finally:
                     self._collector = None
+        if events:
+            give_back_free_memory()
         return events
 
     def _collect(self) -> list[Event]:

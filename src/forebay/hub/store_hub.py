@@ -122,11 +122,6 @@ class StoreHub(StoreSet):
         self.runtime = runtime = runtime or default_runtime()
         super().__init__(runtime, limits)
         self._capacity = capacity
-        self._decoder_factory = (
-            DecoderPool(partial(chunk_decoder, limits), self.runtime)
-            if decoder_factory is chunk_decoder
-            else decoder_factory
-        )
         memory_bytes = None if memory_limit is None else to_bytes(memory_limit)
         budget_bytes = to_bytes(hub_budget)
         if memory_bytes is not None:
@@ -134,6 +129,11 @@ class StoreHub(StoreSet):
             store_budget = _within(store_budget, memory_bytes // MEMORY_IN_FLIGHT_STORE_SHARE)
         self._store_budget = store_budget
         self._budget = ByteBudget(budget_bytes, runtime=self.runtime)
+        self._decoder_factory = (
+            DecoderPool(partial(chunk_decoder, limits, self._budget.expansions), self.runtime)
+            if decoder_factory is chunk_decoder
+            else decoder_factory
+        )
         self._policies = PolicyRules().with_policy(policy)
         self._inflow: dict[str, Any] = {
             "has_lanes": has_lanes,

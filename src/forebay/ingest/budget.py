@@ -6,6 +6,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from forebay.ingest.expansions import Expansions
 from forebay.limits import BUDGET_FLOOR_SHARE, HUB_BUDGET_BYTES, URGENT_RESERVE_SHARE
 from forebay.runtime import default_runtime
 
@@ -47,13 +48,16 @@ class ByteBudget:
 
     Attributes:
         limit_bytes: What the stores share.
+        expansions: Who may decode what becomes much larger.
     """
 
     def __init__(
         self, limit_bytes: int = HUB_BUDGET_BYTES, *, runtime: Runtime | None = None
     ) -> None:
         self.limit_bytes = limit_bytes
-        self._lock = (runtime or default_runtime()).lock()
+        runtime = runtime or default_runtime()
+        self.expansions = Expansions(limit_bytes, runtime)
+        self._lock = runtime.lock()
         self._floor_bytes = limit_bytes // BUDGET_FLOOR_SHARE
         self._used_bytes = 0
         self._floor_used_bytes = 0
@@ -239,7 +243,7 @@ class BudgetShare:
         """Take `cost` bytes that are in use already, whether there is room for them or not.
 
         For what rare encodings of Arrow expand to, which is known only while a message is decoded.
-        By that much (`limits.EXPANDED_BYTES_MAX` for each turn) the limit can be exceeded.
+        By that much (see `Expansions`) the limit can be exceeded.
         """
         budget = self._budget
         with budget._lock:  # noqa: SLF001

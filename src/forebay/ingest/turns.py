@@ -48,6 +48,9 @@ class Turns(WorkerState):
         except BaseException:
             self._break_off_turn()
             raise
+        finally:
+            if self._hub_budget is not None:
+                self._hub_budget.expansions.end()
         if makes_room and more:
             self._runtime.make_room(self._clock() - began_s)
         return more

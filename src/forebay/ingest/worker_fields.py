@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
     from forebay.ingest.budget import ByteBudget
     from forebay.ingest.core import Batch
+    from forebay.ingest.expansions import Expansions
     from forebay.limits import StoreLimits
     from forebay.model import ArrowMsg, StoreId
     from forebay.runtime import Condition, Runtime
@@ -28,11 +29,13 @@ Decode: TypeAlias = "Callable[[ArrowMsg], Chunk]"
 """Turns a message into a chunk; whatever it raises rejects that message."""
 
 
-def chunk_decoder(limits: StoreLimits = STORE_LIMITS) -> Decode:
+def chunk_decoder(
+    limits: StoreLimits = STORE_LIMITS, expansions: Expansions | None = None
+) -> Decode:
     """A decoder of its own for one turn at a time; it learns the schemas it meets."""
     from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
 
-    return ChunkDecoder(fresh_memory(), limits).decode
+    return ChunkDecoder(fresh_memory(), limits, expansions).decode
 
 
 def _weakly(worker: WorkerFields) -> Callable[[], object]:

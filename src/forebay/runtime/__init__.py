@@ -9,6 +9,7 @@ seed, under virtual time (`SimulatedRuntime`, for tests).
 from forebay.runtime.collector import RareCollections, collections_rare
 from forebay.runtime.inline import InlineRuntime
 from forebay.runtime.memory.available import memory_available_bytes
+from forebay.runtime.memory.heap import HeapTrimmer, give_back_free_memory
 from forebay.runtime.memory.slabs import fresh_memory
 from forebay.runtime.native.ready import ReadyQueue
 from forebay.runtime.native.runtime import NativeRuntime, abandon_turns
@@ -41,6 +42,7 @@ from forebay.runtime.web_worker import WebWorkerRuntime
 __all__ = [
     "Condition",
     "Event",
+    "HeapTrimmer",
     "InlineRuntime",
     "Lock",
     "NativeRuntime",
@@ -61,6 +63,7 @@ __all__ = [
     "default_runtime",
     "fresh_memory",
     "gil_enabled",
+    "give_back_free_memory",
     "memory_available_bytes",
     "monotonic_s",
     "processors",

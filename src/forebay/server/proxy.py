@@ -24,7 +24,7 @@ from forebay.server.relay import Cut, Relay
 
 if TYPE_CHECKING:
     from forebay.limits import PeerLimits
-    from forebay.runtime import Runtime
+    from forebay.runtime import HeapTrimmer, Runtime
     from forebay.server.record import RecordDirectory
 
 SERVICE: Final = "rerun.sdk_comms.v1alpha1.MessageProxyService"
@@ -96,11 +96,14 @@ class MessageProxy:
         record: RecordDirectory | None,
         runtime: Runtime,
         limits: PeerLimits,
+        *,
+        trimmer: HeapTrimmer | None = None,
     ) -> None:
         self._sink = sink
         self._peers = Peers(limits, sink.__contains__)
         self._relay = relay
         self._record = record
+        self._trimmer = trimmer
         self._lock = runtime.lock()
         self._messages = self._bytes = self._undecodable = self._refused = 0
         self._last_undecodable: str | None = None
@@ -161,16 +164,12 @@ class MessageProxy:
         admitted: StoreId | None = None
         try:
             for data in requests:
-                msg = self._decoded(data, source)
-                if msg is None:
-                    continue
-                if msg.store_id != admitted:
-                    with self._lock:
-                        refusal = self._peers.admit_store(peer, msg.store_id)
-                    if refusal is not None:
-                        self._refuse(refusal, source, context)
-                    admitted = msg.store_id
-                self._receive(msg, data, source)
+                admitted = self._take_one(data, admitted, source, peer, context)
+                size_bytes = len(data)
+                # The next one comes when the client likes; until then this one must not be kept.
+                del data
+                if self._trimmer is not None:
+                    self._trimmer.note_passed(size_bytes)
         except grpc.RpcError:
             # The client disconnected, its stream was cancelled at the end of the grace period, or a
             # message was larger than the limit (gRPC has reported that to the client). Messages
@@ -178,6 +177,26 @@ class MessageProxy:
             logger.info("the stream of %s ended in the middle", source)
         except IngestError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, f"no longer accepting messages: {error}")
+
+    def _take_one(
+        self,
+        data: bytes,
+        admitted: StoreId | None,
+        source: str,
+        peer: str,
+        context: grpc.ServicerContext,
+    ) -> StoreId | None:
+        """Take one message; returns the store that was admitted last."""
+        msg = self._decoded(data, source)
+        if msg is None:
+            return admitted
+        if msg.store_id != admitted:
+            with self._lock:
+                refusal = self._peers.admit_store(peer, msg.store_id)
+            if refusal is not None:
+                self._refuse(refusal, source, context)
+        self._receive(msg, data, source)
+        return msg.store_id
 
     @contextmanager
     def _stream(self, context: grpc.ServicerContext) -> Iterator[str]:
@@ -215,7 +234,8 @@ class MessageProxy:
                 number = self._undecodable
                 self._last_undecodable = f"{error} (from {source})"
             if _is_told(number):
-                logger.warning("undecodable message %d from %s: %s", number, source, error)
+                # As text: a handler may keep the record, and the error knows frames and their data.
+                logger.warning("undecodable message %d from %s: %s", number, source, str(error))
             return None
 
     def _receive(self, msg: LogMsg, data: bytes, source: str) -> None:
@@ -236,7 +256,7 @@ class MessageProxy:
                 self._refused += 1
                 number = self._refused
             if _is_told(number):
-                logger.warning("refused message %d, from %s: %s", number, source, error)
+                logger.warning("refused message %d, from %s: %s", number, source, str(error))
         with self._lock:
             self._messages += 1
             self._bytes += len(data)

@@ -12,8 +12,11 @@ from forebay.errors import ServerError
 from forebay.hub import StoreHub
 from forebay.limits import (
     HUB_BUDGET_BYTES,
+    MEMORY_IN_FLIGHT_SHARE,
+    MEMORY_PASSED_SHARE,
     MEMORY_RELAY_SHARE,
     MESSAGE_SIZE_BYTES_MAX,
+    MIB,
     RELAY_BUDGET_BYTES,
     SERVER_KEEPALIVE_S,
     SERVER_KEEPALIVE_TIMEOUT_S,
@@ -26,7 +29,7 @@ from forebay.limits import (
     PeerLimits,
 )
 from forebay.model.sizes import Size, to_bytes
-from forebay.runtime import ShrinkingExecutor, default_runtime
+from forebay.runtime import HeapTrimmer, ShrinkingExecutor, default_runtime
 from forebay.server.address import Address
 from forebay.server.proxy import MessageProxy, ServerStats
 from forebay.server.record import RecordDirectory
@@ -88,11 +91,18 @@ class Server:
         self.hub = hub
         self._owns_hub = owns_hub
         self._record = RecordDirectory(data_dir, runtime) if data_dir is not None else None
+        trimmer = None
         if hub.memory_limit is not None:
             relay_budget_bytes = min(relay_budget_bytes, hub.memory_limit // MEMORY_RELAY_SHARE)
+            # The hub rejects what is larger than that; here it is refused before it is held.
+            in_flight_bytes = hub.memory_limit // MEMORY_IN_FLIGHT_SHARE
+            message_bytes_max = min(message_bytes_max, max(MIB, in_flight_bytes))
+            trimmer = HeapTrimmer(max(MIB, hub.memory_limit // MEMORY_PASSED_SHARE))
         self._relay = Relay(relay_budget_bytes, runtime)
         hub.count_in_memory(self._relay)
-        self._proxy = MessageProxy(hub, self._relay, self._record, runtime, peer_limits)
+        self._proxy = MessageProxy(
+            hub, self._relay, self._record, runtime, peer_limits, trimmer=trimmer
+        )
         # More threads than permitted streams, so that further streams can be refused with a reason.
         # gRPC itself refuses streams beyond that; none is queued for a thread.
         calls_max = peer_limits.streams_max + SERVER_STREAMS_REFUSED_AT_ONCE_MAX
@@ -233,7 +243,8 @@ def serve(
         policy: For the server's own hub: what a full queue does with a message (see `StoreHub`).
         hub_budget: For the server's own hub: bytes in flight over all stores.
         message_bytes_max: Largest message on the wire, in bytes or as text (`"256MiB"`). A larger
-            one ends its stream before it is in memory; gRPC itself reports that, with the sizes.
+            one ends its stream before it is in memory; gRPC itself reports that, with the sizes. If
+            the hub has a memory limit, at most 1/`limits.MEMORY_IN_FLIGHT_SHARE` of that.
         relay_budget_bytes: Received messages kept for readers (viewers), in bytes or as text. If
             the hub has a memory limit, at most 1/`limits.MEMORY_RELAY_SHARE` of that.
         streams_max: Streams open at once, of all peers together.

@@ -168,10 +168,10 @@ def cost_bytes(chunk: Chunk) -> int:
     if type(chunk) is DamagedChunk:
         return cost_bytes(chunk.original)
     if type(chunk) is PackedChunk:
-        return PACKED_CHUNK_COST_BYTES
+        return PACKED_CHUNK_COST_BYTES + chunk.layout.extra_bytes
     layout = chunk.layout
     num_columns = 1 + len(layout.indexes) + len(layout.components)
-    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * num_columns
+    return CHUNK_COST_BYTES + COLUMN_COST_BYTES * num_columns + layout.extra_bytes
 
 
 def buffers(chunk: Chunk) -> Iterable[tuple[int, int]]:

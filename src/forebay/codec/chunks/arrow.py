@@ -32,7 +32,7 @@ from forebay.codec.chunks.ipc import (
 from forebay.codec.chunks.lz4 import Lz4Decompressor
 from forebay.codec.chunks.migration import OLD_CHUNK_ID
 from forebay.codec.chunks.outgoing import outgoing_batch
-from forebay.codec.chunks.plain_types import Room, UnreadableColumnError
+from forebay.codec.chunks.plain_types import Gate, Room, UnreadableColumnError
 from forebay.codec.chunks.schemas import (
     SDK_GRPC_SINK,
     SDK_IPC_ENCODED,
@@ -92,14 +92,19 @@ class ChunkDecoder:
     """
 
     def __init__(
-        self, memory: FreshMemory | None = None, structure: StoreLimits = limits.STORE_LIMITS
+        self,
+        memory: FreshMemory | None = None,
+        structure: StoreLimits = limits.STORE_LIMITS,
+        gate: Gate | None = None,
     ) -> None:
         """Make a decoder with empty caches.
 
         Args:
             memory: The allocator for large payloads; the default is that of the C library.
             structure: Limits of what a chunk may consist of.
+            gate: Asked before a message becomes larger than it came; the default allows it.
         """
+        self._gate = gate
         self._lz4 = Lz4Decompressor(memory)
         self._schemas = SchemaCache(structure)
         self._alike = AlikeDecoder(self._lz4)
@@ -171,13 +176,16 @@ class ChunkDecoder:
         data: memoryview,
         at: int,
     ) -> Chunk:
-        form = self._batches.match(schema, data, at)
+        # Rows must not keep a schema alive that is much larger than they are: they get memory of
+        # their own, and are nothing to learn a pattern from.
+        is_apart = at > len(data) - at + limits.SCHEMA_HELD_BYTES_MAX
+        form = None if is_apart else self._batches.match(schema, data, at)
         if form is not None:
             return EncodedChunk(chunk_id, form, buffer)
         begin, end = message_extent(data, at)
         message = data[at:end].tobytes()
         batches = schema.dense_batches
-        known = batches[message] if message in batches else None  # noqa: SIM401 - see `SchemaCache`
+        known = batches[message] if message in batches and not is_apart else None
         if known is not None and known.pattern is not None:
             packed = known.pattern.packed(data)
             if packed is not None:
@@ -190,7 +198,7 @@ class ChunkDecoder:
             return self._converted(chunk_id, schema, buffer, data, at)
         check_end(data, end, body_length)
         whole = buffer.slice(at)
-        if (buffer.address + end) % ALIGNMENT:
+        if is_apart or (buffer.address + end) % ALIGNMENT:
             whole = _aligned(data, begin, end)
         batch = pa.ipc.read_record_batch(whole, schema.arrow)
         if is_hollow:
@@ -204,7 +212,7 @@ class ChunkDecoder:
             check_nulls(batch)
         elif known is not None:
             self._learn_pattern(schema, known, chunk, data, at=at, end=end)
-        elif _is_dense(chunk):
+        elif not is_apart and _is_dense(chunk):
             schema.remember_dense(message, body_length)
             if chunk.num_rows > 1 and self._batches.is_second(schema, message):
                 self._batches.learn(schema, chunk, data, at, end)
@@ -240,7 +248,7 @@ class ChunkDecoder:
 
         Its columns are not stored in the message in their final form, so no pattern can be learned.
         """
-        room = Room(len(data))
+        room = Room(len(data), self._gate)
         sizes = batch_sizes(data, at)
         try:
             room.take(sizes.claimed_bytes)

@@ -11,7 +11,7 @@ Arrays must come from a validated record batch: whole, at offset 0.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,20 +61,39 @@ class UnreadableColumnError(ValueError):
     """The data of a column cannot be converted to a plain type."""
 
 
+class Gate(Protocol):
+    """Whom to ask before a message becomes larger.
+
+    Attributes:
+        bytes_max: What one message may become beyond its size.
+    """
+
+    @property
+    def bytes_max(self) -> int:
+        """See above."""
+        ...
+
+    def begin(self, num_bytes: int) -> None:
+        """Wait until a message may become so many bytes."""
+        ...
+
+
 class Room:
     """The number of bytes that the data of one message may still use."""
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, gate: Gate | None = None) -> None:
         """Make the budget for a message.
 
         Args:
             size_bytes: The size of the message in bytes; the budget is a multiple, within fixed
                 bounds.
+            gate: Asked before the bytes are used; it also bounds them.
         """
-        self._left = min(
-            EXPANDED_BYTES_MAX, max(EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX * size_bytes)
-        )
+        bytes_max = EXPANDED_BYTES_MAX if gate is None else gate.bytes_max
+        self._left = min(bytes_max, max(EXPANDED_BYTES_MIN, EXPANDED_RATIO_MAX * size_bytes))
         self._size_bytes = size_bytes
+        self._gate = gate
+        self._taken = 0
 
     def take(self, count: int) -> None:
         """Charge bytes before they are allocated.
@@ -92,6 +111,9 @@ class Room:
             )
             raise UnreadableColumnError(msg)
         self._left -= count
+        self._taken += count
+        if self._gate is not None:
+            self._gate.begin(self._taken)
 
 
 # --- types ---
