@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 import forebay
 from forebay.bench.recordings import recording
 from forebay.codec import StreamEncoder
-from forebay.limits import RELAY_BUDGET_BYTES
+from forebay.limits import RELAY_BUDGET_BYTES, PeerLimits
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
 from forebay.server.proxy import MessageProxy
 from forebay.server.relay import Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 PACKAGE = str(Path(forebay.__file__).parent)
@@ -69,19 +70,27 @@ class Trace:
 def main() -> None:
     runtime = InlineRuntime()
     hub = forebay.StoreHub(runtime=runtime)
-    proxy = MessageProxy(hub, Relay(RELAY_BUDGET_BYTES, runtime), None, runtime)
+    relay = Relay(RELAY_BUDGET_BYTES, runtime)
+    proxy = MessageProxy(hub, relay, None, runtime, PeerLimits())
     sent = requests(WARM_MSGS + 1)
-    for data in sent[:-1]:
-        proxy._receive(data, "bench")  # noqa: SLF001 - what the server's method calls
-        hub.flush()
     trace = Trace()
-    db = hub.recordings()[0]
-    rows = db.num_rows
-    sys.setprofile(trace)
-    proxy._receive(sent[-1], "bench")  # noqa: SLF001
-    db.flush()
-    sys.setprofile(None)
-    assert db.num_rows == rows + 1, "the message cannot be queried"
+    rows: list[int] = []
+
+    def stream() -> Iterator[bytes]:
+        for data in sent[:-1]:
+            yield data
+            hub.flush()
+        db = hub.recordings()[0]
+        rows.append(db.num_rows)
+        sys.setprofile(trace)
+        yield sent[-1]
+        db.flush()
+        sys.setprofile(None)
+        rows.append(db.num_rows)
+
+    proxy._peers.admit("bench")  # noqa: SLF001
+    proxy._take(stream(), "bench", "bench", None)  # type: ignore[arg-type]  # noqa: SLF001 - what the server's method calls
+    assert rows[1] == rows[0] + 1, "the message cannot be queried"
     files = [name for name, _ in trace.calls]
     changes = sum(one != other for one, other in pairwise(files))
     print(f"{len(files)} calls in {len(set(files))} files, {changes} changes of file")

@@ -39,7 +39,7 @@ def test_a_turn_ends_after_its_time_slice() -> None:
         on_output=lambda: handed.append(numbers(worker.poll())),
         decoder_factory=lambda: decode,  # type: ignore[arg-type, return-value]
     )
-    worker._clock = lambda: now_s
+    worker._clock = worker._batch_decoder._clock = lambda: now_s
     worker.submit_many([numbered(number) for number in range(7)])
     assert handed == [[0, 1], [2, 3], [4, 5], [6]]
     worker.validate()
@@ -161,7 +161,7 @@ def test_latency_by_stage_from_the_ids_and_stamps() -> None:
     stamped = Chunk(chunk.id, ChunkLayout.from_schema(batch.schema), batch)
     walls = iter([106 * second, 110 * second])
     worker = IngestionWorker(store_id=STORE, runtime=InlineRuntime())
-    worker._wall_clock = lambda: next(walls)
+    worker._wall_clock = worker._batch_decoder._wall_clock = lambda: next(walls)
     worker.submit(encode_chunk(STORE, stamped))
     [outcome] = worker.poll()
     assert isinstance(outcome, ProcessedChunk)

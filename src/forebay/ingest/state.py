@@ -14,15 +14,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from forebay.ingest.gaps import Peekers
-from forebay.ingest.worker_fields import Decode, WorkerFields, chunk_decoder
+from forebay.ingest.worker_fields import WorkerFields
 from forebay.limits import BRIEF_MSGS_MAX, PARALLEL_MSG_BYTES_MIN, TURN_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from forebay.model import ArrowMsg, EntityPath
-
-__all__ = ["Decode", "WorkerState", "chunk_decoder", "logger"]
 
 logger = logging.getLogger(__name__)
 

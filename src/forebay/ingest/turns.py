@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from forebay.chunk import ConvertedChunk
-from forebay.errors import cut
 from forebay.ingest.adaptive import Measured
-from forebay.ingest.counts import Stamps
-from forebay.ingest.outcomes import Outcome, ProcessedChunk, converted_msg, rejection
 from forebay.ingest.queue import Entry
-from forebay.ingest.state import Decode, WorkerState, logger
+from forebay.ingest.state import WorkerState, logger
 from forebay.limits import (
-    ALIKE_MSGS_MIN,
     BUDGET_INTERVAL_S,
-    ERROR_TEXT_CHARS_MAX,
     ROOM_WAKE_INTERVAL_S,
     SHORT_TURN_MSGS_MAX,
     SHORT_TURN_SLICE_S,
@@ -24,14 +17,7 @@ from forebay.limits import (
 from forebay.store import num_queries_running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from forebay.chunk import Chunk
-    from forebay.codec import DecodedChunk
-    from forebay.ingest.core import Batch
-    from forebay.ingest.outcomes import ConvertedMsg
     from forebay.ingest.spill import Spilled
-    from forebay.model import ArrowMsg
 
 
 class Turns(WorkerState):
@@ -52,8 +38,9 @@ class Turns(WorkerState):
             self._runtime.make_room(self._clock() - began_s)
         return more
 
-    def _run_turn(self) -> bool:  # noqa: PLR0912, PLR0915 - each step at its time, without a call more
+    def _run_turn(self) -> bool:  # noqa: PLR0912 - each step at its time, without a call more
         runtime, core, clock = self._runtime, self._core, self._clock
+        decoders = self._batch_decoder
         thread = runtime.thread_id()
         if core.spill_depth:
             self._read_back()
@@ -69,23 +56,16 @@ class Turns(WorkerState):
                 self._num_turns -= 1
                 return False
             self._busy_threads[thread] = batch
-            decode = self._decoders.pop() if self._decoders else None
+            decoder = decoders.borrow()
             # Many messages may have come at once, and that asked for one turn.
             starts = self._wants_turn()
         if starts:
             self._start_turn()
-        if decode is None:
-            decode = self._new_decoder()
-        outcomes: list[Outcome] = []
-        converted: list[ConvertedMsg] = []
-        stamps: Stamps | None = None
-        interrupt: BaseException | None = None
-        try:
-            stamps = self._decode(batch, decode, outcomes, converted, began_s + slice_s)
-        except BaseException as error:  # noqa: BLE001, RUF100 - Ctrl-C must not lose messages
-            interrupt = error
+        if decoder is None:
+            decoder = decoders.make()
+        outcomes, converted, stamps, interrupt = decoders.decode(batch, decoder, began_s + slice_s)
         with self._lock:
-            self._decoders.append(decode)
+            decoders.give_back(decoder)
             ended_s = clock()
             released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted=converted)
             if converted and self._share is not None:
@@ -145,9 +125,7 @@ class Turns(WorkerState):
         if self._has_input() and (interrupt is None or self._runtime.has_threads):
             return True
         self._num_turns -= 1
-        if self._pool is not None:
-            while self._decoders:
-                self._pool.give_back(self._decoders.pop())
+        self._batch_decoder.release_free()
         return False
 
     def _break_off_turn(self) -> None:
@@ -163,79 +141,6 @@ class Turns(WorkerState):
             starts = self._runtime.has_threads and self._needs_turn()
         if starts:
             self._start_turn()
-
-    # Decoding
-
-    def _decode(
-        self,
-        batch: Batch,
-        decode: Decode,
-        outcomes: list[Outcome],
-        converted: list[ConvertedMsg],
-        until_s: float,
-    ) -> Stamps | None:
-        """Decode until the time slice is over: what is finished is not kept waiting for long."""
-        clock = self._clock
-        stamps: Stamps | None = None
-        timed = _timed(decode)
-        alike = _decoded_alike(batch, decode)
-        is_over = False
-        for entry, known in zip(batch.entries, alike, strict=False):
-            msg, source, cost, _, seq, _ = entry
-            if known is not None:
-                outcomes.append(ProcessedChunk(seq, known, source, cost))
-                continue
-            if is_over:
-                break
-            try:
-                if timed is not None:
-                    # One message a turn says how long its stages took.
-                    decoded, timed = timed(msg), None
-                    chunk = decoded.chunk
-                    stamps = self._stamps(decoded)
-                else:
-                    chunk = decode(msg)
-                if type(chunk) is ConvertedChunk:
-                    noted = converted_msg(seq, msg, source, cost, chunk)
-                    converted.append(noted)
-                    cost += noted.extra_bytes
-                    if sum(one.extra_bytes for one in converted) > TURN_BYTES_MAX:
-                        until_s = 0.0
-                outcomes.append(ProcessedChunk(seq, chunk, source, cost))
-            except (KeyboardInterrupt, SystemExit) as error:
-                # The message is tried once more. If it is the message that interrupts, and not a
-                # person, that would go on for ever: the second time it is rejected.
-                if seq == self._interrupted_seq:
-                    outcomes.append(rejection(seq, msg, source, cost, error))
-                self._interrupted_seq = seq
-                raise
-            except BaseException as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
-                outcomes.append(rejection(seq, msg, source, cost, error))
-            is_over = clock() >= until_s
-        return stamps
-
-    def _stamps(self, decoded: DecodedChunk) -> Stamps:
-        chunk = decoded.chunk
-        logged_ns = chunk.row_id_at(0).time_ns if chunk.num_rows else 0
-        return Stamps(
-            logged_ns,
-            chunk.id.time_ns,
-            decoded.sdk_ipc_encoded_ns or 0,
-            decoded.sdk_grpc_sink_ns or 0,
-            self._wall_clock(),
-        )
-
-    def _new_decoder(self) -> Decode:
-        try:
-            return self._decoder_factory()
-        except Exception as error:  # noqa: BLE001, RUF100 - without a decoder each message is rejected
-            cause = error
-
-        def refuse(_msg: ArrowMsg) -> Chunk:
-            raise cause
-
-        self._pool = None  # this one is for nobody else
-        return refuse
 
     # Spilled messages and budgets
 
@@ -300,26 +205,3 @@ class Turns(WorkerState):
             )
             core.set_byte_budget(controller.step(measured))
             self._notify()
-
-
-def _timed(decode: Decode) -> Callable[[ArrowMsg], DecodedChunk] | None:
-    """The method beside `ChunkDecoder.decode` that tells the times too; others have none."""
-    return getattr(getattr(decode, "__self__", None), "decode_timed", None)
-
-
-def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
-    """What a decoder that can decode messages together makes of a batch; `None`: one by one.
-
-    The first one is left out, to be timed.
-    """
-    entries = batch.entries
-    together = getattr(getattr(decode, "__self__", None), "decode_alike", None)
-    if together is None or len(entries) <= ALIKE_MSGS_MIN:
-        return repeat(None)
-    try:
-        chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
-    except Exception as error:  # noqa: BLE001, RUF100 - a bounded text: it may quote the messages
-        text = cut(repr(error), ERROR_TEXT_CHARS_MAX)
-        logger.error("decoding messages together failed; they are decoded one by one: %s", text)
-        return repeat(None)
-    return chain((None,), chunks)

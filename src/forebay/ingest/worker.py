@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from forebay.errors import FlushTimeoutError
 from forebay.ingest.admission import Admission
-from forebay.ingest.state import Decode, chunk_decoder
+from forebay.ingest.batch_decoder import chunk_decoder
 from forebay.ingest.turns import Turns
 from forebay.limits import MESSAGE_SIZE_BYTES_MAX, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from forebay.ingest.adaptive import AdaptiveBudget
+    from forebay.ingest.batch_decoder import Decode
     from forebay.ingest.budget import ByteBudget
     from forebay.ingest.gaps import Gap
     from forebay.ingest.outcomes import Outcome, RejectedMsg, Rejection
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from forebay.ingest.stats import IngestionStats
     from forebay.model import StoreId
     from forebay.runtime import Runtime
-
-__all__ = ["Decode", "IngestionWorker", "chunk_decoder"]
 
 
 class IngestionWorker(Admission, Turns):
@@ -302,4 +301,6 @@ class IngestionWorker(Admission, Turns):
         most = self._turns_max
         assert self._num_turns >= 0, "a turn ended twice"
         assert most is None or self._num_turns <= most, "more turns than allowed"
-        assert self._num_turns or not core.has_input or self._interrupted_seq >= 0, "stalled"
+        assert self._num_turns or not core.has_input or self._batch_decoder.interrupted_seq >= 0, (
+            "stalled"
+        )

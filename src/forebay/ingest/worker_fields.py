@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController
+from forebay.ingest.batch_decoder import BatchDecoder
 from forebay.ingest.core import IngestCore
-from forebay.ingest.decoders import DecoderPool
 from forebay.ingest.gaps import GapLog, Peekers
 from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill import SpillFiles
-from forebay.limits import HUB_ROOM_LOOK_S, STORE_LIMITS, TURN_MSGS_MAX, TURN_SLICE_S
-from forebay.runtime import default_runtime, fresh_memory, memory_available_bytes, wall_clock_ns
+from forebay.limits import HUB_ROOM_LOOK_S, TURN_MSGS_MAX, TURN_SLICE_S
+from forebay.runtime import default_runtime, memory_available_bytes, wall_clock_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.chunk import Chunk
+    from forebay.ingest.batch_decoder import Decode
     from forebay.ingest.budget import ByteBudget
     from forebay.ingest.core import Batch
-    from forebay.limits import StoreLimits
-    from forebay.model import ArrowMsg, StoreId
+    from forebay.model import StoreId
     from forebay.runtime import Condition, Runtime
-
-Decode: TypeAlias = "Callable[[ArrowMsg], Chunk]"
-"""Turns a message into a chunk; whatever it raises rejects that message."""
-
-
-def chunk_decoder(limits: StoreLimits = STORE_LIMITS) -> Decode:
-    """A decoder of its own for one turn at a time; it learns the schemas it meets."""
-    from forebay.codec import ChunkDecoder  # noqa: PLC0415 - not needed before the first message
-
-    return ChunkDecoder(fresh_memory(), limits).decode
 
 
 def _weakly(worker: WorkerFields) -> Callable[[], object]:
@@ -54,19 +43,17 @@ class WorkerFields:
         "__weakref__",
         "_adapt_s",
         "_adaptive",
+        "_batch_decoder",
         "_busy_threads",
         "_changed",
         "_clock",
         "_core",
         "_cost_max",
-        "_decoder_factory",
-        "_decoders",
         "_free_memory",
         "_gaps",
         "_has_lanes",
         "_has_warned",
         "_hub_budget",
-        "_interrupted_seq",
         "_is_closed",
         "_is_disk_full",
         "_is_full",
@@ -79,7 +66,6 @@ class WorkerFields:
         "_on_output",
         "_owner_thread",
         "_peekers",
-        "_pool",
         "_rules",
         "_runtime",
         "_share",
@@ -151,12 +137,9 @@ class WorkerFields:
         self._watched_seqs: list[int] = []
         self._woken_s = 0.0
         self._is_closed = False
-        self._interrupted_seq = -1
         self._on_output = on_output
         self._on_full = on_full
-        self._decoder_factory = decoder_factory
-        self._decoders: list[Decode] = []
-        self._pool = decoder_factory if isinstance(decoder_factory, DecoderPool) else None
+        self._batch_decoder = BatchDecoder(decoder_factory, self._clock, self._wall_clock)
         self._gaps = GapLog(runtime)
         self._peekers: Peekers | None = None
         self._has_lanes = has_lanes
