@@ -209,7 +209,7 @@ def test_dropped_output_stays_one_outcome(native: NativeRuntime) -> None:
 
 def test_gaps_are_bounded_and_complete(native: NativeRuntime) -> None:
     held = Held(native, "drop_newest")
-    held.worker._gaps._gaps_max = 10
+    held.worker._queue.gaps._gaps_max = 10
     for frame in range(1, 100):
         held.worker.submit(message(frame, f"/e{frame}"))
     held.finish()
@@ -288,11 +288,13 @@ def test_nothing_is_dropped_where_that_makes_no_room(native: NativeRuntime) -> N
 
 def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> None:
     held = Held(native, DropNewest())
-    offer = held.worker._offer(message(1), None)
+    full_queue = held.worker._full_queue
+    assert full_queue is not None
+    submission = full_queue.submission(message(1), None)
     held.gate.go.set()
     held.worker.close(TIMEOUT_S)
     with pytest.raises(WorkerClosedError):
-        held.worker._drop(offer)
+        full_queue.drop(submission)
     held.finish()
     assert (held.worker.stats().accepted, held.worker.gaps()) == (1, [])
 
