@@ -239,10 +239,10 @@ def test_the_hub_tells_every_store_old_and_new(runtime: Runtime) -> None:
     new = hub.entity_db(StoreId.recording("app", "new"))
     hub.set_policy("drop_newest", store_id=new.store_id)
     camera = EntityPath("/camera/a")
-    assert old._inflow.policies.policy_for(camera) == DropOldest()
-    assert new._inflow.policies.policy_for(camera) == DropOldest()
-    assert old._inflow.policies.default == Block()
-    assert new._inflow.policies.default == DropNewest()
+    assert old._pipeline.policies.policy_for(camera) == DropOldest()
+    assert new._pipeline.policies.policy_for(camera) == DropOldest()
+    assert old._pipeline.policies.default == Block()
+    assert new._pipeline.policies.default == DropNewest()
 
 
 def test_a_deadline_is_told_in_milliseconds() -> None:

@@ -1,6 +1,7 @@
 """Ingestion: one worker per store decodes its messages, in order, within bounds.
 
-`core` decides (events in, decisions out; no locks, clocks or threads), `worker` acts.
+`core` decides (events in, decisions out; no locks, clocks or threads). `worker` is the public face
+of the objects that act: they share one lock, and run turns in a runtime.
 """
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured

@@ -54,7 +54,7 @@ class Measured:
 
     Attributes:
         free_bytes: Memory that the machine could still give, plus what all stores have in flight
-            (which they could give back); `None` where nobody knows.
+            (which they could give back); `None` if unknown.
         num_busy: Stores with messages in flight, this one included.
         drain_bytes_per_s: What left this store within the last second; `None` if it was idle.
     """

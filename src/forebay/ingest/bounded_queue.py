@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from forebay.errors import LimitError, WorkerClosedError
 from forebay.ingest.gaps import GapLog
 from forebay.ingest.outcomes import RejectedMsg, message_cost
+from forebay.ingest.owner import name_of
 from forebay.ingest.policy import Block, Policy
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class BoundedQueue:
     @property
     def store_name(self) -> str:
         """The store, for messages to people."""
-        return "a store" if self.store_id is None else str(self.store_id)
+        return name_of(self.store_id)
 
     # Accepting
 

@@ -108,7 +108,7 @@ class ByteBudget:
             self._num_busy -= 1
 
     def _wakes(self) -> list[Callable[[], None]]:
-        """Whom to wake: those that would find room, as far as it goes; the caller has the lock."""
+        """The wakes of the stores that would find room, in order; the caller has the lock."""
         if not self._waiting:
             return []
         self._take_back_abandoned()
@@ -254,7 +254,11 @@ class BudgetShare:
             return held + cost <= free or (not held and cost <= free)
 
     def release(self, cost: int) -> list[Callable[[], None]]:
-        """Give `cost` bytes back; returns whom to wake, which the caller does without locks."""
+        """Give `cost` bytes back.
+
+        Returns:
+            Functions that wake stores which may find room now, to be called without locks.
+        """
         budget = self._budget
         with budget._lock:  # noqa: SLF001
             held = self.held_bytes - cost
@@ -271,7 +275,7 @@ class BudgetShare:
         return bool(waiting) and self in waiting
 
     def stop_waiting(self) -> list[Callable[[], None]]:
-        """Give up the place among those that wait; returns whom to wake, as `release`."""
+        """Give up the place among those that wait; returns wakes, as `release`."""
         budget = self._budget
         with budget._lock:  # noqa: SLF001
             if self not in budget._waiting:  # noqa: SLF001

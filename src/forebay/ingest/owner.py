@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.ingest.core import IngestCore
+    from forebay.model import StoreId
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +26,18 @@ class Owner:
         "_core": "Tells whether there is output to commit.",
         "on_full": "Called where finished output takes room that others wait for.",
         "on_output": "Called after a turn that left new output.",
-        "store_name": "The store, for messages to people.",
+        "store_id": "The store, for messages to people.",
     }
 
     def __init__(
         self,
         core: IngestCore,
-        store_name: str,
+        store_id: StoreId | None,
         on_output: Callable[[], object] | None,
         on_full: Callable[[], object] | None,
     ) -> None:
         self._core = core
-        self.store_name = store_name
+        self.store_id = store_id
         self.on_output = on_output
         self.on_full = on_full
 
@@ -70,4 +71,9 @@ class Owner:
         try:
             callback()
         except Exception:
-            logger.exception("a callback of the worker of %s failed", self.store_name)
+            logger.exception("a callback of the worker of %s failed", name_of(self.store_id))
+
+
+def name_of(store_id: StoreId | None) -> str:
+    """The name of a store, for messages to people."""
+    return "a store" if store_id is None else str(store_id)

@@ -143,8 +143,7 @@ class IngestionWorker:
         self._clock = clock = runtime.monotonic_s
         self._wall_clock = getattr(runtime, "wall_clock_ns", wall_clock_ns)
         self._core = core = self._core_type(capacity, start_bytes, has_lanes=has_lanes)
-        name = "a store" if store_id is None else str(store_id)
-        self._owner = owner = Owner(core, name, on_output, on_full)
+        self._owner = owner = Owner(core, store_id, on_output, on_full)
         share = None
         if hub_budget is not None:
             is_urgent = store_id is not None and store_id.is_blueprint
@@ -217,8 +216,9 @@ class IngestionWorker:
             QueueFullError: No room within `timeout` seconds, or no thread could ever make room.
         """
         try:
-            if self._full_queue is not None:
-                return self._full_queue.submit(msg, source, timeout)
+            full_queue = self._full_queue  # another thread may exchange it
+            if full_queue is not None:
+                return full_queue.submit(msg, source, timeout)
             queue = self._queue
             cost = message_cost(msg)
             seq, starts = None, False
@@ -266,8 +266,9 @@ class IngestionWorker:
 
     def _submit_all(self, msgs: Iterable[ArrowMsg], source: object, timeout: float | None) -> int:
         queue, turns, core = self._queue, self._turns, self._core
-        if self._full_queue is not None:
-            full_queue, seq = self._full_queue, core.accepted - 1
+        full_queue = self._full_queue
+        if full_queue is not None:
+            seq = core.accepted - 1
             for msg in msgs:
                 seq = full_queue.submit(msg, source, timeout)
             return seq
@@ -304,8 +305,9 @@ class IngestionWorker:
             WorkerClosedError: The worker is closed.
         """
         try:
-            if self._full_queue is not None:
-                return self._full_queue.try_submit(msg, source)
+            full_queue = self._full_queue
+            if full_queue is not None:
+                return full_queue.try_submit(msg, source)
             submission = self._queue.checked(msg, source)
             with self._lock:
                 accepted = self._queue.try_submit(submission) is not None
@@ -392,8 +394,11 @@ class IngestionWorker:
         Returns:
             False if that did not happen in time, or only the caller could bring it about.
         """
-        if seq is None:
-            seq = self.last_seq
+        with self._lock:
+            if seq is None:
+                seq = self._core.accepted - 1
+            if self._core.is_processed(seq):
+                return True
         return self._blocking.wait_processed(seq, timeout)
 
     def close(self, timeout: float | None = None) -> None:
