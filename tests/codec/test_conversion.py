@@ -334,8 +334,7 @@ def test_what_a_chunk_became_counts_until_it_is_settled() -> None:
 
 def test_a_turn_ends_when_its_chunks_became_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is decoded is handed over, and counted, before more is."""
-    monkeypatch.setattr("forebay.ingest.turns.TURN_BYTES_MAX", 300_000)
-    monkeypatch.setattr(forebay.IngestionWorker, "_turn_slice_s", 3600.0)
+    monkeypatch.setattr("forebay.ingest.batch_decoder.TURN_BYTES_MAX", 300_000)
     msg = component(pa.array(["x" * 1000] * 200).dictionary_encode())
 
     class Later(InlineRuntime):
@@ -346,7 +345,8 @@ def test_a_turn_ends_when_its_chunks_became_large(monkeypatch: pytest.MonkeyPatc
     for _ in range(6):
         worker.submit(msg, None)
     depths = []
-    while worker.run_turn():
+    worker._turns.slice_s = 3600.0
+    while worker._turns.run_turn():
         depths.append(worker.stats().queue_depth)
     assert depths == [4, 2]
     worker.validate()

@@ -9,8 +9,8 @@ from tests.hub.conftest import PATIENCE_S, Gate, added, broken, message, numbers
 def processed(hub: StoreHub) -> None:
     """Wait until every worker is done, without committing anything."""
     for db in hub:
-        if db._inflow._worker is not None:
-            assert db._inflow._worker.wait_processed(timeout=PATIENCE_S)
+        if db._pipeline._worker is not None:
+            assert db._pipeline._worker.wait_processed(timeout=PATIENCE_S)
 
 
 def ticks(app: App) -> list[Event]:

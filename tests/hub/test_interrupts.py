@@ -81,7 +81,7 @@ def check(hub: StoreHub, committed: int, after: list[ArrowMsg]) -> None:
     assert stats.accepted >= len(MESSAGES) + len(after) - 1, "more than the one in hand is gone"
     assert len(db.rejections()) == stats.rejected
     assert hub._budget.used_bytes == 0, "the hub's budget leaks"
-    worker = db._inflow.worker
+    worker = db._pipeline.worker
     worker.validate()
 
 

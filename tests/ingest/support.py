@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, cast
 
 from forebay.chunk import Chunk
 from forebay.ingest import Decode, IngestionWorker, Outcome, ProcessedChunk, RejectedMsg
 from forebay.model import ArrowMsg, ChunkId, StoreId
+from forebay.runtime import InlineRuntime
 
 STORE = StoreId.recording("app", "run")
 TIMEOUT_S = 30.0
@@ -87,4 +89,19 @@ def join(*threads: threading.Thread) -> None:
 class OneAtATime(IngestionWorker):
     """A worker whose turns are of one message each."""
 
-    _turn_msgs_max = 1
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._turns.msgs_max = 1
+
+
+class ManualClock(InlineRuntime):
+    """Turns in the caller, at times that the test sets."""
+
+    now_s = 0.0
+    wall_ns: Iterator[int] = repeat(0)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def wall_clock_ns(self) -> int:
+        return next(self.wall_ns)

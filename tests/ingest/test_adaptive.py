@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from forebay.ingest import AdaptiveBudget, BudgetController, IngestionWorker, Measured
 from forebay.limits import MIB
-from forebay.runtime import InlineRuntime, memory_available_bytes
-from tests.ingest.support import decode_number, decodes, numbered
+from forebay.runtime import memory_available_bytes
+from tests.ingest.support import ManualClock, decode_number, decodes, numbered
 
 bounds = st.builds(
     lambda floor, more, reserve: AdaptiveBudget(floor, floor + more, reserve),
@@ -75,18 +75,19 @@ def test_what_it_follows() -> None:
 
 
 def test_a_worker_follows_memory() -> None:
+    runtime = ManualClock()
     worker = IngestionWorker(
         byte_budget=AdaptiveBudget(10_000, 1000 * MIB, reserve_bytes=0),
-        runtime=InlineRuntime(),
+        runtime=runtime,
         decoder_factory=decodes(decode_number),
     )
-    now_s = 0.0
-    worker._clock = lambda: now_s
+    stepper = worker._turns.stepper
+    assert stepper is not None
     budgets = []
     for free in (100_000, 1 << 40, 0):
-        worker._free_memory = lambda free=free: free  # type: ignore[misc]
+        stepper.free_memory = lambda free=free: free  # type: ignore[misc]
         for number in range(20):
-            now_s += 1
+            runtime.now_s += 1
             worker.submit(numbered(number, 9000))
             worker.poll()
         budgets.append(worker.stats().byte_budget)

@@ -209,7 +209,7 @@ def test_dropped_output_stays_one_outcome(native: NativeRuntime) -> None:
 
 def test_gaps_are_bounded_and_complete(native: NativeRuntime) -> None:
     held = Held(native, "drop_newest")
-    held.worker._gaps._gaps_max = 10
+    held.worker._queue.gaps._gaps_max = 10
     for frame in range(1, 100):
         held.worker.submit(message(frame, f"/e{frame}"))
     held.finish()
@@ -239,10 +239,10 @@ def test_the_hub_tells_every_store_old_and_new(runtime: Runtime) -> None:
     new = hub.entity_db(StoreId.recording("app", "new"))
     hub.set_policy("drop_newest", store_id=new.store_id)
     camera = EntityPath("/camera/a")
-    assert old._inflow.policies.policy_for(camera) == DropOldest()
-    assert new._inflow.policies.policy_for(camera) == DropOldest()
-    assert old._inflow.policies.default == Block()
-    assert new._inflow.policies.default == DropNewest()
+    assert old._pipeline.policies.policy_for(camera) == DropOldest()
+    assert new._pipeline.policies.policy_for(camera) == DropOldest()
+    assert old._pipeline.policies.default == Block()
+    assert new._pipeline.policies.default == DropNewest()
 
 
 def test_a_deadline_is_told_in_milliseconds() -> None:
@@ -288,11 +288,13 @@ def test_nothing_is_dropped_where_that_makes_no_room(native: NativeRuntime) -> N
 
 def test_a_store_that_closes_meanwhile_drops_nothing(native: NativeRuntime) -> None:
     held = Held(native, DropNewest())
-    offer = held.worker._offer(message(1), None)
+    full_queue = held.worker._full_queue
+    assert full_queue is not None
+    submission = full_queue.submission(message(1), None)
     held.gate.go.set()
     held.worker.close(TIMEOUT_S)
     with pytest.raises(WorkerClosedError):
-        held.worker._drop(offer)
+        full_queue.drop(submission)
     held.finish()
     assert (held.worker.stats().accepted, held.worker.gaps()) == (1, [])
 

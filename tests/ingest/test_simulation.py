@@ -9,6 +9,9 @@ import pytest
 
 from forebay.ingest import IngestionWorker, Outcome, RejectedMsg
 from forebay.ingest.core import IngestCore
+from forebay.ingest.full_queue import FullQueue
+from forebay.ingest.turns import Turns
+from forebay.ingest.waiters import Waiters
 from forebay.model import ArrowMsg
 from tests.ingest.simulate import (
     fails,
@@ -33,42 +36,60 @@ def test_all_promises_hold_in_every_interleaving(block: int) -> None:
         World(seed).run()
 
 
+class Mute(Waiters):
+    def notify(self) -> None:
+        pass
+
+
 class NeverNotifies(SmallTurns):
-    """Planted: room is made, but who waits for it is not told."""
+    """Planted: room is made, but the threads that wait for it are not woken."""
 
     def _settle(self, refused: Sequence[RejectedMsg]) -> Any:
-        waiting, self._changed = self._changed, None
+        waiters, self._waiters = self._waiters, Mute(self._core, self._lock, self._runtime)
         try:
             return super()._settle(refused)
         finally:
-            self._changed = waiting
+            self._waiters = waiters
+
+
+class ForgetfulTurns(Turns):
+    def wants(self) -> bool:
+        return self._core.queue_depth <= 1 and super().wants()
 
 
 class ForgetsToStart(SmallTurns):
     """Planted: no turn is asked for if the queue was not empty."""
 
-    def _wants_turn(self) -> bool:
-        return self._core.queue_depth <= 1 and super()._wants_turn()
+    _turns_type = ForgetfulTurns
+
+
+class CallingWaiters(Waiters):
+    on_full: Any = None
+
+    def wait(self, deadline_s: float | None) -> bool:
+        self.on_full()
+        return super().wait(deadline_s)
 
 
 class CallsBackUnderItsLock(SmallTurns):
     """Planted: the owner is asked to commit while the lock is held."""
 
-    def _wait(self, deadline: float | None) -> bool:
-        if self._on_full is not None:
-            self._on_full()
-        return super()._wait(deadline)
+    _waiters_type = CallingWaiters
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._waiters.on_full = settings["on_full"]  # type: ignore[attr-defined]
 
 
 class KeepsTheHubsBytes(SmallTurns):
     """Planted: what was rejected is given back to the store, not to the hub."""
 
     def _settle(self, refused: Sequence[RejectedMsg]) -> Any:
-        share, self._share = self._share, None
+        share, self._queue.share = self._queue.share, None
         try:
             return super()._settle(refused)
         finally:
-            self._share = share
+            self._queue.share = share
 
 
 class TakesWithoutLock(SmallTurns):
@@ -111,11 +132,15 @@ class ForgetsBarriers(SmallTurns):
         return self._core.accepted
 
 
+class TakesAllForTemporal(FullQueue):
+    def submission(self, msg: ArrowMsg, source: object) -> Any:
+        return super().submission(msg._replace(is_static=False), source)
+
+
 class DropsStatic(SmallTurns):
     """Planted: static data is treated as any other."""
 
-    def _offer(self, msg: ArrowMsg, source: object) -> Any:
-        return super()._offer(msg._replace(is_static=False), source)
+    _full_queue_type = TakesAllForTemporal
 
 
 class BackwardSpill(FailingSpill):
@@ -140,24 +165,32 @@ class LetsOthersPassTheSpilled(SmallTurns):
     _core_type: type[IngestCore] = PassesSpilled
 
 
-class ForgetsTheSpilled(SmallTurns):
-    """Planted: nobody asks for a turn when output has made room."""
-
-    def _resume(self) -> None:
+class NeverResumes(Turns):
+    def resume(self) -> None:
         pass
+
+
+class ForgetsTheSpilled(SmallTurns):
+    """Planted: no turn is asked for when output has made room."""
+
+    _turns_type = NeverResumes
+
+
+class KeepsBytes(FullQueue):
+    def drop_others(self, submission: Any) -> int | None:
+        share = self._queue.share
+        assert share is not None
+        self._queue.share = _Deaf(share)  # type: ignore[assignment]
+        try:
+            return super().drop_others(submission)
+        finally:
+            self._queue.share = share
 
 
 class KeepsVictimsBytes(SmallTurns):
     """Planted: a message dropped from the queue keeps its bytes of the hub's budget."""
 
-    def _submit_over_others(self, offer: Any, *, drops_itself: bool) -> int | None:
-        share = self._share
-        assert share is not None
-        self._share = _Deaf(share)  # type: ignore[assignment]
-        try:
-            return super()._submit_over_others(offer, drops_itself=drops_itself)
-        finally:
-            self._share = share
+    _full_queue_type = KeepsBytes
 
 
 class _Deaf:
@@ -172,11 +205,15 @@ class _Deaf:
         return []
 
 
+class ForgetsGaps(FullQueue):
+    def note_gap(self, *_: Any) -> None:
+        pass
+
+
 class NoGaps(SmallTurns):
     """Planted: what is dropped is forgotten."""
 
-    def _note_gap(self, *_: Any) -> None:
-        pass
+    _full_queue_type = ForgetsGaps
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from forebay.errors import SpillError
 from forebay.ingest import RejectedMsg, Spill
 from forebay.ingest.queue import Entry
-from forebay.ingest.spill import SpillFiles
+from forebay.ingest.spill_files import SpillFiles
 from forebay.runtime import InlineRuntime
 from tests.ingest.support import SIZE, STORE, numbered
 

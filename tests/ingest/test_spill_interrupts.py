@@ -13,14 +13,15 @@ from forebay.ingest import (
     ProcessedChunk,
     Spill,
     core,
-    shedding,
-    spill,
+    full_queue,
+    spill_files,
+    spill_queue,
 )
 from forebay.runtime import NativeRuntime
 from tests.ingest.support import TIMEOUT_S, HeldDecoder, decodes, numbered, numbers
 from tests.interrupting import Interrupt
 
-WATCHED = tuple(str(module.__file__) for module in (core, shedding, spill))
+WATCHED = tuple(str(module.__file__) for module in (core, full_queue, spill_queue, spill_files))
 
 
 def outcomes(directory: Path, interrupt: Interrupt) -> tuple[dict[int, int], list[Outcome]]:

@@ -13,7 +13,7 @@ from forebay.ingest import (
     PolicyRules,
     Spill,
 )
-from forebay.ingest.spill import SpillFiles
+from forebay.ingest.spill_files import SpillFiles
 from forebay.model import ArrowMsg
 from forebay.runtime import NativeRuntime, Runtime, WebWorkerRuntime
 from tests.ingest.full import Held, frames, message
@@ -97,7 +97,7 @@ def test_what_is_on_its_way_to_disk_when_the_store_closes_is_refused(
 
     def closing(disk: FailingDisk, file: BinaryIO, frame: bytes) -> None:
         write(disk, file, frame)
-        spilling.worker._is_closed = True
+        spilling.worker._queue.is_closed = True
 
     monkeypatch.setattr(FailingDisk, "_write_all", closing)
     with pytest.raises(WorkerClosedError):
@@ -151,14 +151,16 @@ def spiller(
 def test_no_turn_is_spent_on_waiting_for_who_is_writing_to_disk(tmp_path: Path) -> None:
     runtime = WebWorkerRuntime(can_wait=False)
     worker = spiller(runtime, tmp_path)
-    assert worker._spill is not None
-    assert worker._spill.write(numbered(2), None, SIZE, 0.0) is None, "not numbered yet"
+    assert worker._turns.spilled is not None
+    files = worker._turns.spilled.files
+    assert files is not None
+    assert files.write(numbered(2), None, SIZE, 0.0) is None, "not numbered yet"
     turns = 0
     while runtime.run_turn() and turns < 100:
         turns += 1
         worker.poll()
     assert turns < 10
-    worker._spill.unwrite()
+    files.unwrite()
     worker.submit(numbered(2))
     runtime.run_all()
     assert numbers(worker.poll())[-1] == 2
@@ -177,7 +179,7 @@ def test_who_read_back_meanwhile_goes_on_when_the_message_is_refused(tmp_path: P
                 runtime.run_all()
                 taken.extend(numbers(worker.poll()))
                 runtime.run_all()
-                worker._is_closed = True
+                worker._queue.is_closed = True
             return error
 
     class SpillsAndCloses(OneAtATime):

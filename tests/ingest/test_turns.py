@@ -20,18 +20,24 @@ from forebay.runtime import (
 from forebay.store.running import running
 from tests.chunks import make_chunk
 from tests.corpus import RECORDINGS, recording
-from tests.ingest.support import STORE, TIMEOUT_S, OneAtATime, decode_number, numbered, numbers
+from tests.ingest.support import (
+    STORE,
+    TIMEOUT_S,
+    ManualClock,
+    OneAtATime,
+    decode_number,
+    numbered,
+    numbers,
+)
 
 
 def test_a_turn_ends_after_its_time_slice() -> None:
     """63 finished messages do not wait for a slow one."""
-    runtime = InlineRuntime()
-    now_s = 0.0
+    runtime = ManualClock()
     handed: list[list[int]] = []
 
     def decode(msg: ArrowMsg) -> object:
-        nonlocal now_s
-        now_s += 0.9 * TURN_SLICE_S
+        runtime.now_s += 0.9 * TURN_SLICE_S
         return decode_number(msg)
 
     worker = IngestionWorker(
@@ -39,7 +45,6 @@ def test_a_turn_ends_after_its_time_slice() -> None:
         on_output=lambda: handed.append(numbers(worker.poll())),
         decoder_factory=lambda: decode,  # type: ignore[arg-type, return-value]
     )
-    worker._clock = lambda: now_s
     worker.submit_many([numbered(number) for number in range(7)])
     assert handed == [[0, 1], [2, 3], [4, 5], [6]]
     worker.validate()
@@ -47,19 +52,17 @@ def test_a_turn_ends_after_its_time_slice() -> None:
 
 def test_workers_of_small_messages_make_room_while_queries_run() -> None:
     rests: list[float] = []
-    now_s = 0.0
 
-    class Noting(InlineRuntime):
+    class Noting(ManualClock):
         def make_room(self, worked_s: float) -> None:
             rests.append(worked_s)
 
     def decode(msg: ArrowMsg) -> object:
-        nonlocal now_s
-        now_s += 1.0
+        runtime.now_s += 1.0
         return decode_number(msg)
 
-    worker = IngestionWorker(runtime=Noting(), decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
-    worker._clock = lambda: now_s
+    runtime = Noting()
+    worker = IngestionWorker(runtime=runtime, decoder_factory=lambda: decode)  # type: ignore[arg-type, return-value]
     small = [numbered(number) for number in range(3)]
     bulky = [numbered(number, 2 * PARALLEL_MSG_BYTES_MIN) for number in range(3)]
     worker.submit_many(small)
@@ -109,7 +112,7 @@ def test_what_comes_at_once_is_decoded_by_as_many_turns_as_allowed() -> None:
 def test_the_store_is_the_same_however_it_is_filled(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(IngestionWorker, "_turn_msgs_max", 3)
+    monkeypatch.setattr("forebay.ingest.turns.TURN_MSGS_MAX", 3)
     path = recording(name)
     plain = load(path)
     ways: list[dict[str, object]] = [
@@ -159,9 +162,9 @@ def test_latency_by_stage_from_the_ids_and_stamps() -> None:
     from forebay.chunk import Chunk, ChunkLayout
 
     stamped = Chunk(chunk.id, ChunkLayout.from_schema(batch.schema), batch)
-    walls = iter([106 * second, 110 * second])
-    worker = IngestionWorker(store_id=STORE, runtime=InlineRuntime())
-    worker._wall_clock = lambda: next(walls)
+    runtime = ManualClock()
+    runtime.wall_ns = iter([106 * second, 110 * second])
+    worker = IngestionWorker(store_id=STORE, runtime=runtime)
     worker.submit(encode_chunk(STORE, stamped))
     [outcome] = worker.poll()
     assert isinstance(outcome, ProcessedChunk)
@@ -180,20 +183,19 @@ def test_latency_by_stage_from_the_ids_and_stamps() -> None:
 
 
 def test_rates_of_the_last_second() -> None:
-    now_s = 0.0
+    runtime = ManualClock()
     worker = IngestionWorker(
-        runtime=InlineRuntime(),
+        runtime=runtime,
         decoder_factory=lambda: decode_number,  # type: ignore[arg-type, return-value]
     )
-    worker._clock = lambda: now_s
     for _ in range(300):
-        now_s += 0.01
+        runtime.now_s += 0.01
         worker.submit(numbered(0, 1000))
         worker.poll()
     stats = worker.stats()
     assert stats.settle_rate.msgs_per_s == pytest.approx(100, rel=0.05)
     assert stats.accept_rate.bytes_per_s == pytest.approx(100_000, rel=0.05)
-    now_s += 5
+    runtime.now_s += 5
     assert worker.stats().settle_rate.msgs_per_s == 0
 
 
@@ -235,16 +237,16 @@ def test_a_few_bulky_messages_are_no_brief_turn() -> None:
     runtime = WebWorkerRuntime(can_wait=False)
     worker = IngestionWorker(runtime=runtime, decoder_factory=lambda: decode_number)
     worker.submit(numbered(0))
-    assert worker.is_brief
+    assert worker._turns.is_brief
     worker.submit(numbered(1, 4 * PARALLEL_MSG_BYTES_MIN))
-    assert not worker.is_brief
+    assert not worker._turns.is_brief
 
 
 def test_a_turn_that_nobody_asked_for_changes_nothing() -> None:
     worker = IngestionWorker(runtime=InlineRuntime(), decoder_factory=lambda: decode_number)
-    assert not worker.run_turn()
+    assert not worker._turns.run_turn()
     worker.validate()
     worker.submit(numbered(0))
-    assert not worker.run_turn()
+    assert not worker._turns.run_turn()
     worker.validate()
     assert numbers(worker.poll()) == [0]

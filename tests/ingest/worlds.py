@@ -10,10 +10,10 @@ import contextlib
 import functools
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -42,8 +42,9 @@ from forebay.ingest import (
     RejectedMsg,
     Spill,
 )
+from forebay.ingest.gaps import Peekers
 from forebay.ingest.outcomes import num_messages
-from forebay.ingest.spill import SpillFiles
+from forebay.ingest.spill_files import SpillFiles
 from forebay.model import ArrowMsg, EntityPath, StoreId
 from forebay.runtime import Lock, SimulatedRuntime
 from tests.ingest.support import SIZE, decode_number, number_of, numbered
@@ -101,10 +102,25 @@ class FailingSpill(SpillFiles):
 
 
 class SmallTurns(IngestionWorker):
-    _turn_msgs_max = 2
-    _turn_slice_s = 5e-6
     _spill_type = FailingSpill
-    _hub_room_look_s = float("inf")  # a wake-up that is lost must not be found by chance
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._turns.msgs_max = 2
+        self._turns.slice_s = 5e-6
+        # A wake-up that is lost must not be found by chance.
+        self._blocking.hub_look_s = float("inf")
+
+
+class NumberPeekers(Peekers):
+    """Reads the head of a numbered message."""
+
+    def head(self, msg: ArrowMsg) -> tuple[EntityPath | None, bool]:
+        return EntityPath(f"/e{number_of(msg) % 2}"), number_of(msg) >= STATIC_FROM
+
+    def time_ranges(self, msg: ArrowMsg) -> Mapping[str, tuple[int, int]]:
+        del msg
+        return {}
 
 
 @dataclass
@@ -324,12 +340,10 @@ class World:
             on_full=store.commit,
             decoder_factory=lambda: self.decode,
         )
-        worker._head = lambda msg: (
-            EntityPath(f"/e{number_of(msg) % 2}"),
-            number_of(msg) >= STATIC_FROM,
-        )
-        worker._times = lambda _: {}
-        worker._free_memory = lambda: chance.choice([0, 10, 100]) * SIZE
+        if worker._full_queue is not None:
+            worker._full_queue.peekers = NumberPeekers(runtime)
+        if worker._turns.stepper is not None:
+            worker._turns.stepper.free_memory = lambda: chance.choice([0, 10, 100]) * SIZE
         if not is_alone:
             return store
         store.submitters = chance.randint(1, 2)

@@ -22,7 +22,7 @@ CARRIED = (
     "hub/__init__.py",
     "hub/conftest.py",
     "hub/test_entity_db.py",
-    "hub/test_inlet.py",
+    "hub/test_pipeline.py",
     "hub/test_store_hub.py",
     "hub/test_store_set.py",
     "hub/test_subscribers.py",

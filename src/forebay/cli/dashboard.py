@@ -188,7 +188,7 @@ class Dashboard:
     def print_lines(self) -> None:
         """Print one plain line for each store that has changed since the last call.
 
-        For output that is not a terminal, such as a log file. Of many stores, the busiest are shown.
+        For output that is not a terminal, such as a log file. Of many, the busiest.
         """
         news = [db for db in self._hub.entity_dbs() if self._has_news(db)]
         for r in self._busiest(news):

@@ -26,10 +26,10 @@ from forebay.errors import (
 )
 from forebay.hub import StoreHub
 from forebay.hub import load as load_files
-from forebay.model import Timeline, TimeType, canonical_application_id
+from forebay.model import ContentFilter, Timeline, TimeType, canonical_application_id
+from forebay.model.contents import EVERYTHING
 from forebay.printable import quoted
-from forebay.store import ContentFilter, explode, flatten
-from forebay.store.contents import EVERYTHING
+from forebay.store import explode, flatten
 
 if TYPE_CHECKING:
     from forebay.hub import EntityDb

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forebay.chunk import DamagedChunk
-    from forebay.model import EntityPath, TimeLike, TimeType
-    from forebay.store import Cell, Contents, DataframeView, StoreSnapshot
+    from forebay.model import Contents, EntityPath, TimeLike, TimeType
+    from forebay.store import Cell, DataframeView, StoreSnapshot
 
 
 class Queries(ABC):

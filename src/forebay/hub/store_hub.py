@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from forebay.ingest import AdaptiveBudget, Decode, Policy, RejectedMsg
     from forebay.limits import StoreLimits
-    from forebay.store import Contents
+    from forebay.model import Contents
 
 logger = logging.getLogger("forebay")
 
@@ -135,7 +135,7 @@ class StoreHub(StoreSet):
             else decoder_factory
         )
         self._policies = PolicyRules().with_policy(policy)
-        self._inflow: dict[str, Any] = {
+        self._pipeline_settings: dict[str, Any] = {
             "has_lanes": has_lanes,
             "turns_max": turns_max,
             "message_bytes_max": to_bytes(message_bytes_max, most=MESSAGE_SIZE_BYTES_MAX),
@@ -165,7 +165,7 @@ class StoreHub(StoreSet):
             decoder_factory=self._decoder_factory,
             policies=self._policies,
             limits=self._limits,
-            **self._inflow,
+            **self._pipeline_settings,
         )
 
     def _join(self, db: EntityDb) -> None:
@@ -230,7 +230,8 @@ class StoreHub(StoreSet):
         try:
             match msg:
                 case ArrowMsg():
-                    self._check_memory(msg)
+                    if self._memory is not None:
+                        self._check_memory(msg)
                     self.entity_db(msg.store_id, source).submit_arrow_msg(msg, source)
                 case SetStoreInfo():
                     self._check_memory(msg)

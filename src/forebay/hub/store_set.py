@@ -56,7 +56,8 @@ class StoreSet(ABC):
             db = self._dbs[store_id]
         except KeyError:
             db = self._made(store_id)
-        db.set_data_source(source)
+        if db.data_source is None:
+            db.set_data_source(source)
         return db
 
     def _made(self, store_id: StoreId) -> EntityDb:

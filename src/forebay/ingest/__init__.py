@@ -1,11 +1,13 @@
 """Ingestion: one worker per store decodes its messages, in order, within bounds.
 
-`core` decides (events in, decisions out; no locks, clocks or threads), `worker` acts.
+`core` decides (events in, decisions out; no locks, clocks or threads). `worker` is the public face
+of the objects that act: they share one lock, and run turns in a runtime.
 """
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
+from forebay.ingest.batch_decoder import Decode, chunk_decoder
 from forebay.ingest.budget import BudgetShare, ByteBudget
-from forebay.ingest.decoders import DecoderPool
+from forebay.ingest.decoder_pool import DecoderPool
 from forebay.ingest.gaps import Gap
 from forebay.ingest.outcomes import (
     NOT_SUBMITTED,
@@ -31,7 +33,7 @@ from forebay.ingest.policy import (
 )
 from forebay.ingest.rejections import RejectionLog
 from forebay.ingest.stats import HubIngestionStats, IngestionStats, Rates, StageLatency, total
-from forebay.ingest.worker import Decode, IngestionWorker, chunk_decoder
+from forebay.ingest.worker import IngestionWorker
 
 __all__ = [
     "NOT_SUBMITTED",

@@ -1,11 +1,18 @@
-"""The adaptive byte budget of a store: a pure controller, and the bounds that a user sets."""
+"""The adaptive byte budget of a store: its bounds, a pure controller, and the steps in time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from forebay.limits import BUDGET_HORIZON_S, MIB, STORE_BUDGET_BYTES
+from forebay.limits import BUDGET_HORIZON_S, BUDGET_INTERVAL_S, MIB, STORE_BUDGET_BYTES
+from forebay.runtime import memory_available_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.ingest.budget import ByteBudget
+    from forebay.ingest.core import IngestCore
 
 _DEAD_ZONE: Final = 8
 """Changes by less than one part in so many are not made, so that noise moves nothing."""
@@ -47,7 +54,7 @@ class Measured:
 
     Attributes:
         free_bytes: Memory that the machine could still give, plus what all stores have in flight
-            (which they could give back); `None` where nobody knows.
+            (which they could give back); `None` if unknown.
         num_busy: Stores with messages in flight, this one included.
         drain_bytes_per_s: What left this store within the last second; `None` if it was idle.
     """
@@ -89,3 +96,61 @@ class BudgetController:
         if abs(wanted - now) * _DEAD_ZONE > now:
             self.budget_bytes = min(wanted, now * _GROWTH_MAX)
         return self.budget_bytes
+
+
+class Surroundings(NamedTuple):
+    """What the machine and the hub tell, measured without the worker's lock.
+
+    Attributes:
+        free_bytes: Memory that the machine could still give, in bytes; `None` if unknown.
+        hub_used_bytes: Bytes that all stores of the hub have in flight; `None` without a hub.
+        num_busy: Stores of the hub with messages in flight.
+    """
+
+    free_bytes: int | None
+    hub_used_bytes: int | None
+    num_busy: int
+
+
+class BudgetStepper:
+    """Changes a worker's byte budget in time, at most once in `limits.BUDGET_INTERVAL_S`."""
+
+    __slots__ = {
+        "_controller": "Gives the next budget.",
+        "_hub_budget": "What the stores of the hub share; `None` without a hub.",
+        "free_memory": "Tells the memory that the machine could still give, in bytes.",
+        "next_s": "When the next step is due, in seconds of the runtime's clock.",
+    }
+
+    def __init__(self, bounds: AdaptiveBudget, hub_budget: ByteBudget | None) -> None:
+        self._controller = BudgetController(bounds)
+        self._hub_budget = hub_budget
+        self.free_memory: Callable[[], int | None] = memory_available_bytes
+        self.next_s = 0.0
+
+    def surroundings(self) -> Surroundings:
+        """Measure what needs no lock of the worker."""
+        free_bytes, budget = self.free_memory(), self._hub_budget
+        if budget is None:
+            return Surroundings(free_bytes, None, 1)
+        return Surroundings(free_bytes, budget.used_bytes, max(1, budget.num_busy))
+
+    def step(self, core: IngestCore, found: Surroundings, now_s: float) -> bool:
+        """Set the budget of a core, if a step is due; the caller holds the worker's lock.
+
+        Returns:
+            Whether it was set.
+        """
+        if now_s < self.next_s:
+            return False
+        self.next_s = now_s + BUDGET_INTERVAL_S
+        held = found.hub_used_bytes
+        held_bytes = core.in_flight_bytes if held is None else held
+        drained = core.counts.drain_bytes_per_s(now_s)
+        measured = Measured(
+            None if found.free_bytes is None else found.free_bytes + held_bytes,
+            found.num_busy,
+            drained if drained or core.queue_depth else None,
+        )
+        core.set_byte_budget(self._controller.step(measured))
+        return True

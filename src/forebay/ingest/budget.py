@@ -112,7 +112,7 @@ class ByteBudget:
             self._num_busy -= 1
 
     def _wakes(self) -> list[Callable[[], None]]:
-        """Whom to wake: those that would find room, as far as it goes; the caller has the lock."""
+        """The wakes of the stores that would find room, in order; the caller has the lock."""
         if not self._waiting:
             return []
         self._take_back_abandoned()
@@ -249,6 +249,10 @@ class BudgetShare:
         with budget._lock:  # noqa: SLF001
             self._set(self.held_bytes + cost, self._floor_bytes)
 
+    def end_expansion(self) -> None:
+        """The calling thread no longer has a message that became much larger (see `Expansions`)."""
+        self._budget.expansions.end()
+
     def could_charge(self, cost: int, released: int) -> bool:
         """Whether `cost` bytes could be taken if `released` were given back before."""
         budget = self._budget
@@ -258,7 +262,11 @@ class BudgetShare:
             return held + cost <= free or (not held and cost <= free)
 
     def release(self, cost: int) -> list[Callable[[], None]]:
-        """Give `cost` bytes back; returns whom to wake, which the caller does without locks."""
+        """Give `cost` bytes back.
+
+        Returns:
+            Functions that wake stores which may find room now, to be called without locks.
+        """
         budget = self._budget
         with budget._lock:  # noqa: SLF001
             held = self.held_bytes - cost
@@ -275,7 +283,7 @@ class BudgetShare:
         return bool(waiting) and self in waiting
 
     def stop_waiting(self) -> list[Callable[[], None]]:
-        """Give up the place among those that wait; returns whom to wake, as `release`."""
+        """Give up the place among those that wait; returns wakes, as `release`."""
         budget = self._budget
         with budget._lock:  # noqa: SLF001
             if self not in budget._waiting:  # noqa: SLF001

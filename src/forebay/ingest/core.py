@@ -312,17 +312,20 @@ class IngestCore:
                 batch = self._returned[0]
                 self._decoding[batch.first_place] = batch
                 del self._returned[0]
-            elif self.has_input:
+            elif self._rest or (self._has_lanes and self.queue):
                 taken = self.queue.take(msgs_max, bytes_max)
                 ready, entries, size = taken
-                self.queue.note_taken(entries)
+                if self._has_lanes:
+                    self.queue.note_taken(entries)
                 batch = Batch(first_place, entries, size, ready)
                 self._decoding[first_place] = batch
                 places = len(entries) + (num_messages(ready) if ready else 0)
                 self._next_take_place = first_place + places
             else:
                 return None
-            self._note_taken(batch, now_s)
+            counts = self.counts
+            if now_s >= counts.accept_rate.next_s:
+                counts.accept_rate.add(now_s, self.accepted, self.seen_bytes)
             return batch
         except BaseException:
             if batch is None and taken is not None:
@@ -330,13 +333,6 @@ class IngestCore:
             if batch is not None:
                 self.give_back(batch)
             raise
-
-    def _note_taken(self, batch: Batch, now_s: float) -> None:
-        counts = self.counts
-        if now_s >= counts.next_totals_s:
-            counts.note_totals(now_s, self.accepted, self.seen_bytes)
-        if batch.entries:
-            counts.note_queued(now_s, now_s - batch.entries[0].accepted_s)
 
     def give_back(self, batch: Batch) -> None:
         """Queue a batch again whose turn was broken off, unless it is finished."""
@@ -397,7 +393,8 @@ class IngestCore:
                 del self._decoding[first_place]
                 return False
         if done:
-            self.counts.note_decoded(now_s, (now_s - began_s) / done)
+            queued_s = began_s - batch.entries[0].accepted_s
+            self.counts.note_turn(now_s, queued_s, (now_s - began_s) / done)
         queue_bytes = self.queue_bytes - size
         columns: tuple[RejectedColumn, ...] = ()
         if converted:
@@ -422,8 +419,9 @@ class IngestCore:
 
         See `Reorder.settle`, which returns the bytes that are no longer in flight.
         """
-        self.counts.note_peaks(self.queue_depth, self.in_flight_bytes)
-        released = self.reorder.settle(refused, now_s, wall_ns)
+        reorder = self.reorder
+        self.counts.note_peaks(self.queue_depth, self.queue_bytes + reorder.size_bytes)
+        released = reorder.settle(refused, now_s, wall_ns)
         if self._over_bytes:
             self._over_bytes = min(self._over_bytes, self.in_flight_bytes)
         return released

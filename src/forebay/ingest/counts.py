@@ -21,7 +21,7 @@ _END_TO_END = len(STAGES) - 1
 
 
 class Stamps(NamedTuple):
-    """When one chunk came by, in nanoseconds since the Unix epoch; 0 where nobody noted it."""
+    """When one chunk came by, in nanoseconds since the Unix epoch; 0 where it was not noted."""
 
     logged_ns: int
     batched_ns: int
@@ -41,26 +41,22 @@ class Settled(NamedTuple):
 
 
 class Counts:
-    """Totals, peaks, reasons, rates and latencies of one worker.
+    """Totals, peaks, reasons, rates and latencies of one worker."""
 
-    Attributes:
-        totals: What was settled.
-    """
-
-    __slots__ = (
-        "_bytes_peak",
-        "_depth_peak",
-        "_in",
-        "_out",
-        "_spill_bytes_peak",
-        "dropped",
-        "dropped_by_reason",
-        "dropped_bytes",
-        "full_episodes",
-        "latency",
-        "spilled",
-        "totals",
-    )
+    __slots__ = {
+        "_bytes_peak": "Most bytes ever in flight.",
+        "_depth_peak": "Most messages ever queued.",
+        "_out": "What was settled, over the last second.",
+        "_spill_bytes_peak": "Most bytes ever on disk.",
+        "accept_rate": "What was accepted, over the last second.",
+        "dropped": "Messages dropped.",
+        "dropped_by_reason": "The same, by the name of the policy.",
+        "dropped_bytes": "What they counted for.",
+        "full_episodes": "How often the queue got full after it was drained.",
+        "latency": "Samples of the last second, by stage.",
+        "spilled": "Messages written to disk.",
+        "totals": "What was settled.",
+    }
 
     def __init__(self) -> None:
         self.totals = Settled()
@@ -72,24 +68,20 @@ class Counts:
         self._depth_peak = 0
         self._bytes_peak = 0
         self._spill_bytes_peak = 0
-        self._in = RateWindow()
+        self.accept_rate = RateWindow()
         self._out = RateWindow()
         self.latency = LatencySamples()
 
-    def note_queued(self, now_s: float, seconds: float) -> None:
-        """A message waited so long for its turn."""
-        self.latency.add_all((_QUEUE, now_s, seconds), now_s)
-
-    def note_decoded(self, now_s: float, seconds: float) -> None:
-        """Decoding took so long, per message of a turn."""
-        self.latency.add_all((_DECODE, now_s, seconds), now_s)
+    def note_turn(self, now_s: float, queued_s: float, decode_s: float) -> None:
+        """A turn ended: its first message was queued so long, and each was decoded in so long."""
+        self.latency.add_all((_QUEUE, now_s, queued_s, _DECODE, now_s, decode_s), now_s)
 
     def note_output(self, now_s: float, seconds: float) -> None:
         """An outcome waited so long to be taken."""
         self.latency.add_all((_OUTPUT, now_s, seconds), now_s)
 
     def note_committed(self, now_s: float, stamps: Stamps, wall_ns: int) -> None:
-        """A chunk with these stamps is committed now; stages that nobody noted are left out."""
+        """A chunk with these stamps is committed now; stages without a stamp are left out."""
         before = stamps.logged_ns
         samples: list[float] = []
         for stage, at_ns in enumerate((*stamps[1:], wall_ns), _FIRST_OF_SENDER):
@@ -107,15 +99,6 @@ class Counts:
             self._depth_peak = depth
         if in_flight_bytes > self._bytes_peak:  # noqa: PLR1730
             self._bytes_peak = in_flight_bytes
-
-    @property
-    def next_totals_s(self) -> float:
-        """When totals are worth noting again."""
-        return self._in.next_s
-
-    def note_totals(self, now_s: float, msgs: int, size_bytes: int) -> None:
-        """So much was accepted until now."""
-        self._in.add(now_s, msgs, size_bytes)
 
     def drop(self, count: int, size_bytes: int, reason: str) -> None:
         """Messages were dropped."""
@@ -194,7 +177,7 @@ class Counts:
             spill_depth=core.spill_depth,
             spill_bytes=core.spill_bytes,
             full_episodes=self.full_episodes,
-            accept_rate=Rates(*self._in.rates(now_s, core.accepted, core.seen_bytes)),
+            accept_rate=Rates(*self.accept_rate.rates(now_s, core.accepted, core.seen_bytes)),
             settle_rate=Rates(
                 *self._out.rates(now_s, self.committed + self.rejected, self.settled_bytes)
             ),

@@ -1,4 +1,4 @@
-"""`Gap`: what a policy dropped, as something one can ask for."""
+"""`Gap`: messages that a policy dropped, and `GapLog`, which keeps them in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Gap:
     """Messages of one entity that were dropped for one reason while the store was full.
 
     Attributes:
-        entity: Whose they were; `None` if their head could not be read, or if the oldest gaps of
-            several entities had to be merged.
+        entity: The entity of the messages; `None` if their head could not be read, or if the
+            oldest gaps of several entities had to be merged.
         reason: The policy, by name.
         count: How many messages.
         size_bytes: What they counted for.

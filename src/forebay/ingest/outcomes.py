@@ -25,7 +25,7 @@ class ProcessedChunk(NamedTuple):
     Attributes:
         seq: Its place among all messages that the worker accepted, from 0.
         chunk: The chunk, sorted by row id.
-        source: Whatever its submitter named as the source.
+        source: What its submitter named as the source.
         size_bytes: What it counts for against the byte budget.
     """
 
@@ -53,7 +53,7 @@ class RejectedMsg:
         chunk_id: The chunk's id, if the sender gave it outside the payload.
         error: Why. What the decoder raised is its `__cause__`, if it was no error of ours. It is
             kept for as long as the store is, so it holds no traceback, payload or long text.
-        source: Whatever its submitter named as the source.
+        source: What its submitter named as the source.
         size_bytes: What it counts for against the byte budget.
     """
 
@@ -89,7 +89,7 @@ class RejectedColumn:
         chunk_id: The chunk that lacks it.
         component: Its identifier, cut to a bounded length.
         error: Why.
-        source: Whatever the submitter of the message named as the source.
+        source: What the submitter of the message named as the source.
         count: How many columns it stands for: of very many the last one told of stands for the
             rest (`limits.REJECTED_COLUMNS_TOLD_MAX`).
     """

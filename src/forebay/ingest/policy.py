@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from forebay.limits import SPILL_BYTES_MAX
-from forebay.store import ContentFilter
+from forebay.model import ContentFilter
 
 if TYPE_CHECKING:
-    from forebay.model import EntityPath
-    from forebay.store import Contents
+    from forebay.model import Contents, EntityPath
 
 
 @dataclass(frozen=True, slots=True)

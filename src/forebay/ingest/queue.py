@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One accepted message; `key` says who may drop it, if anybody may."""
+    """One accepted message; `key` says which policy may drop it, `None` if none may."""
 
     msg: ArrowMsg
     source: object

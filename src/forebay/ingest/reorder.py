@@ -165,7 +165,7 @@ class Reorder:
             noted.sort(key=lambda rejected: rejected.seq)
             self.rejections.extend(noted)
         left = self.size_bytes - size
-        num_columns = sum(column.count for column in columns)
+        num_columns = sum([column.count for column in columns]) if columns else 0
         settled = counts.settled(count, size, rejections, num_columns)
         self.handed, self.size_bytes, self.settled_place, counts.totals = [], left, place, settled
         counts.note_settled(now_s)

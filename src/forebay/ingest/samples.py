@@ -1,8 +1,7 @@
 """What latencies and rates are worked out from: the last second, packed into plain numbers. Pure.
 
-Each store has this, mostly to no purpose: nobody asks for the latencies of ten thousand stores
-that went quiet. So there is one array for all stages, and what is older than anybody can ask for
-is not kept: as objects, the same samples took up to a megabyte of each store.
+Each store has this, and most stores are quiet. So there is one array of numbers for all stages, and
+samples older than the window are not kept: as objects, they took up to a megabyte of each store.
 """
 
 from __future__ import annotations

@@ -1,328 +1,332 @@
-"""Turns: a few messages are decoded at a time, on a thread of the runtime."""
+"""`Turns`: the task that a runtime runs for a worker, a few messages at a time.
+
+A turn is *wanted* (counted, and given to the runtime), *begun* (a thread has its batch), and
+*ended*; or an exception *breaks it off*, and its messages are queued again.
+"""
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+import logging
 from typing import TYPE_CHECKING
 
-from forebay.chunk import ConvertedChunk
-from forebay.errors import cut
-from forebay.ingest.adaptive import Measured
-from forebay.ingest.counts import Stamps
-from forebay.ingest.outcomes import Outcome, ProcessedChunk, converted_msg, rejection
-from forebay.ingest.queue import Entry
-from forebay.ingest.state import Decode, WorkerState, logger
+from forebay.ingest.waiters import wake_all
 from forebay.limits import (
-    ALIKE_MSGS_MIN,
-    BUDGET_INTERVAL_S,
-    ERROR_TEXT_CHARS_MAX,
-    ROOM_WAKE_INTERVAL_S,
+    BRIEF_MSGS_MAX,
+    PARALLEL_MSG_BYTES_MIN,
     SHORT_TURN_MSGS_MAX,
     SHORT_TURN_SLICE_S,
     TURN_BYTES_MAX,
+    TURN_MSGS_MAX,
+    TURN_SLICE_S,
 )
 from forebay.store import num_queries_running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from forebay.chunk import Chunk
-    from forebay.codec import DecodedChunk
+    from forebay.ingest.adaptive import BudgetStepper
+    from forebay.ingest.batch_decoder import BatchDecoder, DecodedBatch
+    from forebay.ingest.bounded_queue import BoundedQueue
     from forebay.ingest.core import Batch
-    from forebay.ingest.outcomes import ConvertedMsg
-    from forebay.ingest.spill import Spilled
-    from forebay.model import ArrowMsg
+    from forebay.ingest.owner import Owner
+    from forebay.ingest.spill_queue import SpillQueue
+    from forebay.ingest.waiters import Waiters
+    from forebay.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 
-class Turns(WorkerState):
-    """What the worker does when the runtime calls it."""
+class Turns:
+    """The turns of one worker, at most `turns_max` at a time, each on a thread of the runtime.
 
-    __slots__ = ()
+    `run_turn`, `priority`, `is_light` and `is_brief` are what the runtime asks of a task. The
+    runtime refers to this object until its last turn is over, and to nothing else of the worker.
+    """
+
+    __slots__ = {
+        "_clock": "Seconds of the runtime's clock.",
+        "_core": "The core of the queue.",
+        "_decoder": "Decodes batches.",
+        "_lock": "The worker's lock.",
+        "_owner": "Hears of new output.",
+        "_queue": "What turns take messages from.",
+        "_runtime": "Runs turns.",
+        "_turns_max": "Turns at a time; `None` leaves it to the runtime.",
+        "_waiters": "Threads to be woken after turns, and the threads that are in one.",
+        "msgs_max": "Messages of one turn.",
+        "num": "Turns that are wanted or begun, and not ended.",
+        "priority": "1 for a blueprint, whose turns come before those of others; else 0.",
+        "slice_s": "Seconds after which a turn begins no other message.",
+        "spilled": "Messages on disk; `None` if no policy ever allowed that.",
+        "stepper": "Adapts the byte budget; `None` if it is fixed.",
+    }
+
+    def __init__(
+        self,
+        queue: BoundedQueue,
+        waiters: Waiters,
+        decoder: BatchDecoder,
+        owner: Owner,
+        runtime: Runtime,
+        *,
+        turns_max: int | None,
+        stepper: BudgetStepper | None,
+    ) -> None:
+        self._queue = queue
+        self._core = queue.core
+        self._lock = queue.lock
+        self._waiters = waiters
+        self._decoder = decoder
+        self._owner = owner
+        self._runtime = runtime
+        self._clock = queue.clock
+        self._turns_max = turns_max
+        self.msgs_max = TURN_MSGS_MAX
+        self.slice_s = TURN_SLICE_S
+        self.num = 0
+        self.priority = int(queue.store_id is not None and queue.store_id.is_blueprint)
+        self.spilled: SpillQueue | None = None
+        self.stepper = stepper
+
+    # Wanted
+
+    def wants(self) -> bool:
+        """Whether to start one more turn, after a message was queued; if so, it counts already.
+
+        The caller holds the lock, and calls `start` without it.
+        """
+        num = self.num
+        if num and (
+            not self._core.exceeds(self.msgs_max, TURN_BYTES_MAX) or num >= self._num_allowed()
+        ):
+            return False
+        self.num = num + 1
+        return True
+
+    def needs(self) -> bool:
+        """As `wants`, for a caller that did not queue a message just now."""
+        return self.has_input and self.wants()
+
+    @property
+    def has_input(self) -> bool:
+        """Whether a turn would find something to do; the caller holds the lock."""
+        if self._core.has_input:
+            return True
+        spilled = self.spilled
+        return spilled is not None and spilled.wants_turn
+
+    def start(self) -> None:
+        """Have a turn scheduled that is counted already; called without the lock."""
+        try:
+            self._runtime.schedule(self)
+        except BaseException:
+            # It is not known whether it was scheduled. One turn too many does no harm, one too few
+            # does. Where turns run in the caller, the next call that queues or waits starts one.
+            if self._runtime.has_threads:
+                self._runtime.schedule(self)
+            else:
+                with self._lock:
+                    self.num = len(self._waiters.busy_threads)
+            raise
+
+    def resume(self) -> None:
+        """Start a turn if one is needed; called without the lock."""
+        with self._lock:
+            starts = self.needs()
+        if starts:
+            self.start()
+
+    def recover(self) -> None:
+        """After a Ctrl-C in the middle of a call: release what is settled, run what is queued."""
+        with self._lock:
+            wakes = self._queue.release_settled()
+            num_busy = len(self._waiters.busy_threads)
+            if not self._runtime.has_threads:
+                self.num = num_busy
+            elif self.has_input:
+                self.num = max(1, self.num)
+            starts = self.num > num_busy
+        if starts:
+            self.start()
+        wake_all(wakes)
+
+    def _num_allowed(self) -> int:
+        if self._turns_max is not None:
+            return self._turns_max
+        core = self._core
+        return self._runtime.turns_at_once(core.queue_bytes // max(1, core.queue_depth))
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the next turn is mostly Python code, as far as is known without the lock."""
+        core = self._core
+        return core.queue_bytes < PARALLEL_MSG_BYTES_MIN * max(1, core.queue_depth)
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether all queued messages take a fraction of a turn."""
+        return self._core.queue_depth <= BRIEF_MSGS_MAX and self.is_light
+
+    def help(self) -> None:
+        """Run a turn that waits for a thread; for a caller that would wait, without a deadline."""
+        if not self._waiters.is_awaited(self._runtime.thread_id()):
+            self._runtime.run_waiting(self)
+
+    # The hub's bytes
+
+    def wake(self) -> None:
+        """There may be room in the hub's budget; called without locks."""
+        with self._lock:
+            spills = self._look_again()
+        if spills:
+            self.resume()
+
+    def stop_waiting_for_hub(self) -> None:
+        """Give up the place of this store among those that wait for the hub's bytes.
+
+        Other threads of this store that wait ask again, and so take the place. Called without
+        locks.
+        """
+        share = self._queue.share
+        if share is None or not share.is_waiting:
+            return
+        with self._lock:
+            wakes = share.stop_waiting()
+            spills = self._look_again()
+        wake_all(wakes)
+        if spills:
+            self.resume()
+
+    def _look_again(self) -> bool:
+        """Have threads and spilled messages look for room again; True if any are spilled."""
+        self._waiters.notify()
+        if self.spilled is not None:
+            self.spilled.waits = False
+        return self._core.spill_depth > 0
+
+    # Begun and ended
 
     def run_turn(self) -> bool:
         """Decode the next few messages (the runtime calls this); True if there are more."""
-        makes_room = num_queries_running() > 0 and self.is_light
+        has_queries = num_queries_running() > 0
+        makes_room = has_queries and self.is_light
         began_s = self._clock() if makes_room else 0.0
         try:
-            more = self._run_turn()
+            more = self._run(is_short=has_queries or self._runtime.is_contended)
         except BaseException:
-            self._break_off_turn()
+            self._break_off()
             raise
         finally:
-            if self._hub_budget is not None:
-                self._hub_budget.expansions.end()
+            if self._queue.share is not None:
+                self._queue.share.end_expansion()
         if makes_room and more:
             self._runtime.make_room(self._clock() - began_s)
         return more
 
-    def _run_turn(self) -> bool:  # noqa: PLR0912, PLR0915 - each step at its time, without a call more
-        runtime, core, clock = self._runtime, self._core, self._clock
-        thread = runtime.thread_id()
-        if core.spill_depth:
-            self._read_back()
-        msgs_max, slice_s = self._turn_length()
+    def _run(self, *, is_short: bool) -> bool:
+        core, decoders, waiters = self._core, self._decoder, self._waiters
+        thread = self._runtime.thread_id()
+        if core.spill_depth and self.spilled is not None:
+            self.spilled.read_back(self.wake, self.stop_waiting_for_hub)
+        msgs_max, slice_s = self.msgs_max, self.slice_s
+        if is_short:  # other stores wait, or queries run
+            msgs_max, slice_s = min(msgs_max, SHORT_TURN_MSGS_MAX), min(slice_s, SHORT_TURN_SLICE_S)
         with self._lock:
-            if len(self._busy_threads) >= self._num_turns:
-                return False  # one too many, see `_start_turn`
-            began_s = clock()
+            if len(waiters.busy_threads) >= self.num:
+                return False  # one too many, see `start`
+            began_s = self._clock()
             batch = core.take(msgs_max, TURN_BYTES_MAX, began_s)
             if batch is None:
-                if self._has_input():
+                if self.has_input:
                     return True
-                self._num_turns -= 1
+                self.num -= 1
                 return False
-            self._busy_threads[thread] = batch
-            decode = self._decoders.pop() if self._decoders else None
-            # Many messages may have come at once, and that asked for one turn.
-            starts = self._wants_turn()
+            waiters.busy_threads[thread] = batch
+            decoder = decoders.borrow()
+            # Many messages may have come at once, for which one turn was wanted.
+            starts = self.wants()
         if starts:
-            self._start_turn()
-        if decode is None:
-            decode = self._new_decoder()
-        outcomes: list[Outcome] = []
-        converted: list[ConvertedMsg] = []
-        stamps: Stamps | None = None
-        interrupt: BaseException | None = None
-        try:
-            stamps = self._decode(batch, decode, outcomes, converted, began_s + slice_s)
-        except BaseException as error:  # noqa: BLE001, RUF100 - Ctrl-C must not lose messages
-            interrupt = error
+            self.start()
+        if decoder is None:
+            decoder = decoders.make()
+        decoded = decoders.decode(batch, decoder, began_s + slice_s)
         with self._lock:
-            self._decoders.append(decode)
-            ended_s = clock()
-            released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted=converted)
-            if converted and self._share is not None:
-                # What they became is there already, whether there was room for it or not.
-                self._share.charge(core.in_flight_bytes - self._share.held_bytes)
-            if self._num_waiting and (interrupt is not None or self._is_worth_waking(ended_s)):
-                self._notify()
-            if self._is_full:
-                self._note_drained()
-            notifies = released and self._on_output is not None
+            decoders.give_back(decoder)
+            ended_s = self._clock()
+            released = self._finish(batch, decoded, began_s, ended_s)
+            notifies = released and self._owner.on_output is not None
             if not notifies:
-                more = self._end_turn(thread, interrupt)
-        if self._adaptive is not None and ended_s >= self._adapt_s:
-            self._adapt(ended_s)
-        if notifies and self._on_output is not None:
-            self._call(self._on_output)
+                more = self._end(thread, decoded.interrupt)
+        if self.stepper is not None and ended_s >= self.stepper.next_s:
+            self._adapt(self.stepper, ended_s)
+        if notifies:
+            self._owner.note_output()
             with self._lock:
-                more = self._end_turn(thread, interrupt)
-        if released and self._share is not None and core.reorder.has_output:
-            self._wake_all(self._share.note_output())
-        if interrupt is not None:
-            if runtime.is_in_caller:
-                raise interrupt
-            logger.error("decoding for %s was interrupted", self._store_name, exc_info=interrupt)
+                more = self._end(thread, decoded.interrupt)
+        share = self._queue.share
+        if released and share is not None and core.reorder.output:
+            wake_all(share.note_output())
+        if decoded.interrupt is not None:
+            self._pass_on(decoded.interrupt)
         return more
 
-    def _turn_length(self) -> tuple[int, float]:
-        """Messages and seconds of the next turn: less of both while stores wait, or queries run."""
-        if not (self._runtime.is_contended or num_queries_running()):
-            return self._turn_msgs_max, self._turn_slice_s
-        return min(self._turn_msgs_max, SHORT_TURN_MSGS_MAX), min(
-            self._turn_slice_s, SHORT_TURN_SLICE_S
-        )
+    def _finish(self, batch: Batch, decoded: DecodedBatch, began_s: float, ended_s: float) -> bool:
+        """Take the outcomes of a turn; True if there is output that was not there before."""
+        core, share = self._core, self._queue.share
+        outcomes, converted, stamps, interrupt = decoded
+        released = core.finish(batch, outcomes, began_s, ended_s, stamps, converted=converted)
+        if converted and share is not None:
+            # What the messages became is in memory already, whether there was room or not.
+            share.charge(core.in_flight_bytes - share.held_bytes)
+        if interrupt is not None:
+            self._waiters.notify()
+        else:
+            self._waiters.notify_after_turn(ended_s)
+        if self._queue.is_full:
+            self._queue.note_drained()
+        return released
 
-    def _is_worth_waking(self, now_s: float) -> bool:
-        """Whether those who wait should look now; at each turn would cost more than the turns.
-
-        Who waits for room is let sleep while the queue is more than half full, for a moment at
-        most: meanwhile there is enough to do. Who waits for a message sleeps until it is done, or
-        until there is output that has to be committed before what is on disk can come back.
-        """
-        core = self._core
-        watched = self._watched_seqs
-        if watched and (core.spill_depth or core.is_processed(min(watched))):
+    def _end(self, thread: int, interrupt: BaseException | None) -> bool:
+        del self._waiters.busy_threads[thread]
+        if self.has_input and (interrupt is None or self._runtime.has_threads):
             return True
-        if (
-            core.queue_depth > core.capacity // 2
-            and core.has_input
-            and now_s - self._woken_s < ROOM_WAKE_INTERVAL_S
-        ):
-            return False
-        self._woken_s = now_s
-        return self._num_waiting > len(self._watched_seqs)
-
-    def _end_turn(self, thread: int, interrupt: BaseException | None) -> bool:
-        del self._busy_threads[thread]
-        if self._has_input() and (interrupt is None or self._runtime.has_threads):
-            return True
-        self._num_turns -= 1
-        if self._pool is not None:
-            while self._decoders:
-                self._pool.give_back(self._decoders.pop())
+        self.num -= 1
+        self._decoder.release_free()
         return False
 
-    def _break_off_turn(self) -> None:
-        """End the turn of this thread that an exception ended where none should have come from.
+    def _pass_on(self, interrupt: BaseException) -> None:
+        if self._runtime.is_in_caller:
+            raise interrupt
+        name = self._queue.store_name
+        logger.error("decoding for %s was interrupted", name, exc_info=interrupt)
 
-        That is Ctrl-C, if turns run in the caller. What it had taken is queued again.
+    def _break_off(self) -> None:
+        """End this thread's turn after an exception that is not a message's: queue it again.
+
+        That is Ctrl-C, if turns run in the caller.
         """
+        waiters = self._waiters
         with self._lock:
-            self._busy_threads.pop(self._runtime.thread_id(), None)
-            self._core.give_back_others(self._busy_threads.values())
-            self._num_turns = len(self._busy_threads)
-            self._notify()
-            starts = self._runtime.has_threads and self._needs_turn()
+            waiters.busy_threads.pop(self._runtime.thread_id(), None)
+            self._core.give_back_others(waiters.busy_threads.values())
+            self.num = len(waiters.busy_threads)
+            waiters.notify()
+            starts = self._runtime.has_threads and self.needs()
         if starts:
-            self._start_turn()
+            self.start()
 
-    # Decoding
-
-    def _decode(
-        self,
-        batch: Batch,
-        decode: Decode,
-        outcomes: list[Outcome],
-        converted: list[ConvertedMsg],
-        until_s: float,
-    ) -> Stamps | None:
-        """Decode until the time slice is over: what is finished is not kept waiting for long."""
-        clock = self._clock
-        stamps: Stamps | None = None
-        timed = _timed(decode)
-        alike = _decoded_alike(batch, decode)
-        is_over = False
-        for entry, known in zip(batch.entries, alike, strict=False):
-            msg, source, cost, _, seq, _ = entry
-            if known is not None:
-                outcomes.append(ProcessedChunk(seq, known, source, cost))
-                continue
-            if is_over:
-                break
-            try:
-                if timed is not None:
-                    # One message a turn says how long its stages took.
-                    decoded, timed = timed(msg), None
-                    chunk = decoded.chunk
-                    stamps = self._stamps(decoded)
-                else:
-                    chunk = decode(msg)
-                if type(chunk) is ConvertedChunk:
-                    noted = converted_msg(seq, msg, source, cost, chunk)
-                    converted.append(noted)
-                    cost += noted.extra_bytes
-                    if sum(one.extra_bytes for one in converted) > TURN_BYTES_MAX:
-                        until_s = 0.0
-                outcomes.append(ProcessedChunk(seq, chunk, source, cost))
-            except (KeyboardInterrupt, SystemExit) as error:
-                # The message is tried once more. If it is the message that interrupts, and not a
-                # person, that would go on for ever: the second time it is rejected.
-                if seq == self._interrupted_seq:
-                    outcomes.append(rejection(seq, msg, source, cost, error))
-                self._interrupted_seq = seq
-                raise
-            except BaseException as error:  # noqa: BLE001, RUF100 - whatever a decoder does, the next message is decoded
-                outcomes.append(rejection(seq, msg, source, cost, error))
-            is_over = clock() >= until_s
-        return stamps
-
-    def _stamps(self, decoded: DecodedChunk) -> Stamps:
-        chunk = decoded.chunk
-        logged_ns = chunk.row_id_at(0).time_ns if chunk.num_rows else 0
-        return Stamps(
-            logged_ns,
-            chunk.id.time_ns,
-            decoded.sdk_ipc_encoded_ns or 0,
-            decoded.sdk_grpc_sink_ns or 0,
-            self._wall_clock(),
-        )
-
-    def _new_decoder(self) -> Decode:
-        try:
-            return self._decoder_factory()
-        except Exception as error:  # noqa: BLE001, RUF100 - without a decoder each message is rejected
-            cause = error
-
-        def refuse(_msg: ArrowMsg) -> Chunk:
-            raise cause
-
-        self._pool = None  # this one is for nobody else
-        return refuse
-
-    # Spilled messages and budgets
-
-    def _read_back(self) -> None:
-        """Queue spilled messages, oldest first, as far as there is room for them."""
+    def _adapt(self, stepper: BudgetStepper, now_s: float) -> None:
+        found = stepper.surroundings()
         with self._lock:
-            spill = self._spill
-            if spill is None or self._is_reading_back or not self._core.wants_spilled:
-                return
-            self._is_reading_back = True
-            # Whoever makes room, or is writing just now, clears this and asks for a turn.
-            self._spill_waits = True
-        try:
-            while (spilled := spill.peek(self.store_id)) is not None:
-                with self._lock:
-                    is_queued = self._core.is_unspilled(spilled.item.seq)
-                    if not is_queued and not self._try_unspill(spilled):
-                        break
-                spill.pop()
-        finally:
-            with self._lock:
-                self._is_reading_back = False
-                needs_hub = self._spill_needs_hub
-                self._spill_needs_hub = False
-            if not needs_hub:
-                self._stop_waiting_for_hub()
+            if stepper.step(self._core, found, now_s):
+                self._waiters.notify()
 
-    def _try_unspill(self, spilled: Spilled) -> bool:
-        core = self._core
-        if not core.wants_spilled:
-            self._spill_waits = False
-            return False
-        charged = spilled.cost if type(spilled.item) is Entry else 0
-        share = self._share
-        if not core.can_unspill(charged):
-            self._spill_waits = True
-            return False
-        if charged and share is not None and not share.try_charge(charged, self._wake):
-            self._spill_waits = self._spill_needs_hub = True
-            self._notify()  # Who waits for this message may have other stores make room.
-            return False
-        core.unspill(spilled.item, spilled.cost)
-        return True
+    def validate(self) -> None:
+        """Check what must hold while no thread holds the lock; for tests.
 
-    def _adapt(self, now_s: float) -> None:
-        """Let the byte budget follow memory and use; called without the lock."""
-        core, budget, controller = self._core, self._hub_budget, self._adaptive
-        free_bytes = self._free_memory()
-        num_busy = 1 if budget is None else max(1, budget.num_busy)
-        held_bytes = 0 if budget is None else budget.used_bytes
-        with self._lock:
-            if controller is None or now_s < self._adapt_s:
-                return
-            self._adapt_s = now_s + BUDGET_INTERVAL_S
-            if budget is None:
-                held_bytes = core.in_flight_bytes
-            drained = core.counts.drain_bytes_per_s(now_s)
-            measured = Measured(
-                None if free_bytes is None else free_bytes + held_bytes,
-                num_busy,
-                drained if drained or core.queue_depth else None,
-            )
-            core.set_byte_budget(controller.step(measured))
-            self._notify()
-
-
-def _timed(decode: Decode) -> Callable[[ArrowMsg], DecodedChunk] | None:
-    """The method beside `ChunkDecoder.decode` that tells the times too; others have none."""
-    return getattr(getattr(decode, "__self__", None), "decode_timed", None)
-
-
-def _decoded_alike(batch: Batch, decode: Decode) -> Iterable[Chunk | None]:
-    """What a decoder that can decode messages together makes of a batch; `None`: one by one.
-
-    The first one is left out, to be timed.
-    """
-    entries = batch.entries
-    together = getattr(getattr(decode, "__self__", None), "decode_alike", None)
-    if together is None or len(entries) <= ALIKE_MSGS_MIN:
-        return repeat(None)
-    try:
-        chunks: list[Chunk | None] = together([entry.msg for entry in entries[1:]])
-    except Exception as error:  # noqa: BLE001, RUF100 - a bounded text: it may quote the messages
-        text = cut(repr(error), ERROR_TEXT_CHARS_MAX)
-        logger.error("decoding messages together failed; they are decoded one by one: %s", text)
-        return repeat(None)
-    return chain((None,), chunks)
+        Raises:
+            AssertionError: Naming what does not hold.
+        """
+        most = self._turns_max
+        assert self.num >= 0, "a turn ended twice"
+        assert most is None or self.num <= most, "more turns than allowed"
+        was_interrupted = self._decoder.interrupted_seq >= 0
+        assert self.num or not self._core.has_input or was_interrupted, "stalled"

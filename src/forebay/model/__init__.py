@@ -1,6 +1,7 @@
 """Value types of Forebay: ids, entity paths, timelines, messages and store events."""
 
 from forebay.model.application_id import canonical_application_id
+from forebay.model.contents import ContentFilter, Contents
 from forebay.model.events import (
     ChunkAddition,
     ChunkCompaction,
@@ -35,6 +36,8 @@ __all__ = [
     "ChunkStoreDiff",
     "ChunkStoreEvent",
     "Compression",
+    "ContentFilter",
+    "Contents",
     "DeletionReason",
     "Encoding",
     "EntityPath",

@@ -2,7 +2,6 @@
 
 from forebay.store.cell import Cell
 from forebay.store.chunk_store import ChunkStore
-from forebay.store.contents import ContentFilter, Contents
 from forebay.store.dataframe import DataframeQuery, DataframeView, IndexValues, dataframes
 from forebay.store.flatten import explode, flatten
 from forebay.store.running import num_queries_running
@@ -11,8 +10,6 @@ from forebay.store.snapshot import StoreSnapshot
 __all__ = [
     "Cell",
     "ChunkStore",
-    "ContentFilter",
-    "Contents",
     "DataframeQuery",
     "DataframeView",
     "IndexValues",

@@ -26,8 +26,8 @@ from forebay.chunk import layout as chunk_layout
 from forebay.chunk.arrays import are_valid
 from forebay.errors import UnknownComponentError
 from forebay.model import EntityPath, Timeline, TimeType
+from forebay.model.contents import ContentFilter
 from forebay.model.paths import PROPERTIES
-from forebay.store.contents import ContentFilter
 from forebay.store.unknown import names_of, unknown
 
 CLEAR: Final = "Clear:is_recursive"

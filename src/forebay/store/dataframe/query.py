@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from forebay.limits import DATAFRAME_BATCH_BYTES, DATAFRAME_BATCH_ROWS
 from forebay.model import TimeLike, Timeline, to_index_value
-from forebay.store.contents import EVERYTHING, ContentFilter, Contents
+from forebay.model.contents import EVERYTHING, ContentFilter, Contents
 from forebay.store.damage import despite_damage
 from forebay.store.dataframe.arrays import CellColumn, ConstantColumn
 from forebay.store.dataframe.cells import Cells, as_typed

@@ -11,7 +11,7 @@ from forebay.store.dataframe.view import DataframeView, dataframe_view
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from forebay.store.contents import Contents
+    from forebay.model.contents import Contents
     from forebay.store.dataframe.index import IndexValues
 
 

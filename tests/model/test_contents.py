@@ -9,8 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forebay.errors import ExpressionError
-from forebay.model import EntityPath
-from forebay.store.contents import ContentFilter
+from forebay.model import ContentFilter, EntityPath
 from tests.chunks import make_chunk
 from tests.model.test_paths import PIECES
 from tests.store.dataframe import handmade

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
 from forebay.errors import ExpressionError
-from forebay.model import EntityPath
-from forebay.model.paths import PROPERTIES, is_scalar_value
+from forebay.model.paths import PROPERTIES, EntityPath, is_scalar_value
 
 SUBTREE: Final = "/**"
 EVERYTHING: Final = "/**"

@@ -29,7 +29,7 @@ def test_quiet_stores_hold_no_decoder_and_learn_nothing_twice(runtime: Runtime) 
         assert numbers(db) == [0.0, 1.0, 2.0]
     if isinstance(runtime, NativeRuntime):
         assert runtime.join(TIMEOUT_S)
-    assert not any(db._inflow.worker._decoders for db in hub)
+    assert not any(db._pipeline.worker._turns._decoder.num_free for db in hub)
     layouts = {
         id(leaf.chunk.layout)
         for db in hub

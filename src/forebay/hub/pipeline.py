@@ -1,4 +1,4 @@
-"""`Inflow`: what is on its way into one store, and the order in which it gets there."""
+"""`Pipeline`: the worker of one store, and the commits of its output, in order."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ if TYPE_CHECKING:
     from forebay.chunk import Chunk
     from forebay.hub.guarded_store import Event, GuardedStore
     from forebay.ingest import ByteBudget, Decode, RejectedColumn, Rejection
-    from forebay.model import ArrowMsg, ChunkId
-    from forebay.store import Contents
+    from forebay.model import ArrowMsg, ChunkId, Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InflowSettings:
+class PipelineSettings:
     """How messages get into a store.
 
     Attributes:
@@ -72,7 +71,7 @@ class InflowSettings:
     message_bytes_max: int = MESSAGE_SIZE_BYTES_MAX
 
 
-class Inflow:
+class Pipeline:
     """The worker of one store, made with its first message, and the commit of its output.
 
     Attributes:
@@ -80,32 +79,32 @@ class Inflow:
             waits for `poll`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_commits",
-        "_decode",
-        "_direct_lock",
-        "_direct_reasons",
-        "_direct_rejections",
-        "_info_bytes",
-        "_is_closed",
-        "_num_direct",
-        "_num_direct_columns",
-        "_num_direct_rejected",
-        "_policies",
-        "_reports",
-        "_runtime",
-        "_settings",
-        "_store",
-        "_store_id",
-        "_worker",
-        "commits_itself",
-    )
+    __slots__ = {
+        "__weakref__": "The worker refers to its pipeline weakly.",
+        "_commits": "Moves output into the store.",
+        "_decode": "The decoder of messages that are added directly.",
+        "_direct_lock": "Guards what is counted of messages that are added directly.",
+        "_direct_reasons": "Rejections of messages that were added directly, by reason.",
+        "_direct_rejections": "These rejections.",
+        "_info_bytes": "What the store's info takes.",
+        "_is_closed": "Whether the store takes nothing new.",
+        "_num_direct": "Messages that were added directly and committed.",
+        "_num_direct_columns": "Columns that they lack.",
+        "_num_direct_rejected": "Messages that were added directly and rejected.",
+        "_policies": "What becomes of messages that find no room.",
+        "_reports": "What was committed since the last poll.",
+        "_runtime": "Where the worker's turns run.",
+        "_settings": "How the worker is made.",
+        "_store": "Where chunks go.",
+        "_store_id": "Its name.",
+        "_worker": "The worker; `None` before the first message.",
+        "commits_itself": "See `Attributes`.",
+    }
 
     def __init__(
         self,
         store: GuardedStore,
-        settings: InflowSettings,
+        settings: PipelineSettings,
         runtime: Runtime,
         *,
         commits_itself: bool,
@@ -268,13 +267,11 @@ class Inflow:
 
     def poll(self, turns_max: int | None = None) -> list[WorkerOutput]:
         """Commit finished output; report on all that was committed since the last poll."""
-        is_done = False
-        while not is_done:
-            with self._store.order_lock:
-                is_done = self._commit(turns_max)
-                outputs = self._reports.take() if is_done else []
-            self.settle()
-            turns_max = None if turns_max is None else 0
+        self.commit_finished(turns_max)
+        with self._store.order_lock:
+            outputs = self._reports.take()
+        if outputs:
+            self._store.note_other_bytes(self._other_bytes())
         return outputs
 
     def position(self) -> int:
@@ -316,20 +313,20 @@ class Inflow:
         if self.commits_itself:
             self.commit_finished()
 
-    def commit_finished(self) -> None:
-        """Commit now; reports wait for the next poll, if anybody is to poll."""
+    def commit_finished(self, turns_max: int | None = None) -> None:
+        """Commit finished output now; if the store is polled, reports wait for the next poll.
+
+        Args:
+            turns_max: Commit the output of so many turns at most; `None` for all.
+        """
         is_done = False
         while not is_done:
             with self._store.order_lock:
-                is_done = self._commit()
+                worker = self._worker
+                reports = None if self.commits_itself else self._reports
+                is_done = worker is None or self._commits.commit(worker, reports, turns_max)
             self.settle()
-
-    def _commit(self, turns_max: int | None = None) -> bool:
-        worker = self._worker
-        if worker is None:
-            return True
-        reports = None if self.commits_itself else self._reports
-        return self._commits.commit(worker, reports, turns_max)
+            turns_max = None if turns_max is None else 0
 
     @property
     def num_reports_lost(self) -> int:

@@ -250,8 +250,8 @@ def test_an_interrupted_commit_goes_on_where_it_stopped(
     monkeypatch.setattr(db._store._store, "insert", interrupted)
     for number in range(3):
         db.submit_arrow_msg(message(number))
-    assert db._inflow._worker is not None
-    assert db._inflow._worker.wait_processed(timeout=PATIENCE_S)
+    assert db._pipeline._worker is not None
+    assert db._pipeline._worker.wait_processed(timeout=PATIENCE_S)
     with pytest.raises(KeyboardInterrupt):
         db.poll_worker_output()
     assert conserved(db)
@@ -272,7 +272,7 @@ def test_reports_that_nobody_polls_are_bounded(
     db.flush(PATIENCE_S)
     assert numbers(db) == list(range(100)), "the data is all there"
     assert [n for out in db.poll_worker_output() for n in added(out.result)] == list(range(90, 100))
-    assert db._inflow.num_reports_lost == 90
+    assert db._pipeline.num_reports_lost == 90
     assert sum("nobody polls" in record.message for record in caplog.records) == 1
 
 
