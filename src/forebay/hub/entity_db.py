@@ -351,7 +351,7 @@ class EntityDb(Queries):
         That is `byte_size`, the objects around the data, which for chunks of a few rows cost more
         than it, and what else a sender can make grow: info, rejections, gaps and reports.
         """
-        self._inflow.note_other_bytes()
+        self._pipeline.note_other_bytes()
         return self._store.held_bytes
 
     def shrink(self, held_bytes_max: int) -> list[Event]:
