@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rerun_bindings import escape_entity_path_part
 
 from forebay.codec import ChunkDecoder, StreamDecoder
-from forebay.model import ArrowMsg, EntityPath
+from forebay.model import ArrowMsg, EntityPath, paths
 
 # What a path may be made of, at the edges of every rule that there is.
 PIECES = [*"ab01F/\\{}+ .-_:[]\n\t\0é☮हि😀ⅫⒶ", "\\u{", "\\u{262E}", "//", "\\n", "__"]
@@ -65,6 +65,25 @@ def test_parents_and_ancestors() -> None:
     assert path.is_descendant_of(EntityPath("/"))
     assert not path.is_descendant_of(path)
     assert not EntityPath("/ab").is_descendant_of(EntityPath("/a"))
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_ancestors_are_the_paths_of_the_first_parts(text: str) -> None:
+    path = EntityPath(text)
+    parts = path.parts
+    found = path.ancestors()
+    assert found == tuple(EntityPath.from_parts(*parts[:n]) for n in reversed(range(len(parts))))
+    assert [one.parts for one in found] == [parts[:n] for n in reversed(range(len(parts)))]
+
+
+def test_each_part_is_escaped_once_for_all_paths_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A latest-at of a deep entity asks for them, so its cost would grow with the depth squared."""
+    path = EntityPath("/a b" * 300)
+    escaped: list[str] = []
+    escape = paths._escape
+    monkeypatch.setattr(paths, "_escape", lambda part: escaped.append(part) or escape(part))
+    assert len(path.ancestors()) == 300
+    assert len(escaped) == 300
 
 
 def test_reserved_paths() -> None:

@@ -62,7 +62,12 @@ class EntityPath(str):
         for index, part in enumerate(parts[:-1]):
             if part.endswith("\\"):
                 escaped[index] = _before_slash(escaped[index])
-        path = super().__new__(cls, "/" + "/".join(escaped))
+        return cls._of("/" + "/".join(escaped), parts)
+
+    @classmethod
+    def _of(cls, text: str, parts: tuple[str, ...]) -> Self:
+        """A path of which both forms are known."""
+        path = super().__new__(cls, text)
         path._parts = parts
         return path
 
@@ -88,8 +93,14 @@ class EntityPath(str):
         Their total length in characters is the length of the path times half the number of its
         parts.
         """
-        parts = self.parts
-        return tuple(EntityPath._from_parts(parts[:n]) for n in range(len(parts) - 1, -1, -1))
+        found: list[EntityPath] = []
+        above, begun = "/", ""  # by itself, and as it stands before a slash
+        for number, part in enumerate(self.parts):
+            found.append(EntityPath._of(above, self.parts[:number]))
+            escaped = _escape(part)
+            above = f"{begun}/{escaped}"
+            begun += "/" + (_before_slash(escaped) if part.endswith("\\") else escaped)
+        return tuple(reversed(found))
 
     def is_descendant_of(self, other: EntityPath) -> bool:
         """Return whether `other` is a proper ancestor of this path."""
