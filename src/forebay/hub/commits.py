@@ -83,7 +83,7 @@ class Commits:
 
         Args:
             worker: Whose output.
-            reports: Where each outcome is told of; `None` if nobody wants to know.
+            reports: Where each outcome is reported; `None` for no reports.
             turns_max: The output of so many turns at the most.
 
         Returns:
@@ -128,7 +128,7 @@ class Commits:
         return True
 
     def _commit_unheard(self, taken: deque[Outcome]) -> bool:
-        """Commit chunks of which nobody wants to know more than that they are in.
+        """Commit chunks that need no report and no event.
 
         It ends at whatever else has to be seen to, also at a chunk that the store refuses.
 

@@ -1,4 +1,4 @@
-"""Callbacks that keep nobody alive: a store that is dropped is gone at once."""
+"""Callbacks that do not keep their objects alive: a store that is dropped is gone at once."""
 
 from __future__ import annotations
 

@@ -72,7 +72,10 @@ class BudgetController:
     and never past it.
     """
 
-    __slots__ = ("bounds", "budget_bytes")
+    __slots__ = {
+        "bounds": "Between which the budget stays.",
+        "budget_bytes": "The budget that holds now.",
+    }
 
     def __init__(self, bounds: AdaptiveBudget) -> None:
         self.bounds = bounds

@@ -145,15 +145,15 @@ def _is_not_urgent(item: tuple[BudgetShare, _Waiting]) -> bool:
 class BudgetShare:
     """What one store has in flight. Its owner calls it one call at a time."""
 
-    __slots__ = (
-        "__weakref__",
-        "_budget",
-        "_floor_bytes",
-        "_is_urgent",
-        "_reclaim",
-        "_ref",
-        "held_bytes",
-    )
+    __slots__ = {
+        "__weakref__": "The budget refers to busy shares weakly.",
+        "_budget": "What the share is of.",
+        "_floor_bytes": "How many of `held_bytes` are of the budget's floor.",
+        "_is_urgent": "Whether it is a blueprint's.",
+        "_reclaim": "Makes its owner commit finished output.",
+        "_ref": "A weak reference to this share, made once.",
+        "held_bytes": "Bytes that the store has in flight.",
+    }
 
     def __init__(
         self,

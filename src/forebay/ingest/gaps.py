@@ -84,7 +84,14 @@ class GapLog:
         held_bytes: About what the gaps take of the process's memory.
     """
 
-    __slots__ = ("_closed", "_gaps_max", "_lock", "_oldest", "_open", "held_bytes")
+    __slots__ = {
+        "_closed": "Gaps of earlier episodes, oldest first.",
+        "_gaps_max": "Gaps kept at most.",
+        "_lock": "Guards all; no other lock is taken while it is held.",
+        "_oldest": "The oldest gaps, merged into one.",
+        "_open": "Gaps of the current episode, by entity and reason.",
+        "held_bytes": "See `Attributes`.",
+    }
 
     def __init__(self, runtime: Runtime, gaps_max: int = GAPS_KEPT_MAX) -> None:
         self.held_bytes = 0
@@ -145,7 +152,10 @@ class GapLog:
 class Peekers:
     """Heads of messages, read by one thread at a time and made when first needed."""
 
-    __slots__ = ("_lock", "_peeker")
+    __slots__ = {
+        "_lock": "One thread reads at a time.",
+        "_peeker": "Reads heads; `None` before the first message.",
+    }
 
     def __init__(self, runtime: Runtime) -> None:
         self._lock = runtime.lock()

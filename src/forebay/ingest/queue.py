@@ -48,7 +48,14 @@ class MessageQueue:
     by, the rest has its turn, so nothing starves.
     """
 
-    __slots__ = ("_barriers", "_bypassed", "_first", "_victims", "has_lanes", "rest")
+    __slots__ = {
+        "_barriers": "Sequence numbers that no later message may pass, in order.",
+        "_bypassed": "Messages of the first lane that went before older ones.",
+        "_first": "The first lane: static data.",
+        "_victims": "What may be dropped, by policy.",
+        "has_lanes": "Whether there is a first lane.",
+        "rest": "The main lane.",
+    }
 
     def __init__(self, *, has_lanes: bool = False) -> None:
         self.has_lanes = has_lanes

@@ -31,7 +31,13 @@ class RejectionLog:
         held_bytes: About what they take of the process's memory.
     """
 
-    __slots__ = ("_first", "_is_first_full", "_last", "_last_bytes", "held_bytes")
+    __slots__ = {
+        "_first": "The first rejections.",
+        "_is_first_full": "Whether `_first` takes no more.",
+        "_last": "The last rejections, each with what it takes; `None` before the first.",
+        "_last_bytes": "What `_last` takes.",
+        "held_bytes": "See `Attributes`.",
+    }
 
     def __init__(self) -> None:
         self.held_bytes = 0

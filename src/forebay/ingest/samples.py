@@ -36,10 +36,13 @@ _NUMBERS_FEW: Final = _NUMBERS * 32
 class LatencySamples:
     """Seconds that stages took lately. Adding costs little; the rest is done on asking."""
 
-    __slots__ = ("_packed", "_trim_at")
+    __slots__ = {
+        "_packed": "Stage, time and seconds of each sample, in order of time.",
+        "_trim_at": "The number of numbers at which old samples are removed.",
+    }
 
     def __init__(self) -> None:
-        self._packed = array("d")  # stage, time, seconds; and so on, in order of time
+        self._packed = array("d")
         self._trim_at = _NUMBERS_FEW
 
     def add(self, stage: int, now_s: float, seconds: float) -> None:
@@ -85,11 +88,14 @@ class RateWindow:
         next_s: When totals are worth noting again: the window holds no more.
     """
 
-    __slots__ = ("_packed", "next_s")
+    __slots__ = {
+        "_packed": "Time, messages and bytes (exact to 2 ** 53) of each point.",
+        "next_s": "See `Attributes`.",
+    }
 
     def __init__(self) -> None:
         self.next_s = float("-inf")
-        self._packed = array("d")  # time, messages, bytes (exact to 2 ** 53); and so on
+        self._packed = array("d")
 
     def add(self, now_s: float, msgs: int, size_bytes: int) -> None:
         """Note totals; nothing is noted sooner than the window can hold."""

@@ -34,7 +34,12 @@ class Victims:
     next one that comes, so there are never more than twice as many as are queued.
     """
 
-    __slots__ = ("_is_latest", "_newest", "_oldest", "_superseded")
+    __slots__ = {
+        "_is_latest": "Whether messages that have a later one of their entity go first.",
+        "_newest": "The newest message of each entity.",
+        "_oldest": "All messages, oldest first.",
+        "_superseded": "Messages that have a later one of their entity, oldest first.",
+    }
 
     def __init__(self, policy: Policy) -> None:
         self._is_latest = isinstance(policy, LatestWins)
