@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-from forebay.store.contents import ContentFilter
-
 from forebay.errors import ExpressionError
 from forebay.model import EntityPath
+from forebay.model.contents import ContentFilter
 from tests.fuzz.mutators import change_bytes, one_of
 from tests.fuzz.target import Target
 

@@ -10,12 +10,11 @@ import zlib
 from itertools import count
 from pathlib import Path
 
-from forebay.ingest.spill import SpillFiles
-
 from forebay.codec import encode_log_msg
 from forebay.errors import SpillError
 from forebay.ingest import RejectedMsg, Spill
 from forebay.ingest.queue import Entry
+from forebay.ingest.spill_files import SpillFiles
 from forebay.model import ArrowMsg
 from forebay.runtime import InlineRuntime
 from tests.fuzz import samples
