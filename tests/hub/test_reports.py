@@ -1,4 +1,4 @@
-"""What a poll tells of, when nobody polls for long."""
+"""What a poll tells of, when polls are rare."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ActiveStores:
-    """What a hub shows of what it has; whoever owns it guards it.
+    """What a hub shows of what it has. Its owner guards it with a lock.
 
     Attributes:
         recording: The recording that a viewer would show: the first one, until another is chosen.
@@ -46,7 +46,7 @@ class ActiveStores:
         """Put the clone of a blueprint in use.
 
         Returns:
-            The clone that was in use before, which nobody needs any more; `None` if there was none,
+            The clone that was in use before and is no longer needed; `None` if there was none,
             or if it is what was cloned.
         """
         previous = self._blueprints.get(clone_id.application_id)

@@ -35,8 +35,8 @@ class GuardedStore:
     `_index_lock` alone, to get a snapshot.
 
     Attributes:
-        order_lock: Held by whoever changes the store, so that changes and their events are in
-            order whoever makes them. Its holder may take it again.
+        order_lock: Held by the thread that changes the store, so that changes and their events are
+            in one order for all threads. Reentrant.
         other_bytes: What the store takes of the process's memory beyond its data: its own objects,
             its info, rejections, gaps and reports.
         subscribers: Who listens.
@@ -195,10 +195,10 @@ class GuardedStore:
         return was_empty, events
 
     def insert_unheard(self, chunks: Iterable[Chunk]) -> None:
-        """Insert chunks while nobody listens; the caller holds `order_lock`, then calls `settle`.
+        """Insert chunks while the store has no listener; call `settle` afterwards.
 
-        Stops before the first chunk if somebody listens. Whoever starts to listen meanwhile finds
-        all of them in the next snapshot.
+        The caller holds `order_lock`. Stops before the first chunk if there is a listener. One that
+        is added meanwhile finds all of them in the next snapshot.
 
         Args:
             chunks: An iterator that is asked for the next one when the one before is in.
@@ -221,7 +221,7 @@ class GuardedStore:
                     self._tell(has_grown=True)
 
     def insert_rows_unheard(self, chunks: Sequence[PackedChunk]) -> bool:
-        """Insert packed rows while nobody listens, all of them at once.
+        """Insert packed rows while the store has no listener, all of them at once.
 
         The caller holds `order_lock`, then calls `settle`.
 

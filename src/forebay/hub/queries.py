@@ -110,7 +110,7 @@ class Queries(ABC):
     def dataframe_view(
         self, index: str | None, contents: Contents = "/**", **options: Any
     ) -> DataframeView:
-        """The same dataframe, made batch by batch by whoever reads it.
+        """The same dataframe, made batch by batch by the thread that reads it.
 
         It speaks the Arrow PyCapsule interface: give it to Polars, DuckDB, DataFusion or pandas as
         it is, or call `batches()` for results larger than memory.

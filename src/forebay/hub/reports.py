@@ -34,7 +34,7 @@ class WorkerOutput(NamedTuple):
 
 
 class Reports:
-    """What was committed since the last poll; if nobody ever polls, the oldest reports go.
+    """What was committed since the last poll; without polls, the oldest reports are dropped.
 
     The data itself is in the store: what is lost is word of it, which is worth less than the memory
     of a process that never asks. Chunks that the store took over cost nothing here; those that it
@@ -69,7 +69,7 @@ class Reports:
             self._bytes -= forgotten_bytes
             if not self.num_lost:
                 logger.warning(
-                    "%s: nobody polls for what was committed, so the oldest reports are dropped; "
+                    "%s: what was committed is never polled, so the oldest reports are dropped; "
                     "call poll_worker_output(), or let the store commit by itself",
                     self._store_id,
                 )

@@ -80,7 +80,7 @@ class _BlockMemory:
         self._blocks: list[bytearray] = []
 
     def take(self, size: int) -> bytearray:
-        """`size` bytes that nobody refers to; what is in them is of no use."""
+        """`size` bytes without another owner; their content is undefined."""
         for block in self._blocks:
             if len(block) == size and _is_free(block):
                 return block
@@ -145,13 +145,13 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             yield stream
         return
     target = Path(os.path.realpath(target))
-    # Not `mkstemp`: its files are nobody else's to read, and to learn the umask one has to change
+    # Not `mkstemp`: only the owner may read its files, and to learn the umask one has to change
     # it, for all threads.
     name = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         file = open(name, "xb")  # noqa: PTH123, SIM115
     except OSError as error:
-        # Name the file that was asked for, not one that nobody knows.
+        # Name the file that was asked for, not the temporary one.
         raise type(error)(error.errno, error.strerror, str(target)) from None
     try:
         with file:

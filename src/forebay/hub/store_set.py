@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StoreSet(ABC):
-    """All stores of a hub. Looking takes no lock, but for whoever wants all of them."""
+    """All stores of a hub. Looking one up takes no lock; listing all of them does."""
 
     def __init__(self, runtime: Runtime, limits: StoreLimits = STORE_LIMITS) -> None:
         """Make an empty set; `limits` say how many stores it may hold, and of what names."""
