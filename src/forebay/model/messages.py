@@ -81,6 +81,11 @@ class Compression(enum.IntEnum):
     NONE = 1
     LZ4 = 2
 
+    @classmethod
+    def is_none(cls, value: int) -> bool:
+        """Whether a payload that says so is not compressed: none, or nothing specified."""
+        return value in (cls.NONE, cls.UNSPECIFIED)
+
 
 class Encoding(enum.IntEnum):
     """The encoding of a payload (`rerun.log_msg.v1alpha1.Encoding`)."""

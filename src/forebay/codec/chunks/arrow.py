@@ -288,7 +288,7 @@ class ChunkDecoder:
             raise InvalidChunkError(text)
         if msg.compression == Compression.LZ4:
             return self._lz4.decompress(msg.payload, msg.uncompressed_size)
-        if msg.compression not in (Compression.NONE, Compression.UNSPECIFIED):
+        if not Compression.is_none(msg.compression):
             text = f"compression {msg.compression} of a payload is unknown; its sender may be newer"
             raise InvalidChunkError(text)
         if _is_small_part(msg.payload):

@@ -104,7 +104,7 @@ class ChunkPeeker:
     def _front(self, msg: ArrowMsg, wanted: int) -> tuple[bytes | memoryview, bool]:
         """Return at least `wanted` bytes of the payload if available, and whether that is all."""
         size = msg.uncompressed_size
-        if msg.compression == Compression.NONE:
+        if Compression.is_none(msg.compression):
             return msg.payload, True
         if msg.compression != Compression.LZ4:
             text = f"the payload's compression {msg.compression} is neither none (1) nor LZ4 (2)"
