@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,20 @@ def platform_uses(tree: ast.AST) -> list[str]:
         if isinstance(node, ast.Name) and node.id == "__import__":
             found.append(node.id)
     return found
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not for types alone either: what needs the other's names belongs below it, or with it."""
+    names = {name_of(path) for path in MODULES}
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        imports = imported(ast.parse(path.read_text()))
+        graph[name_of(path)] = {*imports, *(name.rpartition(".")[0] for name in imports)} & names
+    assert list(TopologicalSorter(graph).static_order())  # raises a CycleError that names them
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

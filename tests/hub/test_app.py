@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forebay.hub import App, EntityDb, StoreHub, WorkerOutput
-from forebay.hub.guarded_store import Event
+from forebay.hub.subscribers import Event
 from forebay.runtime import NativeRuntime, WebWorkerRuntime
 from tests.hub.conftest import PATIENCE_S, Gate, added, broken, message, numbers, recording_id
 

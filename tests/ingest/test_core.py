@@ -14,6 +14,7 @@ from forebay.ingest import Outcome, ProcessedChunk, RejectedMsg
 from forebay.ingest.core import Batch, IngestCore
 from forebay.ingest.queue import Entry
 from forebay.ingest.reorder import Finished, Reorder
+from forebay.ingest.validation import validate
 from tests.ingest.support import SIZE, STORE, decode_number, numbered
 
 CAPACITY = 4
@@ -102,7 +103,7 @@ class IngestCoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def promises(self) -> None:
-        self.core.validate()
+        validate(self.core)
         stats = self.core.stats(self.now_s, is_closed=False)
         assert stats.accepted == self.accepted
         assert stats.accepted == stats.committed + stats.rejected + stats.dropped + stats.in_flight
@@ -128,7 +129,7 @@ class IngestCoreMachine(RuleBasedStateMachine):
         ]
         self.core.settle()
         assert self.left == list(range(self.accepted))
-        self.core.validate()
+        validate(self.core)
         stats = self.core.stats(self.now_s, is_closed=False)
         assert (stats.in_flight, stats.queue_bytes, stats.output_bytes) == (0, 0, 0)
 
@@ -148,7 +149,7 @@ def test_what_is_given_back_is_taken_again_in_the_order_of_places() -> None:
     while (batch := core.take(10, 10**9, 0.0)) is not None:
         taken += [entry.seq for entry in batch.entries]
     assert taken == [1, 2, 3, 5]
-    core.validate()
+    validate(core)
 
 
 TestIngestCore = IngestCoreMachine.TestCase

@@ -2,11 +2,11 @@
 
 from forebay.hub.app import App
 from forebay.hub.entity_db import EntityDb
-from forebay.hub.guarded_store import Event
 from forebay.hub.loading import LoadProgress, load
 from forebay.hub.reports import WorkerOutput
 from forebay.hub.sources import read_messages, replacing, write_messages
 from forebay.hub.store_hub import StoreHub
+from forebay.hub.subscribers import Event
 
 __all__ = [
     "App",

@@ -9,7 +9,7 @@ from forebay.hub.store_hub import StoreHub
 
 if TYPE_CHECKING:
     from forebay.hub.entity_db import EntityDb
-    from forebay.hub.guarded_store import Event
+    from forebay.hub.subscribers import Event
     from forebay.model import LogMsg
 
 

@@ -6,9 +6,10 @@ import logging
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from forebay.hub.guarded_store import Event, GuardedStore
+from forebay.hub.guarded_store import GuardedStore
 from forebay.hub.pipeline import Pipeline, PipelineSettings
 from forebay.hub.queries import Queries
+from forebay.hub.subscribers import Event
 from forebay.limits import INFO_COST_BYTES, STORE_LIMITS
 from forebay.model import (
     ArrowMsg,

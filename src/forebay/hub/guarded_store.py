@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from forebay.chunk import Chunk, PackedChunk
 from forebay.errors import ForebayError, LimitError, StoreError, cut
 from forebay.hub.memory import MemoryLimit
-from forebay.hub.subscribers import Subscribers
+from forebay.hub.subscribers import Event, Subscribers
 from forebay.limits import ERROR_TEXT_CHARS_MAX, GC_SLICE_S, STORE_COST_BYTES
-from forebay.model import ChunkStoreEvent
 from forebay.store import ChunkStore
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from forebay.store import StoreSnapshot
 
 logger = logging.getLogger("forebay")
-
-Event: TypeAlias = ChunkStoreEvent[Chunk]
-"""One change of one store."""
 
 
 class GuardedStore:

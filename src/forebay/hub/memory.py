@@ -22,7 +22,7 @@ from forebay.runtime import give_back_free_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from forebay.hub.guarded_store import Event
+    from forebay.hub.subscribers import Event
     from forebay.runtime import Runtime
 
 KeyT = TypeVar("KeyT")

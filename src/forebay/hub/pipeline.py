@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.chunk import Chunk
-    from forebay.hub.guarded_store import Event, GuardedStore
+    from forebay.hub.guarded_store import GuardedStore
+    from forebay.hub.subscribers import Event
     from forebay.ingest import ByteBudget, Decode, RejectedColumn, Rejection
     from forebay.model import ArrowMsg, ChunkId, Contents
 

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from forebay.hub.guarded_store import Event
+from forebay.hub.subscribers import Event
 from forebay.limits import REPORT_COST_BYTES, REPORTS_KEPT_MAX
 
 if TYPE_CHECKING:

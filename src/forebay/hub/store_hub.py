@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Never, Protocol
 
 from forebay.errors import LimitError
 from forebay.hub.entity_db import EntityDb
-from forebay.hub.guarded_store import Event
 from forebay.hub.memory import MemoryLimit
 from forebay.hub.refusals import Refusals
 from forebay.hub.store_set import StoreSet
-from forebay.hub.subscribers import Subscribers
+from forebay.hub.subscribers import Event, Subscribers
 from forebay.ingest import (
     ByteBudget,
     DecoderPool,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from forebay.chunk import Chunk
 from forebay.limits import SUBSCRIBER_BACKLOG_EVENTS, TURN_MSGS_MAX
+from forebay.model import ChunkStoreEvent
 from forebay.runtime import callback_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from forebay.chunk import Chunk
-    from forebay.model import ChunkStoreEvent
     from forebay.runtime import Runtime
 
 logger = logging.getLogger("forebay")
+
+Event: TypeAlias = ChunkStoreEvent[Chunk]
+"""One change of one store."""
 
 
 class Subscription:
@@ -31,7 +34,7 @@ class Subscription:
         num_errors: How many events the callback raised on.
     """
 
-    def __init__(self, callback: Callable[[ChunkStoreEvent[Chunk]], object], runtime: Runtime):
+    def __init__(self, callback: Callable[[Event], object], runtime: Runtime):
         self.error: BaseException | None = None
         self.num_errors = 0
         self.is_active = True
@@ -39,11 +42,11 @@ class Subscription:
         self._runtime = runtime
         self._lock = runtime.lock()
         self._idle = runtime.condition(self._lock)
-        self._backlog: deque[ChunkStoreEvent[Chunk]] = deque()
+        self._backlog: deque[Event] = deque()
         self._scheduled = False
         self._is_running = False
 
-    def offer(self, events: Sequence[ChunkStoreEvent[Chunk]]) -> None:
+    def offer(self, events: Sequence[Event]) -> None:
         """Queue events; call in commit order. `deliver` sets them on their way."""
         with self._lock:
             if not self.is_active:
@@ -101,7 +104,7 @@ class Subscription:
     def _call_for_some(self) -> bool:
         for _ in range(TURN_MSGS_MAX):
             is_called = False
-            event: ChunkStoreEvent[Chunk] | None = None
+            event: Event | None = None
             try:
                 with self._lock:
                     if not self._backlog:
@@ -146,7 +149,7 @@ class Subscribers:
         self._lock = runtime.lock()
         self._subscriptions: tuple[Subscription, ...] = ()
 
-    def add(self, callback: Callable[[ChunkStoreEvent[Chunk]], object]) -> Callable[[], None]:
+    def add(self, callback: Callable[[Event], object]) -> Callable[[], None]:
         """Call `callback` with every event from now on; returns what ends that.
 
         Raises:
@@ -174,7 +177,7 @@ class Subscribers:
         """Everybody who listens, also those whose subscription ended by itself."""
         return self._subscriptions
 
-    def offer(self, events: Sequence[ChunkStoreEvent[Chunk]]) -> None:
+    def offer(self, events: Sequence[Event]) -> None:
         """Queue events for everybody; call in commit order."""
         for subscription in self._subscriptions:
             subscription.offer(events)

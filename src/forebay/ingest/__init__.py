@@ -5,9 +5,9 @@ of the objects that act: they share one lock, and run turns in a runtime.
 """
 
 from forebay.ingest.adaptive import AdaptiveBudget, BudgetController, Measured
-from forebay.ingest.batch_decoder import Decode, chunk_decoder
+from forebay.ingest.batch_decoder import chunk_decoder
 from forebay.ingest.budget import BudgetShare, ByteBudget
-from forebay.ingest.decoder_pool import DecoderPool
+from forebay.ingest.decoder_pool import Decode, DecoderPool
 from forebay.ingest.gaps import Gap
 from forebay.ingest.outcomes import (
     NOT_SUBMITTED,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from forebay.chunk import Chunk, ConvertedChunk
 from forebay.errors import cut
 from forebay.ingest.counts import Stamps
-from forebay.ingest.decoder_pool import DecoderPool
+from forebay.ingest.decoder_pool import Decode, DecoderPool
 from forebay.ingest.outcomes import Outcome, ProcessedChunk, converted_msg, rejection
 from forebay.limits import ALIKE_MSGS_MIN, ERROR_TEXT_CHARS_MAX, STORE_LIMITS, TURN_BYTES_MAX
 from forebay.model import ArrowMsg
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from forebay.limits import StoreLimits
 
 logger = logging.getLogger(__name__)
-
-Decode: TypeAlias = Callable[[ArrowMsg], Chunk]
-"""Turns a message into a chunk; any exception that it raises rejects that message."""
 
 
 def chunk_decoder(

@@ -25,7 +25,7 @@ from forebay.ingest.counts import Counts
 from forebay.ingest.outcomes import DroppedMsg, Outcome, RejectedMsg, num_messages
 from forebay.ingest.queue import Entry, MessageQueue
 from forebay.ingest.reorder import Finished, Reorder
-from forebay.ingest.validation import validate
+from forebay.ingest.stats import IngestionStats, Rates, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from forebay.ingest.counts import Stamps
     from forebay.ingest.outcomes import ConvertedMsg, RejectedColumn
     from forebay.ingest.queue import Ready
-    from forebay.ingest.stats import IngestionStats
     from forebay.ingest.victims import DropKey
     from forebay.model import ArrowMsg
 
@@ -448,15 +447,37 @@ class IngestCore:
 
     def stats(self, now_s: float, *, is_closed: bool) -> IngestionStats:
         """Counts, sizes and latencies of this moment."""
-        return self.counts.stats(self, now_s, is_closed=is_closed)
-
-    def validate(self) -> None:
-        """Check everything that must hold between any two calls.
-
-        Raises:
-            AssertionError: Naming what does not hold.
-        """
-        validate(self)
+        counts = self.counts
+        counts.note_peaks(self.queue_depth, self.in_flight_bytes)
+        in_flight = self.accepted - counts.committed - counts.rejected - counts.dropped
+        num_settled = counts.committed + counts.rejected
+        return IngestionStats(
+            accepted=self.accepted,
+            committed=counts.committed,
+            rejected=counts.rejected,
+            dropped=counts.dropped,
+            in_flight=in_flight,
+            queue_depth=self.queue_depth,
+            queue_bytes=self.queue_bytes,
+            capacity=self.capacity,
+            output_depth=in_flight - self.queue_depth - self.spill_depth,
+            output_bytes=self.reorder.size_bytes,
+            byte_budget=self.byte_budget,
+            queue_depth_peak=counts.depth_peak,
+            in_flight_bytes_peak=counts.bytes_peak,
+            rejected_by_reason=dict(counts.totals.rejected_by_reason),
+            columns_rejected=counts.totals.columns_rejected,
+            dropped_bytes=counts.dropped_bytes,
+            dropped_by_reason=dict(counts.dropped_by_reason),
+            spilled=counts.spilled,
+            spill_depth=self.spill_depth,
+            spill_bytes=self.spill_bytes,
+            full_episodes=counts.full_episodes,
+            accept_rate=Rates(*counts.accept_rate.rates(now_s, self.accepted, self.seen_bytes)),
+            settle_rate=Rates(*counts.settle_rate.rates(now_s, num_settled, counts.settled_bytes)),
+            latency={name: summarize(took) for name, took in counts.latency.values(now_s).items()},
+            is_closed=is_closed,
+        )
 
 
 def _by_place(batches: list[Batch]) -> list[Batch]:

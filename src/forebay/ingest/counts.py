@@ -1,4 +1,4 @@
-"""`Counts`: what a worker counts and times, and the `IngestionStats` made of it. Pure."""
+"""`Counts`: what a worker counts and times. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from forebay.ingest.samples import STAGES, LatencySamples, RateWindow
-from forebay.ingest.stats import IngestionStats, Rates, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forebay.ingest.core import IngestCore
     from forebay.ingest.outcomes import RejectedMsg
 
 _QUEUE, _DECODE, _OUTPUT, _FIRST_OF_SENDER = range(4)
@@ -44,16 +42,15 @@ class Counts:
     """Totals, peaks, reasons, rates and latencies of one worker."""
 
     __slots__ = {
-        "_bytes_peak": "Most bytes ever in flight.",
-        "_depth_peak": "Most messages ever queued.",
-        "_out": "What was settled, over the last second.",
-        "_spill_bytes_peak": "Most bytes ever on disk.",
         "accept_rate": "What was accepted, over the last second.",
+        "bytes_peak": "Most bytes ever in flight.",
+        "depth_peak": "Most messages ever queued.",
         "dropped": "Messages dropped.",
         "dropped_by_reason": "The same, by the name of the policy.",
         "dropped_bytes": "What they counted for.",
         "full_episodes": "How often the queue got full after it was drained.",
         "latency": "Samples of the last second, by stage.",
+        "settle_rate": "What was settled, over the last second.",
         "spilled": "Messages written to disk.",
         "totals": "What was settled.",
     }
@@ -65,11 +62,10 @@ class Counts:
         self.dropped_by_reason: Counter[str] = Counter()
         self.full_episodes = 0
         self.spilled = 0
-        self._depth_peak = 0
-        self._bytes_peak = 0
-        self._spill_bytes_peak = 0
+        self.depth_peak = 0
+        self.bytes_peak = 0
         self.accept_rate = RateWindow()
-        self._out = RateWindow()
+        self.settle_rate = RateWindow()
         self.latency = LatencySamples()
 
     def note_turn(self, now_s: float, queued_s: float, decode_s: float) -> None:
@@ -95,10 +91,10 @@ class Counts:
 
     def note_peaks(self, depth: int, in_flight_bytes: int) -> None:
         """Depth and bytes only grow until here, so the peaks need no look at every message."""
-        if depth > self._depth_peak:  # noqa: PLR1730 - max() costs three times that
-            self._depth_peak = depth
-        if in_flight_bytes > self._bytes_peak:  # noqa: PLR1730
-            self._bytes_peak = in_flight_bytes
+        if depth > self.depth_peak:  # noqa: PLR1730 - max() costs three times that
+            self.depth_peak = depth
+        if in_flight_bytes > self.bytes_peak:  # noqa: PLR1730
+            self.bytes_peak = in_flight_bytes
 
     def drop(self, count: int, size_bytes: int, reason: str) -> None:
         """Messages were dropped."""
@@ -143,44 +139,9 @@ class Counts:
     def note_settled(self, now_s: float) -> None:
         """The totals changed."""
         committed, rejected, settled_bytes, *_ = self.totals
-        self._out.add(now_s, committed + rejected, settled_bytes)
+        self.settle_rate.add(now_s, committed + rejected, settled_bytes)
 
     def drain_bytes_per_s(self, now_s: float) -> float:
         """Bytes a second that left within the last second."""
         committed, rejected, settled_bytes, *_ = self.totals
-        return self._out.rates(now_s, committed + rejected, settled_bytes)[1]
-
-    def stats(self, core: IngestCore, now_s: float, *, is_closed: bool) -> IngestionStats:
-        """This moment of the core that counts here."""
-        self.note_peaks(core.queue_depth, core.in_flight_bytes)
-        self._spill_bytes_peak = max(self._spill_bytes_peak, core.spill_bytes)
-        in_flight = core.accepted - self.committed - self.rejected - self.dropped
-        return IngestionStats(
-            accepted=core.accepted,
-            committed=self.committed,
-            rejected=self.rejected,
-            dropped=self.dropped,
-            in_flight=in_flight,
-            queue_depth=core.queue_depth,
-            queue_bytes=core.queue_bytes,
-            capacity=core.capacity,
-            output_depth=in_flight - core.queue_depth - core.spill_depth,
-            output_bytes=core.reorder.size_bytes,
-            byte_budget=core.byte_budget,
-            queue_depth_peak=self._depth_peak,
-            in_flight_bytes_peak=self._bytes_peak,
-            rejected_by_reason=dict(self.totals.rejected_by_reason),
-            columns_rejected=self.totals.columns_rejected,
-            dropped_bytes=self.dropped_bytes,
-            dropped_by_reason=dict(self.dropped_by_reason),
-            spilled=self.spilled,
-            spill_depth=core.spill_depth,
-            spill_bytes=core.spill_bytes,
-            full_episodes=self.full_episodes,
-            accept_rate=Rates(*self.accept_rate.rates(now_s, core.accepted, core.seen_bytes)),
-            settle_rate=Rates(
-                *self._out.rates(now_s, self.committed + self.rejected, self.settled_bytes)
-            ),
-            latency={name: summarize(took) for name, took in self.latency.values(now_s).items()},
-            is_closed=is_closed,
-        )
+        return self.settle_rate.rates(now_s, committed + rejected, settled_bytes)[1]

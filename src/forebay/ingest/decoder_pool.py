@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
+from forebay.chunk import Chunk
 from forebay.limits import DECODERS_FREE_MAX
+from forebay.model import ArrowMsg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from forebay.ingest.batch_decoder import Decode
     from forebay.runtime import Runtime
+
+Decode: TypeAlias = Callable[[ArrowMsg], Chunk]
+"""Turns a message into a chunk; any exception that it raises rejects that message."""
 
 
 class DecoderPool:

@@ -20,6 +20,7 @@ from forebay.ingest.policy import PolicyRules
 from forebay.ingest.spill_files import SpillFiles
 from forebay.ingest.spill_queue import SpillQueue
 from forebay.ingest.turns import Turns
+from forebay.ingest.validation import validate
 from forebay.ingest.waiters import Waiters, wake_all
 from forebay.limits import MESSAGE_SIZE_BYTES_MAX, QUEUE_CAPACITY_MSGS, STORE_BUDGET_BYTES
 from forebay.runtime import default_runtime, wall_clock_ns
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from forebay.ingest.adaptive import AdaptiveBudget
-    from forebay.ingest.batch_decoder import Decode
     from forebay.ingest.budget import ByteBudget
+    from forebay.ingest.decoder_pool import Decode
     from forebay.ingest.gaps import Gap
     from forebay.ingest.outcomes import Outcome, RejectedMsg, Rejection
     from forebay.ingest.stats import IngestionStats
@@ -479,6 +480,6 @@ class IngestionWorker:
             AssertionError: Naming what does not hold.
         """
         share, core = self._queue.share, self._core
-        core.validate()
+        validate(core)
         assert share is None or share.held_bytes == core.in_flight_bytes, "the hub's budget leaks"
         self._turns.validate()
