@@ -155,8 +155,10 @@ class FullQueue:
                 return self.drop_others(submission) is not None
             case Spill():
                 return self._spill(submission, policy) is not None
-            case _:
+            case Block() | Deadline() | DropNewest():
                 return False
+            case _:
+                assert_never(policy)
 
     # Waiting
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from forebay.limits import SPILL_BYTES_MAX
 from forebay.model import ContentFilter
@@ -107,10 +107,21 @@ def policy_from(policy: Policy | str) -> Policy:
 
 def reason_of(policy: Policy) -> str:
     """The name that what a policy drops is counted under."""
-    for name, known in _BY_NAME.items():
-        if type(known) is type(policy):
-            return name
-    return "deadline"
+    match policy:
+        case Block():
+            return "block"
+        case Deadline():
+            return "deadline"
+        case DropNewest():
+            return "drop_newest"
+        case DropOldest():
+            return "drop_oldest"
+        case LatestWins():
+            return "latest_wins"
+        case Spill():
+            return "spill"
+        case _:
+            assert_never(policy)
 
 
 @dataclass(frozen=True, slots=True)
