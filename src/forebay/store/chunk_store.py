@@ -160,7 +160,8 @@ class ChunkStore:
         layout = chunk.layout
         if not rows or not layout.components or not state.known.add(chunk.id):
             return False
-        parts = self._opened(chunk) if rows > 1 or not layout.indexes else ()
+        is_temporal = bool(layout.indexes)
+        parts = self._opened(chunk, is_temporal) if rows > 1 or not is_temporal else ()
         try:
             entity = state.owned(layout.entity_path)
             if layout is not entity.layout:
@@ -171,14 +172,14 @@ class ChunkStore:
         self.generation += 1
         if is_told:
             diffs.append(ChunkAddition(chunk))
-        if layout.indexes:
+        if is_temporal:
             if rows == 1:
                 state.count(entity, 1, 1)
                 state.ledger.add(chunk)
-                if put(entity, _leaf(chunk)):
+                if put(entity, _leaf(chunk, 1)):
                     merge(entity, functools.partial(self._merged, entity, diffs))
             else:
-                self._insert_temporal(entity, chunk, parts, diffs)
+                self._insert_temporal(entity, chunk, rows, parts, diffs)
             return True
         state.ledger.add(chunk)
         state.count(entity, 1, rows)
@@ -193,15 +194,15 @@ class ChunkStore:
         self,
         entity: EntityIndex,
         chunk: Chunk,
+        rows: int,
         parts: Sequence[Chunk],
         diffs: list[ChunkStoreDiff[Chunk]],
     ) -> None:
         report = functools.partial(self._merged, entity, diffs)
-        rows = chunk.num_rows
         self._state.count(entity, len(parts), rows)
         if len(parts) == 1:
             self._state.ledger.add(chunk)
-            append(entity, _leaf(chunk), report)
+            append(entity, _leaf(chunk, rows), report)
             return
         diffs.append(ChunkCompaction((chunk.id,), tuple(parts)))
         self._state.known.hold(chunk.id, len(parts))
@@ -210,14 +211,14 @@ class ChunkStore:
             self._state.known.add(part.id)
             append(entity, Leaf(part, part.num_rows, part.id + chunk.id, chunk.id), report)
 
-    def _opened(self, chunk: Chunk) -> Sequence[Chunk]:
+    def _opened(self, chunk: Chunk, is_temporal: bool) -> Sequence[Chunk]:
         """Open a new chunk and return the parts into which it is split.
 
         A damaged temporal chunk is not split. A static chunk cannot be put aside: if it is damaged,
         the store rejects it and forgets its id.
         """
         try:
-            if not chunk.is_static:
+            if is_temporal:
                 return split(chunk) if chunk.is_checked or is_sound(chunk) else (chunk,)
             open_fully(chunk, values=not chunk.is_checked)
             return (chunk,)
@@ -426,9 +427,9 @@ class ChunkStore:
         return self._report(diffs)
 
 
-def _leaf(chunk: Chunk) -> Leaf:
+def _leaf(chunk: Chunk, rows: int) -> Leaf:
     """Return the leaf of a new chunk; checks the chunk now if that was not done before."""
-    leaf = Leaf(chunk, chunk.num_rows, chunk.id)
+    leaf = Leaf(chunk, rows, chunk.id)
     if not chunk.is_checked:
         leaf.is_sound()
     return leaf
