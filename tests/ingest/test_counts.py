@@ -32,7 +32,7 @@ def test_peaks_are_the_most_there_ever_was() -> None:
     counts = Counts()
     for depth, size in ((3, 10), (1, 40), (2, 20)):
         counts.note_peaks(depth, size)
-    assert (counts._depth_peak, counts._bytes_peak) == (3, 40)
+    assert (counts.depth_peak, counts.bytes_peak) == (3, 40)
 
 
 @pytest.mark.parametrize("reasons", [("a",), ("a", "b", "a")])
