@@ -141,7 +141,14 @@ class ChunkLayout:
         Raises:
             InvalidChunkError: The path is not valid UTF-8.
         """
-        return dataclasses.replace(self, entity_path=EntityPath(_text(path)))
+        return ChunkLayout(  # `dataclasses.replace` takes five times as long
+            EntityPath(_text(path)),
+            self.row_ids,
+            self.row_ids_claim_sorted,
+            self.indexes,
+            self.components,
+            self.extra_bytes,
+        )
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> ChunkLayout:
